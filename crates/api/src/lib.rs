@@ -1,0 +1,1 @@
+//! HTTP: the VXG-compatible face, the native face, media URLs, OpenAPI.

@@ -1,0 +1,50 @@
+//! The database: SQLite or PostgreSQL, one code path. No SQL exists outside this crate.
+//!
+//! Entry point: [`Catalog::open`]. Modules add `impl Catalog` blocks by subject. Methods take the
+//! time they need as an argument; there is no clock here.
+
+mod accounts;
+mod channels;
+mod db;
+mod error;
+mod gaps;
+mod groups;
+pub mod meta;
+mod segments;
+mod tokens;
+
+pub use accounts::Account;
+pub use channels::ChannelFilter;
+pub use db::{Catalog, CatalogConfig};
+pub use error::Error;
+pub use gaps::NewGap;
+pub use segments::{NewSegment, StagedSegment};
+pub use tokens::{TokenRow, TokenTarget};
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The rows of the page.
+    pub items: Vec<T>,
+    /// Rows that match the filter on all pages.
+    pub total: i64,
+}
+
+/// Which part of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slice {
+    /// Most rows.
+    pub limit: i64,
+    /// Rows to skip.
+    pub offset: i64,
+}
+
+/// Direction of a time-ordered list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// Oldest first.
+    #[default]
+    Ascending,
+    /// Newest first.
+    Descending,
+}

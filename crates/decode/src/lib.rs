@@ -1,0 +1,10 @@
+//! Decoder processes: a pool of `framewell-decoder` workers and the protocol spoken with them.
+//!
+//! Compressed GOP in, finished pictures out, over an inherited socket. No C library is linked here
+//! or above; a broken bitstream costs one worker and one error (architecture invariant 2).
+
+mod pool;
+pub mod protocol;
+
+pub use pool::{Error, Pool, PoolConfig};
+pub use protocol::{Job, JobSample, Output, Picture, PictureFormat};

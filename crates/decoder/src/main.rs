@@ -1,0 +1,2 @@
+//! The `framewell-decoder` worker binary.
+fn main() {}

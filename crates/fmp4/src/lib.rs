@@ -1,0 +1,52 @@
+//! ISO base media files (ISO/IEC 14496-12) as Framewell writes and reads them. Sans-IO.
+//!
+//! A **segment** is `ftyp moov` (with an identity box) followed by fragments `prft moof mdat`. Every
+//! fragment says its wall time in `prft`; fragment `is_key` means that it starts with a key frame.
+//! Track ids: video 1 (timescale 90,000), audio 2 (timescale = sample rate).
+
+mod clip;
+mod fragment;
+mod identity;
+mod index;
+mod init;
+mod reader;
+
+pub use clip::{ClipPlan, ClipSource, Piece, PieceData};
+pub use fragment::{Fragment, build_fragment};
+pub use identity::SegmentIdentity;
+pub use index::{FragmentEntry, SegmentIndex};
+pub use init::{build_init, parse_init};
+pub use reader::{Sample, ScannedSegment, parse_fragment, scan_segment};
+
+use framewell_model::{ErrorKind, HasKind};
+
+/// A file that is not what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A box is cut off, or its fields contradict each other.
+    #[error("bad {what} box at byte {offset}: {why}")]
+    BadBox {
+        /// Four-character code.
+        what: String,
+        /// Position in the input.
+        offset: u64,
+        /// What is wrong.
+        why: String,
+    },
+    /// An encoded index that this version cannot read.
+    #[error("bad segment index: {0}")]
+    BadIndex(String),
+    /// Samples that cannot be in one file.
+    #[error("cannot write: {0}")]
+    Unwritable(String),
+}
+
+impl HasKind for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::BadBox { .. } | Self::BadIndex(_) => ErrorKind::DataLoss,
+            Self::Unwritable(_) => ErrorKind::Internal,
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Sans-IO media core: what travels between a camera and everything that reads it.
+//!
+//! What belongs here: [`AccessUnit`], codec parameters, NAL scanning, RTP time to wall clock
+//! ([`Timeline`]), decode times ([`DtsEstimator`]), where to cut segments ([`SegmentPlanner`]).
+//! What does not: sockets, files, clocks (the caller passes the time), decoding of pixels.
+
+mod access_unit;
+mod codec;
+mod dts;
+pub mod nal;
+mod planner;
+mod timeline;
+
+pub use access_unit::{AccessUnit, TrackKind};
+pub use codec::{
+    AudioCodec, AudioParameters, ParameterError, StreamParameters, VideoCodec, VideoParameters,
+};
+pub use dts::DtsEstimator;
+pub use planner::{Cut, SegmentPlanner};
+pub use timeline::{Placement, Timeline, TimelineConfig};

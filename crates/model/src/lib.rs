@@ -1,0 +1,26 @@
+//! Domain nouns of Framewell: ids, times, channels, groups, grants, segments and gaps.
+//!
+//! What belongs here: plain values that every layer speaks. What does not: I/O, async, clocks,
+//! SQL, and the oddities of any wire format (those stop in `framewell-api`).
+
+mod channel;
+mod clock;
+mod error;
+mod grant;
+mod group;
+mod id;
+mod secret;
+mod segment;
+mod time;
+
+pub use channel::{
+    CameraSource, Channel, ChannelPatch, ChannelStatus, NewChannel, RecMode, RtspTransport,
+};
+pub use clock::WallClock;
+pub use error::{ErrorKind, HasKind};
+pub use grant::{Access, Grant, Principal, Right, RightSet};
+pub use group::{Group, GroupPatch, NewGroup};
+pub use id::{AccountId, ChannelId, GroupId, IdError, RecordId, RunId, SegmentId, TokenSerial};
+pub use secret::Secret;
+pub use segment::{Gap, GapReason, Segment, SegmentState};
+pub use time::{ClockSource, MediaTime, ParseTimeError, TimeRange, Timescale, WallTime};

@@ -1,0 +1,69 @@
+//! Timeline, clips and HLS.
+
+mod clip;
+pub mod hls;
+mod record;
+mod timeline;
+
+pub use clip::{Clip, ClipError};
+pub use record::RecordFile;
+pub use timeline::{Timeline, load_timeline};
+
+use bytes::Bytes;
+use framewell_footage::Footage;
+use framewell_live::Registry;
+use framewell_model::{ChannelId, RecordId, TimeRange};
+use futures::stream::BoxStream;
+
+/// Bytes of a body as they are read.
+pub type ByteStream = BoxStream<'static, Result<Bytes, framewell_footage::Error>>;
+
+/// The service; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Playback {
+    footage: Footage,
+    hls: hls::Live,
+}
+
+impl Playback {
+    /// Joins the parts.
+    #[must_use]
+    pub fn new(registry: Registry, footage: Footage) -> Self {
+        Self {
+            footage,
+            hls: hls::Live::new(registry),
+        }
+    }
+
+    /// Opens a clip: reads fragment headers, no media. Gaps collapse and are listed.
+    pub async fn clip(&self, channel: ChannelId, range: TimeRange) -> Result<Clip, ClipError> {
+        let _ = (channel, range, &self.footage);
+        todo!()
+    }
+
+    /// Opens a published segment as a file of its own.
+    pub async fn record(
+        &self,
+        channel: ChannelId,
+        record: RecordId,
+    ) -> Result<RecordFile, framewell_footage::Error> {
+        let _ = (channel, record);
+        todo!()
+    }
+
+    /// Recorded periods and gaps of a channel.
+    pub async fn timeline(
+        &self,
+        channel: ChannelId,
+        range: TimeRange,
+        merge_us: i64,
+    ) -> Result<Timeline, framewell_footage::Error> {
+        load_timeline(&self.footage, channel, range, merge_us).await
+    }
+
+    /// Live HLS.
+    #[must_use]
+    pub const fn hls(&self) -> &hls::Live {
+        &self.hls
+    }
+}

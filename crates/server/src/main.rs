@@ -1,0 +1,2 @@
+//! The `framewell` server binary.
+fn main() {}
