@@ -18,8 +18,59 @@ pub enum ObjectKey {
 
 impl ObjectKey {
     /// The key as text, `/`-separated, relative.
+    ///
+    /// It is made of numbers, a date and a UUID only, so no input can make it leave the store.
     #[must_use]
     pub fn path(&self) -> String {
-        todo!()
+        match self {
+            Self::Segment { channel, start, id } => {
+                let text = start.to_naive_text();
+                let (day, clock) = text.split_once('T').unwrap_or((&text, ""));
+                let hour = clock.split(':').next().unwrap_or_default();
+                format!("seg/{channel}/{day}/{hour}/{id}.mp4")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::{Component, Path};
+    use uuid::Uuid;
+
+    fn key(start: WallTime) -> ObjectKey {
+        ObjectKey::Segment {
+            channel: ChannelId::new(7).unwrap(),
+            start,
+            id: SegmentId::from_uuid(Uuid::from_u128(0x1234)),
+        }
+    }
+
+    #[test]
+    fn a_segment_lies_under_its_channel_day_and_hour_in_utc() {
+        assert_eq!(
+            key("2024-05-01T12:20:30.5+02:00".parse().unwrap()).path(),
+            "seg/7/2024-05-01/10/00000000-0000-0000-0000-000000001234.mp4"
+        );
+    }
+
+    #[test]
+    fn no_time_makes_a_key_that_leaves_the_store() {
+        for micros in [i64::MIN, -1, 0, 250_000_000_000_000_000, i64::MAX] {
+            let path = key(WallTime::from_micros(micros)).path();
+            let parts: Vec<_> = Path::new(&path).components().collect();
+            assert_eq!(parts.len(), 5, "{path}");
+            assert!(
+                parts
+                    .iter()
+                    .all(|part| matches!(part, Component::Normal(_)))
+            );
+            assert_eq!(
+                object_store::path::Path::from(path.as_str()).as_ref(),
+                path,
+                "the store must not escape anything"
+            );
+        }
     }
 }

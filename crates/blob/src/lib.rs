@@ -3,6 +3,7 @@
 //! Keys come from [`ObjectKey`] and nowhere else. Nothing here knows what an object contains.
 
 mod key;
+mod local;
 mod store;
 
 pub use key::ObjectKey;

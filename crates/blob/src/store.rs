@@ -1,12 +1,21 @@
-//! The store: put, ranged get, delete, list.
+//! The store: put, ranged get, delete.
 
-use crate::ObjectKey;
+use crate::{ObjectKey, local};
 use bytes::Bytes;
 use framewell_model::{ErrorKind, HasKind};
-use object_store::ObjectStore;
+use object_store::buffered::BufWriter;
+use object_store::local::LocalFileSystem;
+use object_store::{ObjectStore, ObjectStoreExt};
+use std::error::Error as StdError;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::io::AsyncWriteExt;
+
+/// Files up to this size are uploaded in one request, larger ones in parts of this size. A segment of
+/// 10 s stays below it up to about 6 Mbit/s.
+const UPLOAD_PART_BYTES: usize = 8 << 20;
 
 /// A failed object operation.
 #[derive(Debug, thiserror::Error)]
@@ -50,42 +59,127 @@ pub struct BlobStore {
 impl BlobStore {
     /// A local folder, created if missing.
     pub fn local(root: &Path) -> Result<Self, Error> {
-        let _ = root;
-        todo!()
+        let failed = |source| store_error("open", &root.display().to_string(), source);
+        std::fs::create_dir_all(root).map_err(|error| failed(error.into()))?;
+        let root = root.canonicalize().map_err(|error| failed(error.into()))?;
+        let store = LocalFileSystem::new_with_prefix(&root)
+            .map_err(|error| failed(error.into()))?
+            .with_automatic_cleanup(true);
+        Ok(Self {
+            store: Arc::new(store),
+            root: Some(root),
+        })
     }
 
     /// In memory, for tests.
     #[must_use]
     pub fn memory() -> Self {
-        Self {
-            store: Arc::new(object_store::memory::InMemory::new()),
-            root: None,
-        }
+        Self::from_store(Arc::new(object_store::memory::InMemory::new()))
+    }
+
+    /// Any other store, for example an S3-compatible one: files are uploaded.
+    #[must_use]
+    pub fn from_store(store: Arc<dyn ObjectStore>) -> Self {
+        Self { store, root: None }
     }
 
     /// Takes a finished file in and removes it from where it was. On a local folder of the same file
     /// system this is one rename after `fdatasync` of the file and its new folder; else an upload.
-    /// Putting the same key twice is not an error (a retry after a crash).
+    /// Putting the same key twice is not an error (a retry after a crash): when the file is gone and
+    /// the object exists, the put has succeeded before.
     pub async fn put_file(&self, key: &ObjectKey, file: &Path) -> Result<(), Error> {
-        let _ = (key, file, &self.store, &self.root);
-        todo!()
+        let path = key.path();
+        let put = match &self.root {
+            Some(root) => {
+                let (from, to, root) = (file.to_owned(), root.join(&path), root.clone());
+                tokio::task::spawn_blocking(move || local::move_in(&from, &to, &root))
+                    .await
+                    .unwrap_or_else(|panic| Err(io::Error::other(panic)))
+            }
+            None => self.upload(&path, file).await,
+        };
+        match put {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match self.size(key).await {
+                    Ok(_) => Ok(()),
+                    // The missing file is the news, not the missing object.
+                    Err(_) => Err(store_error("put", &path, error.into())),
+                }
+            }
+            Err(error) => Err(store_error("put", &path, error.into())),
+        }
+    }
+
+    async fn upload(&self, path: &str, file: &Path) -> io::Result<()> {
+        let mut from = tokio::fs::File::open(file).await?;
+        let target = object_store::path::Path::from(path);
+        let mut to = BufWriter::with_capacity(Arc::clone(&self.store), target, UPLOAD_PART_BYTES);
+        let copied = tokio::io::copy_buf(
+            &mut tokio::io::BufReader::with_capacity(256 << 10, &mut from),
+            &mut to,
+        )
+        .await;
+        if let Err(error) = copied {
+            // An unfinished upload leaves no object; what the parts cost is the store's to expire.
+            if let Err(abort) = to.abort().await {
+                tracing::debug!(key = path, error = %abort, "abort of an upload failed");
+            }
+            return Err(error);
+        }
+        to.shutdown().await?;
+        tokio::fs::remove_file(file).await
     }
 
     /// A byte range; shorter than asked only if the object is shorter.
     pub async fn get_range(&self, key: &ObjectKey, range: Range<u64>) -> Result<Bytes, Error> {
-        let _ = (key, range);
-        todo!()
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let path = key.path();
+        let location = object_store::path::Path::from(path.as_str());
+        match self.store.get_range(&location, range.clone()).await {
+            Ok(bytes) => Ok(bytes),
+            Err(object_store::Error::NotFound { .. }) => Err(Error::NotFound { key: path }),
+            // Stores refuse a range that starts behind the end; that is an empty answer here.
+            Err(error) => match self.size(key).await {
+                Ok(size) if range.start >= size => Ok(Bytes::new()),
+                _ => Err(store_error("get", &path, error.into())),
+            },
+        }
     }
 
     /// Size in bytes.
     pub async fn size(&self, key: &ObjectKey) -> Result<u64, Error> {
-        let _ = key;
-        todo!()
+        let path = key.path();
+        let location = object_store::path::Path::from(path.as_str());
+        match self.store.head(&location).await {
+            Ok(meta) => Ok(meta.size),
+            Err(object_store::Error::NotFound { .. }) => Err(Error::NotFound { key: path }),
+            Err(error) => Err(store_error("head", &path, error.into())),
+        }
     }
 
-    /// Removes an object; one that is gone already is not an error.
+    /// Removes an object; one that is gone already is not an error. On a local folder, day and hour
+    /// folders that become empty go too.
     pub async fn delete(&self, key: &ObjectKey) -> Result<(), Error> {
-        let _ = key;
-        todo!()
+        let path = key.path();
+        let location = object_store::path::Path::from(path.as_str());
+        match self.store.delete(&location).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(store_error("delete", &path, error.into())),
+        }
+    }
+}
+
+fn store_error(
+    operation: &'static str,
+    key: &str,
+    source: Box<dyn StdError + Send + Sync>,
+) -> Error {
+    Error::Store {
+        operation,
+        key: key.to_owned(),
+        source,
     }
 }

@@ -1,0 +1,97 @@
+//! Moving a finished file into a local folder so that it survives a power cut.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A folder that the clean-up of an old object removes between "made" and "renamed into" is made
+/// again this often.
+const FOLDER_RACES: usize = 8;
+
+/// Makes `from` durable, moves it to `to` (below `root`) and makes the move durable. Replaces `to`.
+pub(crate) fn move_in(from: &Path, to: &Path, root: &Path) -> io::Result<()> {
+    File::open(from)?.sync_data()?;
+    let folder = to
+        .parent()
+        .ok_or_else(|| io::Error::other("an object key has a folder"))?;
+    let mut races = 0;
+    loop {
+        create_folders(folder, root)?;
+        match rename_or_copy(from, to) {
+            Ok(()) => break,
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && races < FOLDER_RACES
+                    && from.try_exists()? =>
+            {
+                races += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    sync_folder(folder)
+}
+
+/// Like `create_dir_all` below `root`, and each new folder's name is durable in its parent.
+fn create_folders(folder: &Path, root: &Path) -> io::Result<()> {
+    if folder == root || folder.is_dir() {
+        return Ok(());
+    }
+    let parent = folder
+        .parent()
+        .ok_or_else(|| io::Error::other("a folder of the store lies below its root"))?;
+    create_folders(parent, root)?;
+    match fs::create_dir(folder) {
+        Ok(()) => sync_folder(parent),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A rename cannot cross file systems; then the file is copied beside its place and renamed there.
+fn rename_or_copy(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy_in(from, to),
+        done => done,
+    }
+}
+
+/// The name of the copy depends on the target alone, so that a repeated put overwrites what a crash
+/// left behind.
+fn copy_in(from: &Path, to: &Path) -> io::Result<()> {
+    let mut name = to.as_os_str().to_owned();
+    name.push(".part");
+    let part = PathBuf::from(name);
+    fs::copy(from, &part)?;
+    File::open(&part)?.sync_data()?;
+    fs::rename(&part, to)?;
+    fs::remove_file(from)
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder) {
+        Ok(opened) => opened.sync_all(),
+        // Emptied and removed by a delete meanwhile: nothing left to make durable.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_in_leaves_the_object_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("spooled"), dir.path().join("object"));
+        fs::write(&from, b"footage").unwrap();
+        copy_in(&from, &to).unwrap();
+        assert_eq!(fs::read(&to).unwrap(), b"footage");
+        let names: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(names, ["object"]);
+    }
+}

@@ -1,0 +1,181 @@
+//! One suite that every kind of store passes.
+
+use framewell_blob::{BlobStore, Error, ObjectKey};
+use framewell_model::{ChannelId, ErrorKind, HasKind, SegmentId, WallTime};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+struct Fixture {
+    blobs: BlobStore,
+    dir: TempDir,
+}
+
+impl Fixture {
+    fn local() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = BlobStore::local(&dir.path().join("objects")).unwrap();
+        Self { blobs, dir }
+    }
+
+    fn memory() -> Self {
+        Self {
+            blobs: BlobStore::memory(),
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.dir.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+}
+
+fn key(n: u128) -> ObjectKey {
+    ObjectKey::Segment {
+        channel: ChannelId::new(3).unwrap(),
+        start: WallTime::from_secs(1_714_000_000),
+        id: SegmentId::from_uuid(Uuid::from_u128(n)),
+    }
+}
+
+async fn put_takes_the_file_away_and_ranges_come_back(fx: Fixture) {
+    let content: Vec<u8> = (0..100_000u32).map(|i| (i % 251) as u8).collect();
+    let file = fx.file("a", &content);
+    fx.blobs.put_file(&key(1), &file).await.unwrap();
+    assert!(!file.exists());
+    assert_eq!(fx.blobs.size(&key(1)).await.unwrap(), 100_000);
+    let get = async |range| fx.blobs.get_range(&key(1), range).await.unwrap();
+    assert_eq!(get(0..100_000).await, content);
+    assert_eq!(get(777..1_000).await, content[777..1_000]);
+    assert_eq!(get(99_990..200_000).await, content[99_990..]);
+    assert!(get(100_000..100_010).await.is_empty());
+    assert!(get(500_000..500_010).await.is_empty());
+    assert!(get(5..5).await.is_empty());
+}
+
+async fn putting_a_key_twice_keeps_the_newer_content(fx: Fixture) {
+    for content in [&b"first"[..], b"second"] {
+        let file = fx.file("a", content);
+        fx.blobs.put_file(&key(1), &file).await.unwrap();
+    }
+    let got = fx.blobs.get_range(&key(1), 0..100).await.unwrap();
+    assert_eq!(got, &b"second"[..]);
+}
+
+async fn a_put_repeated_after_it_succeeded_is_a_success(fx: Fixture) {
+    let file = fx.file("a", b"footage");
+    fx.blobs.put_file(&key(1), &file).await.unwrap();
+    fx.blobs.put_file(&key(1), &file).await.unwrap();
+    assert_eq!(fx.blobs.size(&key(1)).await.unwrap(), 7);
+    let error = fx.blobs.put_file(&key(2), &file).await.unwrap_err();
+    assert!(matches!(
+        error,
+        Error::Store {
+            operation: "put",
+            ..
+        }
+    ));
+}
+
+async fn what_is_missing_is_not_found(fx: Fixture) {
+    let errors = [
+        fx.blobs.get_range(&key(9), 0..10).await.unwrap_err(),
+        fx.blobs.size(&key(9)).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(error.to_string().contains(&key(9).path()), "{error}");
+    }
+}
+
+async fn a_deleted_object_is_gone_and_its_neighbour_stays(fx: Fixture) {
+    for n in [1, 2] {
+        let file = fx.file("a", b"footage");
+        fx.blobs.put_file(&key(n), &file).await.unwrap();
+    }
+    fx.blobs.delete(&key(1)).await.unwrap();
+    fx.blobs.delete(&key(1)).await.unwrap();
+    assert!(fx.blobs.size(&key(1)).await.is_err());
+    assert_eq!(fx.blobs.size(&key(2)).await.unwrap(), 7);
+}
+
+async fn puts_and_deletes_of_one_folder_at_once_lose_nothing(fx: Fixture) {
+    let tasks = (0..8u128).map(|task| {
+        let fx = &fx;
+        async move {
+            for round in 0..20u128 {
+                let n = task * 100 + round;
+                let file = fx.file(&format!("f{n}"), b"footage");
+                fx.blobs.put_file(&key(n), &file).await.unwrap();
+                assert_eq!(fx.blobs.size(&key(n)).await.unwrap(), 7);
+                fx.blobs.delete(&key(n)).await.unwrap();
+            }
+        }
+    });
+    futures::future::join_all(tasks).await;
+}
+
+macro_rules! suite {
+    ($($name:ident),* $(,)?) => {
+        mod local {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name(super::Fixture::local()).await; })*
+        }
+        mod memory {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name(super::Fixture::memory()).await; })*
+        }
+    };
+}
+
+suite!(
+    put_takes_the_file_away_and_ranges_come_back,
+    putting_a_key_twice_keeps_the_newer_content,
+    a_put_repeated_after_it_succeeded_is_a_success,
+    what_is_missing_is_not_found,
+    a_deleted_object_is_gone_and_its_neighbour_stays,
+    puts_and_deletes_of_one_folder_at_once_lose_nothing,
+);
+
+/// A folder on another file system than `/tmp`, if this machine has one.
+fn other_file_system() -> Option<TempDir> {
+    let shm = Path::new("/dev/shm");
+    shm.is_dir().then(|| tempfile::tempdir_in(shm).ok())?
+}
+
+#[tokio::test]
+async fn a_file_of_another_file_system_is_taken_in_too() {
+    let Some(spool) = other_file_system() else {
+        panic!("/dev/shm is needed: every Linux of the supported kind has it");
+    };
+    let fx = Fixture::local();
+    let file = spool.path().join("a");
+    std::fs::write(&file, b"footage").unwrap();
+    fx.blobs.put_file(&key(1), &file).await.unwrap();
+    assert!(!file.exists());
+    assert_eq!(fx.blobs.size(&key(1)).await.unwrap(), 7);
+}
+
+#[tokio::test]
+async fn a_local_store_removes_folders_that_become_empty() {
+    let fx = Fixture::local();
+    let file = fx.file("a", b"footage");
+    fx.blobs.put_file(&key(1), &file).await.unwrap();
+    fx.blobs.delete(&key(1)).await.unwrap();
+    let left = std::fs::read_dir(fx.dir.path().join("objects"))
+        .unwrap()
+        .count();
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn a_large_file_is_uploaded_in_parts() {
+    let fx = Fixture::memory();
+    let content: Vec<u8> = (0..20u32 << 20).map(|i| (i % 253) as u8).collect();
+    let file = fx.file("a", &content);
+    fx.blobs.put_file(&key(1), &file).await.unwrap();
+    let got = fx.blobs.get_range(&key(1), 0..u64::MAX).await.unwrap();
+    assert!(got == content);
+}
