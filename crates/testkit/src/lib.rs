@@ -1,1 +1,7 @@
 //! Synthetic stamped camera, scripted RTSP camera, fixtures, database and process helpers for tests.
+//!
+//! What belongs here: everything that stands in for the world outside (cameras above all) and tells
+//! the truth about what it did. What does not: fakes of our own parts.
+//! Entry points: [`encode::ClipSpec::encode`], [`stamp::read_stamp_jpeg`].
+
+pub mod stamp;
