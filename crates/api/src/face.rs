@@ -1,0 +1,96 @@
+//! Around every request: a request id, one log line without secrets, and errors as the JSON of the
+//! face that was called.
+
+use crate::error::ApiError;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use std::time::Instant;
+use uuid::Uuid;
+
+/// Names a request in answers and in the log.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The layer.
+pub(crate) async fn dress(request: Request, next: Next) -> Response {
+    let id = request_id(request.headers());
+    let method = request.method().clone();
+    // The path only: queries carry tokens and tickets.
+    let path = request.uri().path().to_owned();
+    let started = Instant::now();
+    let mut response = next.run(request).await;
+    if response.status().is_client_error() || response.status().is_server_error() {
+        response = render(response, &path, &id);
+    }
+    let status = response.status().as_u16();
+    let duration_ms = started.elapsed().as_millis();
+    tracing::debug!(%method, path, status, duration_ms, request.id = %id, "request");
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// The client's own id if it is a plain short word, else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let is_plain = |text: &&str| {
+        (1..=64).contains(&text.len())
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    headers
+        .get(&REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(is_plain)
+        .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+fn render(mut response: Response, path: &str, id: &str) -> Response {
+    let status = response.status();
+    let error = response
+        .extensions_mut()
+        .remove::<ApiError>()
+        .unwrap_or_else(|| ApiError::of_status(status));
+    log(&error, path, id);
+    let body = if is_compatible(path) {
+        json!({
+            "status": status.as_u16(),
+            "errorType": error.compat_type(),
+            "errorDetail": error.message,
+        })
+    } else {
+        let mut object = error.details;
+        object.insert("code".into(), error.code.into());
+        object.insert("message".into(), error.message.into());
+        object.insert("request_id".into(), id.into());
+        json!({ "error": object })
+    };
+    let mut rendered = (status, axum::Json(body)).into_response();
+    for (name, value) in response.headers() {
+        if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH {
+            rendered.headers_mut().append(name.clone(), value.clone());
+        }
+    }
+    rendered
+}
+
+/// Everything but the native face speaks the contract's errors, unknown routes included: old clients
+/// read `errorDetail` without a guard.
+fn is_compatible(path: &str) -> bool {
+    !(path == "/v1" || path.starts_with("/v1/"))
+}
+
+fn log(error: &ApiError, path: &str, id: &str) {
+    let (message, causes) = (&error.message, error.causes.as_deref().unwrap_or("-"));
+    let status = error.status.as_u16();
+    if status == 500 {
+        tracing::error!(path, status, request.id = %id, causes, "request failed: {message}");
+    } else if error.status.is_server_error() {
+        tracing::warn!(path, status, request.id = %id, causes, "request failed: {message}");
+    } else {
+        tracing::debug!(path, status, request.id = %id, causes, "request refused: {message}");
+    }
+}

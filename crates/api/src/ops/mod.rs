@@ -1,0 +1,3 @@
+//! For whoever runs the server.
+
+pub(crate) mod health;

@@ -1,0 +1,51 @@
+//! What every handler can reach.
+
+use crate::ApiConfig;
+use framewell_access::Access;
+use framewell_catalog::Catalog;
+use framewell_imaging::Imaging;
+use framewell_insight::Insight;
+use framewell_live::Registry;
+use framewell_model::{WallClock, WallTime};
+use framewell_playback::Playback;
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::fmt;
+use std::sync::Arc;
+
+/// Handles to the services; cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    /// The database.
+    pub catalog: Catalog,
+    /// The gate.
+    pub access: Access,
+    /// Live tracks of this node.
+    pub registry: Registry,
+    /// Pictures.
+    pub imaging: Imaging,
+    /// Clips, records, timelines, HLS.
+    pub playback: Playback,
+    /// Metadata documents.
+    pub insight: Insight,
+    /// Wall time.
+    pub clock: Arc<dyn WallClock>,
+    /// Settings.
+    pub config: Arc<ApiConfig>,
+    /// Renders what the services count through the `metrics` facade.
+    pub metrics: PrometheusHandle,
+}
+
+impl fmt::Debug for AppState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppState")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl AppState {
+    /// When a media URL made now stops working: whole seconds, as tickets have.
+    pub(crate) fn ticket_expiry(&self) -> WallTime {
+        WallTime::from_secs((self.clock.now() + self.config.ticket_lifetime).secs())
+    }
+}
