@@ -1,12 +1,18 @@
 //! Finding and reading footage.
 
-use crate::{CompressedGop, Piece, Spool};
+use crate::parameters::ParameterCache;
+use crate::{CONTINUITY_US, CompressedGop, Location, Piece, Spool, gop};
 use bytes::Bytes;
-use framewell_blob::BlobStore;
+use framewell_blob::{BlobStore, ObjectKey};
 use framewell_catalog::Catalog;
 use framewell_media::StreamParameters;
-use framewell_model::{ChannelId, ErrorKind, HasKind, TimeRange, WallTime};
+use framewell_model::{ChannelId, ErrorKind, HasKind, SegmentId, TimeRange, WallTime};
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Footage that cannot be found or read.
@@ -73,12 +79,16 @@ impl HasKind for Error {
     }
 }
 
+/// Rows per query; a day of 10 s segments takes nine.
+const ROWS_PER_QUERY: i64 = 1_000;
+
 /// Recorded footage, published or spooled; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Footage {
     catalog: Catalog,
     blobs: BlobStore,
     spool: Spool,
+    parameters: ParameterCache,
 }
 
 impl Footage {
@@ -89,33 +99,173 @@ impl Footage {
             catalog,
             blobs,
             spool,
+            parameters: ParameterCache::default(),
         }
     }
 
     /// Segments with footage in `range`, ascending by start, each once (a segment in the spool and
     /// in the catalog counts as published).
     pub async fn pieces(&self, channel: ChannelId, range: TimeRange) -> Result<Vec<Piece>, Error> {
-        let _ = (channel, range, &self.catalog, &self.blobs, &self.spool);
-        todo!()
+        // The spool first: a segment leaves it only after its row is published, so one that is
+        // published between the two looks shows up in both, never in neither.
+        let spooled = self.spool.pieces(channel, range);
+        let mut pieces = self.published(channel, range).await?;
+        let known: HashSet<SegmentId> = pieces.iter().map(|piece| piece.id).collect();
+        pieces.extend(spooled.into_iter().filter(|p| !known.contains(&p.id)));
+        pieces.sort_by_key(|piece| (piece.range.start, piece.range.end));
+        Ok(pieces)
     }
 
-    /// Bytes of a segment.
+    async fn published(&self, channel: ChannelId, range: TimeRange) -> Result<Vec<Piece>, Error> {
+        let mut pieces: Vec<Piece> = Vec::new();
+        let mut seen = HashSet::new();
+        let mut rest = range;
+        loop {
+            let rows = self
+                .catalog
+                .segments_in(channel, rest, ROWS_PER_QUERY)
+                .await
+                .map_err(|source| Error::Catalog { channel, source })?;
+            let is_last_page = i64::try_from(rows.len()).unwrap_or(i64::MAX) < ROWS_PER_QUERY;
+            // The next page overlaps this one by the segments that are on at its last start.
+            let next_start = rows.last().map(|row| row.range.start);
+            let known = pieces.len();
+            for row in rows {
+                if seen.insert(row.id) {
+                    let piece = Piece::try_from(row)
+                        .map_err(|source| Error::Damaged { channel, source })?;
+                    pieces.push(piece);
+                }
+            }
+            match next_start {
+                Some(start) if !is_last_page && pieces.len() > known => {
+                    rest.start = rest.start.max(start);
+                }
+                _ => return Ok(pieces),
+            }
+        }
+    }
+
+    /// Bytes of a segment, cut to what the piece's index covers.
     pub async fn read(&self, piece: &Piece, range: Range<u64>) -> Result<Bytes, Error> {
-        let _ = (piece, range);
-        todo!()
+        let wanted = range.start..range.end.min(piece.size_bytes);
+        if wanted.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let channel = piece.channel;
+        let bytes = match &piece.location {
+            Location::Object(key) => self.read_object(channel, key, wanted.clone()).await?,
+            Location::Spool(path) => match read_file(path.clone(), wanted.clone()).await {
+                Ok(bytes) => bytes,
+                // Published since the caller looked: the file has become the object.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    let key = piece.object_key();
+                    self.read_object(channel, &key, wanted.clone()).await?
+                }
+                Err(source) => return Err(Error::Spool { channel, source }),
+            },
+        };
+        if u64::try_from(bytes.len()) == Ok(wanted.end - wanted.start) {
+            return Ok(bytes);
+        }
+        Err(Error::Damaged {
+            channel,
+            source: framewell_fmp4::Error::BadBox {
+                what: "mdat".to_owned(),
+                offset: wanted.start,
+                why: format!(
+                    "segment {} ends before byte {}, which its index covers",
+                    piece.id, wanted.end
+                ),
+            },
+        })
+    }
+
+    async fn read_object(
+        &self,
+        channel: ChannelId,
+        key: &ObjectKey,
+        range: Range<u64>,
+    ) -> Result<Bytes, Error> {
+        self.blobs
+            .get_range(key, range)
+            .await
+            .map_err(|source| Error::Blob { channel, source })
     }
 
     /// Parameters of a segment, from its init part.
     pub async fn parameters(&self, piece: &Piece) -> Result<Arc<StreamParameters>, Error> {
-        let _ = piece;
-        todo!()
+        if let Some(known) = self.parameters.get(piece.id) {
+            return Ok(known);
+        }
+        let init = self.read(piece, 0..u64::from(piece.index.init_len)).await?;
+        let (parameters, _) =
+            framewell_fmp4::parse_init(&init).map_err(|source| Error::Damaged {
+                channel: piece.channel,
+                source,
+            })?;
+        Ok(self.parameters.insert(piece.id, parameters))
     }
 
     /// The GOP on screen at `at`, its samples from the key frame up to all that can be shown at or
-    /// before `at` (with reordering, the whole GOP). Reads only the fragments needed.
-    /// [`Error::NoFootage`] in a gap: `at` must lie within a segment's range.
+    /// before `at`. Reads only the fragments needed. [`Error::NoFootage`] in a gap: `at` must lie
+    /// within a segment's range, or in a hole of at most [`crate::CONTINUITY_US`] within a run.
     pub async fn gop_at(&self, channel: ChannelId, at: WallTime) -> Result<CompressedGop, Error> {
-        let _ = (channel, at);
-        todo!()
+        let near = TimeRange {
+            start: at.plus_micros(-CONTINUITY_US),
+            end: at.plus_micros(CONTINUITY_US + 1),
+        };
+        let pieces = self.pieces(channel, near).await?;
+        let Some(piece) = gop::piece_at(&pieces, at) else {
+            return Err(self.no_footage(channel, at).await?);
+        };
+        let Some(fragments) = gop::fragments_at(&piece.index, at) else {
+            return Err(self.no_footage(channel, at).await?);
+        };
+        let (Some(first), Some(last)) = (fragments.first(), fragments.last()) else {
+            return Err(self.no_footage(channel, at).await?);
+        };
+        let bytes = self
+            .read(piece, first.offset..last.offset + u64::from(last.len))
+            .await?;
+        let samples = gop::samples_until(fragments, &bytes, at)
+            .map_err(|source| Error::Damaged { channel, source })?;
+        let clock = first.clock;
+        let parameters = self.parameters(piece).await?;
+        Ok(CompressedGop {
+            video: Arc::new(parameters.video.clone()),
+            samples,
+            clock,
+        })
     }
+
+    /// Where the footage nearest to `at` is, as the error to answer with.
+    async fn no_footage(&self, channel: ChannelId, at: WallTime) -> Result<Error, Error> {
+        let (spooled_before, spooled_after) = self.spool.around(channel, at);
+        let (before, after) = self
+            .catalog
+            .footage_around(channel, at)
+            .await
+            .map_err(|source| Error::Catalog { channel, source })?;
+        let ends = [before, spooled_before].into_iter().flatten();
+        let starts = [after, spooled_after].into_iter().flatten();
+        Ok(Error::NoFootage {
+            channel,
+            at,
+            before: ends.map(|range| range.end).max(),
+            after: starts.map(|range| range.start).min(),
+        })
+    }
+}
+
+async fn read_file(path: PathBuf, range: Range<u64>) -> io::Result<Bytes> {
+    let read = move || {
+        let length = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
+        let mut bytes = vec![0; length];
+        File::open(path)?.read_exact_at(&mut bytes, range.start)?;
+        Ok(Bytes::from(bytes))
+    };
+    tokio::task::spawn_blocking(read)
+        .await
+        .unwrap_or_else(|panic| Err(io::Error::other(panic)))
 }

@@ -1,7 +1,9 @@
 //! A compressed GOP, ready for a decoder.
 
+use crate::Piece;
 use bytes::Bytes;
-use framewell_media::VideoParameters;
+use framewell_fmp4::{FragmentEntry, SegmentIndex, parse_fragment};
+use framewell_media::{TrackKind, VideoParameters};
 use framewell_model::{ClockSource, WallTime};
 use std::sync::Arc;
 
@@ -27,4 +29,87 @@ pub struct CompressedGop {
     pub samples: Vec<GopSample>,
     /// Where the wall times come from.
     pub clock: ClockSource,
+}
+
+/// The piece on screen at `at` among pieces ascending by start. Of two that hold it, the later one
+/// wins: its first picture was captured at or before `at`, after everything in the earlier one that
+/// still counts.
+pub(crate) fn piece_at(pieces: &[Piece], at: WallTime) -> Option<&Piece> {
+    let after = pieces.partition_point(|piece| piece.range.start <= at);
+    let newest = pieces[..after].last()?;
+    let held = pieces[..after]
+        .iter()
+        .rev()
+        .find(|piece| piece.range.contains(at));
+    let is_continued = || {
+        pieces
+            .get(after)
+            .is_some_and(|next| newest.continues_into(next))
+    };
+    held.or_else(|| is_continued().then_some(newest))
+}
+
+/// The fragments to decode for the picture on screen at `at`: from the last key fragment captured at
+/// or before it, up to the last one with a picture at or before it. `None` if the segment starts
+/// after `at`.
+pub(crate) fn fragments_at(index: &SegmentIndex, at: WallTime) -> Option<&[FragmentEntry]> {
+    let fragments = &index.fragments;
+    let key = fragments
+        .iter()
+        .rposition(|fragment| fragment.is_key && fragment.wall <= at)?;
+    // With reordering, a picture may lie in a fragment whose first picture is captured later.
+    let needed = fragments[key..]
+        .iter()
+        .take_while(|fragment| fragment.wall_of(fragment.min_pts) <= at)
+        .count();
+    Some(&fragments[key..key + needed.max(1)])
+}
+
+/// The video samples of adjacent fragments, in decoding order, up to the last one captured at or
+/// before `at`: later ones are neither shown by then nor needed to decode those that are.
+pub(crate) fn samples_until(
+    fragments: &[FragmentEntry],
+    bytes: &Bytes,
+    at: WallTime,
+) -> Result<Vec<GopSample>, framewell_fmp4::Error> {
+    let mut samples = Vec::new();
+    let base = fragments.first().map_or(0, |fragment| fragment.offset);
+    for fragment in fragments {
+        let start = usize::try_from(fragment.offset - base).unwrap_or(usize::MAX);
+        let end = start.saturating_add(fragment.len as usize).min(bytes.len());
+        read_samples(fragment, &bytes.slice(start.min(end)..end), &mut samples)?;
+    }
+    let wanted = samples
+        .iter()
+        .rposition(|sample| sample.wall <= at)
+        .map_or(1, |last| last + 1);
+    samples.truncate(wanted);
+    Ok(samples)
+}
+
+fn read_samples(
+    fragment: &FragmentEntry,
+    bytes: &Bytes,
+    samples: &mut Vec<GopSample>,
+) -> Result<(), framewell_fmp4::Error> {
+    let all = parse_fragment(bytes)?;
+    for sample in all.iter().filter(|s| s.track == TrackKind::Video) {
+        let start = sample.offset as usize;
+        let data = start
+            .checked_add(sample.size as usize)
+            .filter(|end| *end <= bytes.len())
+            .map(|end| bytes.slice(start..end))
+            .ok_or_else(|| framewell_fmp4::Error::BadBox {
+                what: "mdat".to_owned(),
+                offset: fragment.offset + u64::from(sample.offset),
+                why: "a sample reaches past its fragment".to_owned(),
+            })?;
+        samples.push(GopSample {
+            pts: sample.pts,
+            wall: fragment.wall_of(sample.pts),
+            is_key: sample.is_key,
+            data,
+        });
+    }
+    Ok(())
 }

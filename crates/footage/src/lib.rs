@@ -6,10 +6,11 @@
 
 mod footage;
 mod gop;
+mod parameters;
 mod piece;
 mod spool;
 
 pub use footage::{Error, Footage};
 pub use gop::{CompressedGop, GopSample};
-pub use piece::{Location, Piece};
+pub use piece::{CONTINUITY_US, Location, Piece};
 pub use spool::{Spool, SpoolSegment};

@@ -2,7 +2,7 @@
 
 use framewell_blob::ObjectKey;
 use framewell_fmp4::SegmentIndex;
-use framewell_model::{ChannelId, ClockSource, RecordId, RunId, SegmentId, TimeRange};
+use framewell_model::{ChannelId, ClockSource, RecordId, RunId, Segment, SegmentId, TimeRange};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -38,4 +38,54 @@ pub struct Piece {
     pub index: Arc<SegmentIndex>,
     /// Where the bytes are.
     pub location: Location,
+}
+
+/// Largest hole between two segments of one run that is rounding and clock correction, not missing
+/// video: the wall clock of a run is adjusted at key frames, and the end of a segment is its last
+/// picture's capture time plus that picture's duration. Less than three pictures at 30 per second.
+pub const CONTINUITY_US: i64 = 100_000;
+
+impl Piece {
+    /// Whether `next` follows without a hole: same run, and no more than [`CONTINUITY_US`] between.
+    #[must_use]
+    pub fn continues_into(&self, next: &Self) -> bool {
+        self.run == next.run
+            && self.range.start <= next.range.start
+            && next.range.start.micros_since(self.range.end) <= CONTINUITY_US
+    }
+
+    /// The key of the segment's object, which exists once it is published.
+    #[must_use]
+    pub const fn object_key(&self) -> ObjectKey {
+        ObjectKey::Segment {
+            channel: self.channel,
+            start: self.range.start,
+            id: self.id,
+        }
+    }
+}
+
+/// A published segment as a piece.
+impl TryFrom<Segment> for Piece {
+    type Error = framewell_fmp4::Error;
+
+    fn try_from(row: Segment) -> Result<Self, Self::Error> {
+        let index = SegmentIndex::decode(&row.index)?;
+        Ok(Self {
+            record: Some(row.record),
+            id: row.id,
+            channel: row.channel,
+            run: row.run,
+            sequence: row.sequence,
+            range: row.range,
+            clock: row.clock,
+            size_bytes: u64::try_from(row.size_bytes).unwrap_or_default(),
+            index: Arc::new(index),
+            location: Location::Object(ObjectKey::Segment {
+                channel: row.channel,
+                start: row.range.start,
+                id: row.id,
+            }),
+        })
+    }
 }

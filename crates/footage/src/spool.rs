@@ -1,8 +1,10 @@
 //! Segments that are not published yet.
 
-use crate::Piece;
-use framewell_fmp4::{FragmentEntry, SegmentIdentity};
-use framewell_model::{ChannelId, SegmentId, TimeRange};
+use crate::{Location, Piece};
+use framewell_fmp4::{FragmentEntry, SegmentIdentity, SegmentIndex};
+use framewell_model::{ChannelId, SegmentId, TimeRange, WallTime};
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,9 +20,11 @@ pub struct SpoolSegment {
 }
 
 /// What the recorder is writing and has not published; cheap to clone.
+///
+/// It holds a few segments per channel: the open one and those on their way to the store.
 #[derive(Debug, Clone, Default)]
 pub struct Spool {
-    inner: Arc<parking_lot::RwLock<std::collections::BTreeMap<SegmentId, Piece>>>,
+    inner: Arc<RwLock<BTreeMap<SegmentId, Piece>>>,
 }
 
 impl Spool {
@@ -32,26 +36,86 @@ impl Spool {
 
     /// A segment was opened; it has no fragments and shows up with its first one.
     pub fn open(&self, segment: &SpoolSegment) {
-        let _ = (segment, &self.inner);
-        todo!()
+        let identity = &segment.identity;
+        let piece = Piece {
+            record: None,
+            id: identity.segment,
+            channel: identity.channel,
+            run: identity.run,
+            sequence: identity.sequence,
+            range: TimeRange {
+                start: identity.wall_start,
+                end: identity.wall_start,
+            },
+            clock: identity.clock,
+            size_bytes: u64::from(segment.init_len),
+            index: Arc::new(SegmentIndex {
+                init_len: segment.init_len,
+                fragments: Vec::new(),
+            }),
+            location: Location::Spool(segment.path.clone()),
+        };
+        self.inner.write().insert(identity.segment, piece);
     }
 
     /// A fragment was written completely.
     pub fn append(&self, id: SegmentId, entry: FragmentEntry) {
-        let _ = (id, entry);
-        todo!()
+        let mut inner = self.inner.write();
+        let Some(piece) = inner.get_mut(&id) else {
+            return;
+        };
+        piece.range.end = piece.range.end.max(entry.wall_of(entry.end_pts));
+        let index = Arc::make_mut(&mut piece.index);
+        index.fragments.push(entry);
+        piece.size_bytes = index.len_bytes();
     }
 
     /// The segment is published, or given up: readers find it in the catalog, or not at all.
     pub fn remove(&self, id: SegmentId) {
-        let _ = id;
-        todo!()
+        self.inner.write().remove(&id);
+    }
+
+    /// A segment that is not published yet, with the fragments written so far.
+    #[must_use]
+    pub fn get(&self, id: SegmentId) -> Option<Piece> {
+        self.inner.read().get(&id).cloned()
     }
 
     /// Segments with footage in `range`, ascending by start.
     #[must_use]
     pub fn pieces(&self, channel: ChannelId, range: TimeRange) -> Vec<Piece> {
-        let _ = (channel, range);
-        todo!()
+        let mut pieces: Vec<Piece> = self
+            .inner
+            .read()
+            .values()
+            .filter(|piece| is_footage_of(piece, channel) && piece.range.overlaps(&range))
+            .cloned()
+            .collect();
+        pieces.sort_by_key(|piece| piece.range.start);
+        pieces
     }
+
+    /// Ranges nearest to `at` that do not hold it: the newest that ends at or before it, the oldest
+    /// that starts after it.
+    #[must_use]
+    pub fn around(
+        &self,
+        channel: ChannelId,
+        at: WallTime,
+    ) -> (Option<TimeRange>, Option<TimeRange>) {
+        let inner = self.inner.read();
+        let ranges = || {
+            inner
+                .values()
+                .filter(|piece| is_footage_of(piece, channel))
+                .map(|piece| piece.range)
+        };
+        let before = ranges().filter(|r| r.end <= at).max_by_key(|r| r.end);
+        let after = ranges().filter(|r| r.start > at).min_by_key(|r| r.start);
+        (before, after)
+    }
+}
+
+fn is_footage_of(piece: &Piece, channel: ChannelId) -> bool {
+    piece.channel == channel && !piece.index.fragments.is_empty()
 }

@@ -1,5 +1,7 @@
 //! One suite that every kind of store passes.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use framewell_blob::{BlobStore, Error, ObjectKey};
 use framewell_model::{ChannelId, ErrorKind, HasKind, SegmentId, WallTime};
 use std::path::{Path, PathBuf};
