@@ -1,2 +1,154 @@
-//! The `framewell` server binary.
-fn main() {}
+//! The `framewell` server binary: configuration, wiring, signals, subcommands.
+
+mod accounts;
+mod config;
+mod http;
+mod logging;
+mod reconcile;
+mod shutdown;
+mod signing_key;
+mod wiring;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Video back end for AI engines: cameras in, one group token out.
+#[derive(Debug, Parser)]
+#[command(name = "framewell", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve(ServeArgs),
+    /// Manage accounts and their license keys.
+    Account {
+        #[command(subcommand)]
+        command: AccountCommand,
+    },
+    /// Look at the configuration.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Print the OpenAPI document of the native API.
+    Openapi,
+}
+
+/// Where the configuration comes from, and what overrides it.
+#[derive(Debug, Args, Default)]
+struct ConfigArgs {
+    /// Configuration file (TOML). Without it `framewell.toml` is read if it exists.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder for the database, the recordings and the signing key.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// `sqlite:PATH` or `postgres://…`.
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Address of the HTTP server, for example `0.0.0.0:8080`; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    http_listen: Option<String>,
+    /// Address of the RTSP server, for example `0.0.0.0:8554`; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    rtsp_listen: Option<String>,
+    /// Write the bound addresses to this file as JSON once the server answers.
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum AccountCommand {
+    /// Create an account and show its license key, once.
+    Create {
+        /// Unique name.
+        name: String,
+        /// Print JSON: `{"account":1,"license_key":"…"}`.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// List accounts.
+    List {
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print the effective values with secrets hidden, or say what is wrong.
+    Check {
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            logging::print_error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Serve(args) => serve(&args),
+        Command::Account { command } => account(command),
+        Command::Config { command: ConfigCommand::Check { config } } => {
+            let config = config::load(&config::Overrides::from(&config))?;
+            logging::print(&config::render(&config)?);
+            Ok(())
+        }
+        Command::Openapi => {
+            logging::print(&framewell_api::openapi_json());
+            Ok(())
+        }
+    }
+}
+
+fn serve(args: &ServeArgs) -> anyhow::Result<()> {
+    let mut overrides = config::Overrides::from(&args.config);
+    overrides.http_listen.clone_from(&args.http_listen);
+    overrides.rtsp_listen.clone_from(&args.rtsp_listen);
+    let config = config::load(&overrides)?;
+    logging::init(&config.log)?;
+    let ready_file = args.ready_file.clone();
+    runtime()?.block_on(wiring::serve(config, ready_file))
+}
+
+fn account(command: AccountCommand) -> anyhow::Result<()> {
+    match command {
+        AccountCommand::Create { name, json, config } => {
+            let config = config::load(&config::Overrides::from(&config))?;
+            runtime()?.block_on(accounts::create(&config, &name, json))
+        }
+        AccountCommand::List { config } => {
+            let config = config::load(&config::Overrides::from(&config))?;
+            runtime()?.block_on(accounts::list(&config))
+        }
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("start of the async runtime failed")
+}

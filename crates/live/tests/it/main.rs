@@ -239,6 +239,6 @@ proptest! {
                 }
             }
         }
-        prop_assert!(track.ring_bytes() <= max_bytes.max(0) + 3 * 50 * usize::try_from(gop).expect("small"));
+        prop_assert!(track.ring_bytes() <= max_bytes + 3 * 50 * usize::try_from(gop).expect("small"));
     }
 }

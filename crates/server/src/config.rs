@@ -1,0 +1,386 @@
+//! The configuration: defaults < file < environment < flags.
+//!
+//! Environment variables start with `FRAMEWELL_` and separate levels by two underscores:
+//! `FRAMEWELL_HTTP__LISTEN=127.0.0.1:8080`. Unknown keys are errors, so that a typing mistake is
+//! noticed at start and not at night.
+
+use anyhow::{Context, bail};
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use framewell_model::Secret;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Folder for the database, the recordings and the signing key.
+    pub(crate) data_dir: PathBuf,
+    /// `sqlite:PATH` or `postgres://…`; empty: `framewell.db` in the data folder.
+    pub(crate) database_url: Secret<String>,
+    /// Most database connections (PostgreSQL).
+    pub(crate) database_connections: u32,
+    /// HTTP server.
+    pub(crate) http: Http,
+    /// RTSP server.
+    pub(crate) rtsp: Rtsp,
+    /// Recording.
+    pub(crate) record: Record,
+    /// Live ring of each channel.
+    pub(crate) ring: Ring,
+    /// Patience with cameras.
+    pub(crate) ingest: Ingest,
+    /// Decoder processes.
+    pub(crate) decoder: Decoder,
+    /// Logs.
+    pub(crate) log: Log,
+}
+
+/// HTTP server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Http {
+    /// Address and port; port 0 takes a free one.
+    pub(crate) listen: String,
+    /// Host that clients use, without scheme and port; empty: what each request's Host says.
+    pub(crate) public_host: String,
+    /// Port that clients use for plain HTTP; 0: what each request's Host says.
+    pub(crate) public_port: u16,
+    /// Port that clients use for HTTPS, if a proxy terminates TLS; 0: none.
+    pub(crate) public_https_port: u16,
+    /// Most connections at once.
+    pub(crate) max_connections: usize,
+    /// Lifetime of the tickets inside media URLs, in seconds.
+    pub(crate) ticket_lifetime_s: u64,
+}
+
+/// RTSP server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Rtsp {
+    /// Address and port; port 0 takes a free one.
+    pub(crate) listen: String,
+    /// Port that clients use; 0: the listening port.
+    pub(crate) public_port: u16,
+    /// Most connections at once.
+    pub(crate) max_connections: usize,
+}
+
+/// Recording.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Record {
+    /// Target length of a segment, in seconds; it ends at the next key frame.
+    pub(crate) segment_s: f64,
+    /// Longest fragment inside a long GOP, in seconds.
+    pub(crate) fragment_s: f64,
+    /// How long footage is kept where a channel does not say, in hours; 0: for ever.
+    pub(crate) retention_hours: u64,
+}
+
+/// Live ring of each channel.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Ring {
+    /// Payload bytes kept per channel, beyond the newest two GOPs.
+    pub(crate) max_bytes: usize,
+    /// Most media time kept, in seconds.
+    pub(crate) max_age_s: f64,
+}
+
+/// Patience with cameras.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Ingest {
+    /// A camera that sends nothing for this many seconds is reconnected.
+    pub(crate) silence_s: f64,
+    /// Longest time from connecting to the first frame, in seconds.
+    pub(crate) connect_s: f64,
+    /// First pause before a new attempt, in seconds; doubles, with jitter.
+    pub(crate) backoff_min_s: f64,
+    /// Longest pause between attempts, in seconds.
+    pub(crate) backoff_max_s: f64,
+}
+
+/// Decoder processes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Decoder {
+    /// The `framewell-decoder` executable; empty: the one beside this executable.
+    pub(crate) program: PathBuf,
+    /// Worker processes; 0: one per CPU core.
+    pub(crate) workers: usize,
+    /// Longest time for one job, in seconds.
+    pub(crate) deadline_s: f64,
+    /// Jobs that may wait; more are answered with "busy".
+    pub(crate) queue: usize,
+}
+
+/// Logs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    /// `text` or `json`.
+    pub(crate) format: LogFormat,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,framewell_ingest=debug`.
+    pub(crate) level: String,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("data"),
+            database_url: Secret::new(String::new()),
+            database_connections: 16,
+            http: Http::default(),
+            rtsp: Rtsp::default(),
+            record: Record::default(),
+            ring: Ring::default(),
+            ingest: Ingest::default(),
+            decoder: Decoder::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: "0.0.0.0:8080".into(),
+            public_host: String::new(),
+            public_port: 0,
+            public_https_port: 0,
+            max_connections: 4_096,
+            ticket_lifetime_s: 3_600,
+        }
+    }
+}
+
+impl Default for Rtsp {
+    fn default() -> Self {
+        Self { listen: "0.0.0.0:8554".into(), public_port: 0, max_connections: 1_000 }
+    }
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self { segment_s: 10.0, fragment_s: 1.0, retention_hours: 0 }
+    }
+}
+
+impl Default for Ring {
+    fn default() -> Self {
+        let ring = framewell_live::RingConfig::default();
+        Self { max_bytes: ring.max_bytes, max_age_s: 30.0 }
+    }
+}
+
+impl Default for Ingest {
+    fn default() -> Self {
+        Self { silence_s: 10.0, connect_s: 15.0, backoff_min_s: 0.5, backoff_max_s: 30.0 }
+    }
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self { program: PathBuf::new(), workers: 0, deadline_s: 10.0, queue: 64 }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".into() }
+    }
+}
+
+/// What the command line sets; wins over everything.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Overrides {
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) data_dir: Option<PathBuf>,
+    pub(crate) database_url: Option<String>,
+    pub(crate) http_listen: Option<String>,
+    pub(crate) rtsp_listen: Option<String>,
+}
+
+impl From<&crate::ConfigArgs> for Overrides {
+    fn from(args: &crate::ConfigArgs) -> Self {
+        Self {
+            file: args.config.clone(),
+            data_dir: args.data_dir.clone(),
+            database_url: args.database_url.clone(),
+            ..Self::default()
+        }
+    }
+}
+
+const DEFAULT_FILE: &str = "framewell.toml";
+
+/// Loads and checks the configuration.
+pub(crate) fn load(overrides: &Overrides) -> anyhow::Result<Config> {
+    let mut figment = Figment::from(Serialized::defaults(Config::default()));
+    if let Some(file) = &overrides.file {
+        if !file.is_file() {
+            bail!("configuration file {} does not exist", file.display());
+        }
+        figment = figment.merge(Toml::file_exact(file));
+    } else if Path::new(DEFAULT_FILE).is_file() {
+        figment = figment.merge(Toml::file_exact(DEFAULT_FILE));
+    }
+    figment = figment.merge(environment());
+    let flags = [
+        ("data_dir", overrides.data_dir.as_ref().map(|dir| dir.display().to_string())),
+        ("database_url", overrides.database_url.clone()),
+        ("http.listen", overrides.http_listen.clone()),
+        ("rtsp.listen", overrides.rtsp_listen.clone()),
+    ];
+    for (key, value) in flags {
+        if let Some(value) = value {
+            figment = figment.merge(Serialized::default(key, value));
+        }
+    }
+    let mut config: Config = figment.extract().context("the configuration is not valid")?;
+    check(&config)?;
+    if config.database_url.expose().is_empty() {
+        let path = config.data_dir.join("framewell.db");
+        config.database_url = Secret::new(format!("sqlite:{}", path.display()));
+    }
+    Ok(config)
+}
+
+/// Variables of the tests and of the demo start with the same prefix and are not configuration.
+fn environment() -> Env {
+    Env::prefixed("FRAMEWELL_").filter(|key| !key.starts_with("TEST_")).split("__")
+}
+
+fn check(config: &Config) -> anyhow::Result<()> {
+    let positive = [
+        ("record.segment_s", config.record.segment_s),
+        ("record.fragment_s", config.record.fragment_s),
+        ("ring.max_age_s", config.ring.max_age_s),
+        ("ingest.silence_s", config.ingest.silence_s),
+        ("ingest.connect_s", config.ingest.connect_s),
+        ("ingest.backoff_min_s", config.ingest.backoff_min_s),
+        ("ingest.backoff_max_s", config.ingest.backoff_max_s),
+        ("decoder.deadline_s", config.decoder.deadline_s),
+    ];
+    for (key, value) in positive {
+        // A day is beyond any sensible value and keeps `Duration::from_secs_f64` from panicking.
+        if !(value > 0.0 && value <= 86_400.0) {
+            bail!("{key} = {value} must be more than 0 and at most 86400 seconds");
+        }
+    }
+    if config.ingest.backoff_max_s < config.ingest.backoff_min_s {
+        bail!("ingest.backoff_max_s must not be less than ingest.backoff_min_s");
+    }
+    if config.http.ticket_lifetime_s < 60 {
+        bail!("http.ticket_lifetime_s must be at least 60");
+    }
+    Ok(())
+}
+
+/// The effective values as TOML, secrets hidden.
+pub(crate) fn render(config: &Config) -> anyhow::Result<String> {
+    let mut shown = config.clone();
+    shown.database_url = Secret::new(hide_password(config.database_url.expose()));
+    toml_text(&serde_json::to_value(&shown).context("rendering the configuration failed")?)
+}
+
+fn hide_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let Some((user_info, host)) = rest.rsplit_once('@') else { return url.to_owned() };
+    match user_info.split_once(':') {
+        Some((user, _)) => format!("{scheme}://{user}:***@{host}"),
+        None => url.to_owned(),
+    }
+}
+
+/// TOML of a two-level JSON object: plain keys first, then one table per object.
+fn toml_text(value: &serde_json::Value) -> anyhow::Result<String> {
+    let object = value.as_object().context("the configuration is not an object")?;
+    let line = |key: &str, value: &serde_json::Value| format!("{key} = {value}\n");
+    let mut text: String =
+        object.iter().filter(|(_, v)| !v.is_object()).map(|(k, v)| line(k, v)).collect();
+    for (name, table) in object.iter().filter_map(|(k, v)| Some((k, v.as_object()?))) {
+        text.push_str(&format!("\n[{name}]\n"));
+        text.extend(table.iter().map(|(key, value)| line(key, value)));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+#[expect(clippy::result_large_err, reason = "figment's Jail fixes the error type")]
+mod tests {
+    use super::*;
+    use figment::Jail;
+
+    fn load_with(file: &str, overrides: Overrides) -> anyhow::Result<Config> {
+        load(&Overrides { file: Some(PathBuf::from(file)), ..overrides })
+    }
+
+    #[test]
+    fn the_file_beats_the_defaults_the_environment_the_file_and_flags_all() {
+        Jail::expect_with(|jail| {
+            jail.create_file("a.toml", "[http]\nlisten = \"1.1.1.1:1\"\n[rtsp]\nlisten = \"1.1.1.1:2\"")?;
+            let file = load_with("a.toml", Overrides::default()).expect("valid");
+            assert_eq!((file.http.listen.as_str(), file.record.segment_s), ("1.1.1.1:1", 10.0));
+            jail.set_env("FRAMEWELL_HTTP__LISTEN", "2.2.2.2:1");
+            jail.set_env("FRAMEWELL_RTSP__LISTEN", "2.2.2.2:2");
+            let env = load_with("a.toml", Overrides::default()).expect("valid");
+            assert_eq!(env.http.listen, "2.2.2.2:1");
+            let flags = Overrides { http_listen: Some("3.3.3.3:1".into()), ..Overrides::default() };
+            let flags = load_with("a.toml", flags).expect("valid");
+            assert_eq!((flags.http.listen.as_str(), flags.rtsp.listen.as_str()), ("3.3.3.3:1", "2.2.2.2:2"));
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn a_misspelt_key_is_an_error_that_names_it() {
+        Jail::expect_with(|jail| {
+            jail.create_file("a.toml", "[http]\nlistne = \"1.1.1.1:1\"")?;
+            let error = load_with("a.toml", Overrides::default()).expect_err("unknown key");
+            assert!(format!("{error:#}").contains("listne"), "{error:#}");
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn absurd_values_and_missing_files_are_refused() {
+        Jail::expect_with(|jail| {
+            jail.create_file("a.toml", "[record]\nsegment_s = 0.0")?;
+            let error = load_with("a.toml", Overrides::default()).expect_err("zero seconds");
+            assert!(error.to_string().contains("record.segment_s"), "{error}");
+            let error = load_with("b.toml", Overrides::default()).expect_err("no such file");
+            assert!(error.to_string().contains("b.toml"), "{error}");
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn rendering_hides_the_database_password_and_reads_back() {
+        Jail::expect_with(|jail| {
+            let flags = Overrides {
+                database_url: Some("postgres://app:hunter2@db.local/framewell".into()),
+                ..Overrides::default()
+            };
+            let text = render(&load(&flags).expect("valid")).expect("renders");
+            assert!(text.contains("postgres://app:***@db.local/framewell"), "{text}");
+            assert!(!text.contains("hunter2"), "{text}");
+            jail.create_file("again.toml", &text)?;
+            load_with("again.toml", Overrides::default()).expect("the rendered text is a valid file");
+            Ok(())
+        });
+    }
+}

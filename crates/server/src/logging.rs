@@ -1,0 +1,34 @@
+//! Logs to stderr; the few texts for people to stdout.
+
+use crate::config::{Log, LogFormat};
+use anyhow::Context;
+use std::io::Write;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Starts logging as configured.
+pub(crate) fn init(log: &Log) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&log.level)
+        .with_context(|| format!("log.level = {:?} is no log filter", log.level))?;
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    match log.format {
+        LogFormat::Text => registry.with(layer).try_init(),
+        LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
+    }
+    .context("logging was started twice")
+}
+
+/// Prints a text of a subcommand.
+pub(crate) fn print(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    // A closed pipe (`framewell config check | head -1`) is no failure of ours.
+    drop(writeln!(stdout, "{}", text.trim_end()));
+}
+
+/// Prints a fatal error with its causes.
+pub(crate) fn print_error(error: &anyhow::Error) {
+    let mut stderr = std::io::stderr().lock();
+    drop(writeln!(stderr, "framewell: {error:#}"));
+}

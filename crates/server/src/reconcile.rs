@@ -1,0 +1,66 @@
+//! Keeps ingest and recorder in step with the channels in the catalog.
+
+use framewell_catalog::Catalog;
+use framewell_ingest::Ingest;
+use framewell_live::Registry;
+use framewell_model::{Channel, ChannelId};
+use framewell_recorder::{Policy, Recorder};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Changes by other processes on the same database are noticed within this time.
+const POLL: Duration = Duration::from_secs(5);
+
+/// What has to follow the catalog.
+#[derive(Debug)]
+pub(crate) struct Reconciler {
+    pub(crate) catalog: Catalog,
+    pub(crate) registry: Registry,
+    pub(crate) ingest: Ingest,
+    pub(crate) recorder: Recorder,
+    /// Applied where a channel has no retention of its own.
+    pub(crate) default_retention: Option<Duration>,
+}
+
+impl Reconciler {
+    /// Runs until `stop`: at every change notice, and every few seconds.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut changes = self.catalog.channel_changes();
+        loop {
+            changes.mark_unchanged();
+            match self.catalog.all_channels().await {
+                Ok(channels) => self.apply(&channels),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "reading the channels failed; will try again");
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = changes.changed() => {}
+                () = tokio::time::sleep(POLL) => {}
+            }
+        }
+    }
+
+    fn apply(&self, channels: &[Channel]) {
+        let sources = channels
+            .iter()
+            .filter_map(|channel| Some((channel.id, channel.source.clone()?)))
+            .collect();
+        let policies = channels.iter().map(|channel| (channel.id, self.policy(channel))).collect();
+        self.ingest.set_wanted(sources);
+        self.recorder.set_wanted(policies);
+        let known: BTreeSet<ChannelId> = channels.iter().map(|channel| channel.id).collect();
+        for (id, _) in self.registry.channels() {
+            if !known.contains(&id) {
+                self.registry.remove(id);
+            }
+        }
+    }
+
+    fn policy(&self, channel: &Channel) -> Policy {
+        let own = channel.retention_s.and_then(|s| u64::try_from(s).ok()).map(Duration::from_secs);
+        Policy { mode: channel.rec_mode, retention: own.or(self.default_retention) }
+    }
+}

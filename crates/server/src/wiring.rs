@@ -1,0 +1,267 @@
+//! The table of contents of the running system: what is made, from what, in which order it starts
+//! and in which order it stops.
+
+use crate::config::Config;
+use crate::reconcile::Reconciler;
+use crate::{http, shutdown, signing_key};
+use anyhow::Context;
+use framewell_access::Access;
+use framewell_api::{ApiConfig, AppState};
+use framewell_blob::BlobStore;
+use framewell_catalog::{Catalog, CatalogConfig};
+use framewell_decode::{Pool, PoolConfig};
+use framewell_footage::{Footage, Spool};
+use framewell_imaging::Imaging;
+use framewell_ingest::{Ingest, IngestConfig};
+use framewell_insight::Insight;
+use framewell_live::{Registry, RingConfig, SystemClock};
+use framewell_model::WallClock;
+use framewell_playback::Playback;
+use framewell_recorder::{Recorder, RecorderConfig};
+use framewell_streaming::rtsp::{self, RtspConfig};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Viewers have this long to go.
+const VIEWERS_DEADLINE: Duration = Duration::from_secs(8);
+/// Camera sessions have this long to end their runs.
+const INGEST_DEADLINE: Duration = Duration::from_secs(5);
+/// Open segments have this long to be published; what is left stays in the spool for the next start.
+const RECORDER_DEADLINE: Duration = Duration::from_secs(20);
+
+/// All services, as cloneable handles.
+struct Services {
+    catalog: Catalog,
+    access: Access,
+    registry: Registry,
+    ingest: Ingest,
+    recorder: Recorder,
+    imaging: Imaging,
+    playback: Playback,
+    insight: Insight,
+    clock: Arc<dyn WallClock>,
+}
+
+/// Runs the server until a signal.
+pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> anyhow::Result<()> {
+    let metrics = PrometheusBuilder::new().install_recorder().context("starting the metrics failed")?;
+    let services = build(&config).await?;
+    services.recorder.recover().await.context("recovering interrupted recordings failed")?;
+
+    let http = bind(&config.http.listen, "HTTP").await?;
+    let rtsp = bind(&config.rtsp.listen, "RTSP").await?;
+    let (http_addr, rtsp_addr) = (http.local_addr()?, rtsp.local_addr()?);
+
+    let tasks = Tasks::start(&config, &services, metrics, http, rtsp)?;
+    if let Some(file) = ready_file {
+        write_ready_file(&file, http_addr, rtsp_addr)?;
+    }
+    tracing::info!(http = %http_addr, rtsp = %rtsp_addr, "framewell is ready");
+
+    shutdown::signalled().await?;
+    tasks.stop().await;
+    services.catalog.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Makes the data folder.
+pub(crate) fn prepare_data_dir(dir: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(dir).with_context(|| format!("creating data folder {} failed", dir.display()))
+}
+
+/// Opens and migrates the database.
+pub(crate) async fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
+    let config = CatalogConfig {
+        url: config.database_url.clone(),
+        max_connections: config.database_connections,
+    };
+    Catalog::open(&config).await.context("opening the database failed")
+}
+
+async fn build(config: &Config) -> anyhow::Result<Services> {
+    prepare_data_dir(&config.data_dir)?;
+    let clock: Arc<dyn WallClock> = Arc::new(SystemClock);
+    let key = signing_key::load_or_create(&config.data_dir)?;
+    let catalog = open_catalog(config).await?;
+    let blobs = BlobStore::local(&config.data_dir.join("objects")).context("opening the object folder failed")?;
+    let spool = Spool::new();
+    let registry = Registry::new(ring_config(config), Arc::clone(&clock));
+    let pool = Pool::start(pool_config(config)?).context("starting the decoder processes failed")?;
+    let footage = Footage::new(catalog.clone(), blobs.clone(), spool.clone());
+    Ok(Services {
+        access: Access::new(catalog.clone(), key, Arc::clone(&clock)),
+        ingest: Ingest::new(ingest_config(config), registry.clone(), Arc::clone(&clock)),
+        recorder: Recorder::new(
+            recorder_config(config),
+            registry.clone(),
+            blobs,
+            catalog.clone(),
+            spool,
+            Arc::clone(&clock),
+        ),
+        imaging: Imaging::new(registry.clone(), footage.clone(), pool, Arc::clone(&clock)),
+        playback: Playback::new(registry.clone(), footage),
+        insight: Insight::new(catalog.clone()),
+        registry,
+        catalog,
+        clock,
+    })
+}
+
+/// The running tasks, in groups that stop one after another.
+struct Tasks {
+    viewers: (CancellationToken, JoinSet<()>),
+    ingest: (CancellationToken, JoinSet<()>),
+    recorder: (CancellationToken, JoinSet<()>),
+}
+
+impl Tasks {
+    fn start(
+        config: &Config,
+        services: &Services,
+        metrics: PrometheusHandle,
+        http: TcpListener,
+        rtsp: TcpListener,
+    ) -> anyhow::Result<Self> {
+        let mut tasks = Self {
+            viewers: (CancellationToken::new(), JoinSet::new()),
+            ingest: (CancellationToken::new(), JoinSet::new()),
+            recorder: (CancellationToken::new(), JoinSet::new()),
+        };
+        let (stop, set) = &mut tasks.recorder;
+        set.spawn(services.recorder.clone().run(stop.clone()));
+        let (stop, set) = &mut tasks.ingest;
+        set.spawn(services.ingest.clone().run(stop.clone()));
+        set.spawn(reconciler(config, services).run(stop.clone()));
+        let (stop, set) = &mut tasks.viewers;
+        let state = app_state(config, services, metrics, rtsp.local_addr()?.port());
+        set.spawn(http::serve(http, framewell_api::router(state), config.http.max_connections, stop.clone()));
+        set.spawn(serve_rtsp(config, services, rtsp, stop.clone()));
+        Ok(tasks)
+    }
+
+    /// Viewers first, then cameras (so that runs close cleanly), then what they recorded.
+    async fn stop(self) {
+        let groups = [
+            ("viewers", self.viewers, VIEWERS_DEADLINE),
+            ("cameras", self.ingest, INGEST_DEADLINE),
+            ("open recordings", self.recorder, RECORDER_DEADLINE),
+        ];
+        for (what, (stop, mut set), deadline) in groups {
+            stop.cancel();
+            shutdown::drain(what, &mut set, deadline).await;
+        }
+    }
+}
+
+fn reconciler(config: &Config, services: &Services) -> Reconciler {
+    let hours = config.record.retention_hours;
+    Reconciler {
+        catalog: services.catalog.clone(),
+        registry: services.registry.clone(),
+        ingest: services.ingest.clone(),
+        recorder: services.recorder.clone(),
+        default_retention: (hours > 0).then(|| Duration::from_secs(hours.saturating_mul(3_600))),
+    }
+}
+
+fn serve_rtsp(
+    config: &Config,
+    services: &Services,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + Send + 'static {
+    let config = RtspConfig { max_connections: config.rtsp.max_connections, ..RtspConfig::default() };
+    let serving = rtsp::serve(listener, config, services.registry.clone(), services.access.clone(), stop);
+    async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the RTSP server failed");
+        }
+    }
+}
+
+fn app_state(config: &Config, services: &Services, metrics: PrometheusHandle, rtsp_port: u16) -> AppState {
+    let public_rtsp = config.rtsp.public_port;
+    AppState {
+        catalog: services.catalog.clone(),
+        access: services.access.clone(),
+        registry: services.registry.clone(),
+        imaging: services.imaging.clone(),
+        playback: services.playback.clone(),
+        insight: services.insight.clone(),
+        clock: Arc::clone(&services.clock),
+        metrics,
+        config: Arc::new(ApiConfig {
+            public_host: Some(config.http.public_host.clone()).filter(|host| !host.is_empty()),
+            public_http_port: Some(config.http.public_port).filter(|port| *port != 0),
+            public_https_port: Some(config.http.public_https_port).filter(|port| *port != 0),
+            rtsp_port: if public_rtsp == 0 { rtsp_port } else { public_rtsp },
+            ticket_lifetime: Duration::from_secs(config.http.ticket_lifetime_s),
+            ..ApiConfig::default()
+        }),
+    }
+}
+
+fn ring_config(config: &Config) -> RingConfig {
+    RingConfig {
+        max_bytes: config.ring.max_bytes,
+        max_age_us: i64::try_from(Duration::from_secs_f64(config.ring.max_age_s).as_micros()).unwrap_or(i64::MAX),
+        ..RingConfig::default()
+    }
+}
+
+fn ingest_config(config: &Config) -> IngestConfig {
+    IngestConfig {
+        silence: Duration::from_secs_f64(config.ingest.silence_s),
+        connect: Duration::from_secs_f64(config.ingest.connect_s),
+        backoff_min: Duration::from_secs_f64(config.ingest.backoff_min_s),
+        backoff_max: Duration::from_secs_f64(config.ingest.backoff_max_s),
+    }
+}
+
+fn recorder_config(config: &Config) -> RecorderConfig {
+    RecorderConfig {
+        spool_dir: config.data_dir.join("spool"),
+        segment: Duration::from_secs_f64(config.record.segment_s),
+        fragment: Duration::from_secs_f64(config.record.fragment_s),
+    }
+}
+
+fn pool_config(config: &Config) -> anyhow::Result<PoolConfig> {
+    let program = if config.decoder.program.as_os_str().is_empty() {
+        let own = std::env::current_exe().context("finding this executable failed")?;
+        own.with_file_name("framewell-decoder")
+    } else {
+        config.decoder.program.clone()
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(PoolConfig {
+        program,
+        workers: if config.decoder.workers == 0 { cores } else { config.decoder.workers },
+        deadline: Duration::from_secs_f64(config.decoder.deadline_s),
+        queue: config.decoder.queue,
+        max_jobs: 10_000,
+    })
+}
+
+async fn bind(address: &str, what: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("the {what} server cannot listen on {address}"))
+}
+
+/// Written to a temporary name and renamed: a reader never sees half of it.
+fn write_ready_file(file: &Path, http: SocketAddr, rtsp: SocketAddr) -> anyhow::Result<()> {
+    let text = serde_json::json!({"http": http.to_string(), "rtsp": rtsp.to_string()}).to_string();
+    let temporary = file.with_extension("tmp");
+    std::fs::write(&temporary, text)
+        .and_then(|()| std::fs::rename(&temporary, file))
+        .with_context(|| format!("writing {} failed", file.display()))
+}
