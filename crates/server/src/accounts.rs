@@ -34,8 +34,15 @@ pub(crate) async fn create(config: &Config, name: &str, json: bool) -> anyhow::R
 /// Lists accounts, one a line.
 pub(crate) async fn list(config: &Config) -> anyhow::Result<()> {
     let catalog = wiring::open_catalog(config).await?;
-    for account in catalog.list_accounts().await.context("listing accounts failed")? {
-        logging::print(&format!("{}\t{}\t{}", account.id, account.created, account.name));
+    for account in catalog
+        .list_accounts()
+        .await
+        .context("listing accounts failed")?
+    {
+        logging::print(&format!(
+            "{}\t{}\t{}",
+            account.id, account.created, account.name
+        ));
     }
     catalog.close().await;
     Ok(())

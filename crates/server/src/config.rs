@@ -45,9 +45,9 @@ pub(crate) struct Http {
     pub(crate) listen: String,
     /// Host that clients use, without scheme and port; empty: what each request's Host says.
     pub(crate) public_host: String,
-    /// Port that clients use for plain HTTP; 0: what each request's Host says.
+    /// Port that clients use for plain HTTP, read with `public_host`; 0: none.
     pub(crate) public_port: u16,
-    /// Port that clients use for HTTPS, if a proxy terminates TLS; 0: none.
+    /// Port that clients use for HTTPS, if a proxy terminates TLS, read with `public_host`; 0: none.
     pub(crate) public_https_port: u16,
     /// Most connections at once.
     pub(crate) max_connections: usize,
@@ -169,38 +169,62 @@ impl Default for Http {
 
 impl Default for Rtsp {
     fn default() -> Self {
-        Self { listen: "0.0.0.0:8554".into(), public_port: 0, max_connections: 1_000 }
+        Self {
+            listen: "0.0.0.0:8554".into(),
+            public_port: 0,
+            max_connections: 1_000,
+        }
     }
 }
 
 impl Default for Record {
     fn default() -> Self {
-        Self { segment_s: 10.0, fragment_s: 1.0, retention_hours: 0 }
+        Self {
+            segment_s: 10.0,
+            fragment_s: 1.0,
+            retention_hours: 0,
+        }
     }
 }
 
 impl Default for Ring {
     fn default() -> Self {
         let ring = framewell_live::RingConfig::default();
-        Self { max_bytes: ring.max_bytes, max_age_s: 30.0 }
+        Self {
+            max_bytes: ring.max_bytes,
+            max_age_s: 30.0,
+        }
     }
 }
 
 impl Default for Ingest {
     fn default() -> Self {
-        Self { silence_s: 10.0, connect_s: 15.0, backoff_min_s: 0.5, backoff_max_s: 30.0 }
+        Self {
+            silence_s: 10.0,
+            connect_s: 15.0,
+            backoff_min_s: 0.5,
+            backoff_max_s: 30.0,
+        }
     }
 }
 
 impl Default for Decoder {
     fn default() -> Self {
-        Self { program: PathBuf::new(), workers: 0, deadline_s: 10.0, queue: 64 }
+        Self {
+            program: PathBuf::new(),
+            workers: 0,
+            deadline_s: 10.0,
+            queue: 64,
+        }
     }
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: "info".into() }
+        Self {
+            format: LogFormat::Text,
+            level: "info".into(),
+        }
     }
 }
 
@@ -240,7 +264,13 @@ pub(crate) fn load(overrides: &Overrides) -> anyhow::Result<Config> {
     }
     figment = figment.merge(environment());
     let flags = [
-        ("data_dir", overrides.data_dir.as_ref().map(|dir| dir.display().to_string())),
+        (
+            "data_dir",
+            overrides
+                .data_dir
+                .as_ref()
+                .map(|dir| dir.display().to_string()),
+        ),
         ("database_url", overrides.database_url.clone()),
         ("http.listen", overrides.http_listen.clone()),
         ("rtsp.listen", overrides.rtsp_listen.clone()),
@@ -250,7 +280,9 @@ pub(crate) fn load(overrides: &Overrides) -> anyhow::Result<Config> {
             figment = figment.merge(Serialized::default(key, value));
         }
     }
-    let mut config: Config = figment.extract().context("the configuration is not valid")?;
+    let mut config: Config = figment
+        .extract()
+        .context("the configuration is not valid")?;
     check(&config)?;
     if config.database_url.expose().is_empty() {
         let path = config.data_dir.join("framewell.db");
@@ -261,7 +293,9 @@ pub(crate) fn load(overrides: &Overrides) -> anyhow::Result<Config> {
 
 /// Variables of the tests and of the demo start with the same prefix and are not configuration.
 fn environment() -> Env {
-    Env::prefixed("FRAMEWELL_").filter(|key| !key.starts_with("TEST_")).split("__")
+    Env::prefixed("FRAMEWELL_")
+        .filter(|key| !key.starts_with("TEST_"))
+        .split("__")
 }
 
 fn check(config: &Config) -> anyhow::Result<()> {
@@ -298,8 +332,12 @@ pub(crate) fn render(config: &Config) -> anyhow::Result<String> {
 }
 
 fn hide_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let Some((user_info, host)) = rest.rsplit_once('@') else { return url.to_owned() };
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let Some((user_info, host)) = rest.rsplit_once('@') else {
+        return url.to_owned();
+    };
     match user_info.split_once(':') {
         Some((user, _)) => format!("{scheme}://{user}:***@{host}"),
         None => url.to_owned(),
@@ -308,10 +346,15 @@ fn hide_password(url: &str) -> String {
 
 /// TOML of a two-level JSON object: plain keys first, then one table per object.
 fn toml_text(value: &serde_json::Value) -> anyhow::Result<String> {
-    let object = value.as_object().context("the configuration is not an object")?;
+    let object = value
+        .as_object()
+        .context("the configuration is not an object")?;
     let line = |key: &str, value: &serde_json::Value| format!("{key} = {value}\n");
-    let mut text: String =
-        object.iter().filter(|(_, v)| !v.is_object()).map(|(k, v)| line(k, v)).collect();
+    let mut text: String = object
+        .iter()
+        .filter(|(_, v)| !v.is_object())
+        .map(|(k, v)| line(k, v))
+        .collect();
     for (name, table) in object.iter().filter_map(|(k, v)| Some((k, v.as_object()?))) {
         text.push_str(&format!("\n[{name}]\n"));
         text.extend(table.iter().map(|(key, value)| line(key, value)));
@@ -320,28 +363,46 @@ fn toml_text(value: &serde_json::Value) -> anyhow::Result<String> {
 }
 
 #[cfg(test)]
-#[expect(clippy::result_large_err, reason = "figment's Jail fixes the error type")]
+#[expect(
+    clippy::result_large_err,
+    reason = "figment's Jail fixes the error type"
+)]
 mod tests {
     use super::*;
     use figment::Jail;
 
     fn load_with(file: &str, overrides: Overrides) -> anyhow::Result<Config> {
-        load(&Overrides { file: Some(PathBuf::from(file)), ..overrides })
+        load(&Overrides {
+            file: Some(PathBuf::from(file)),
+            ..overrides
+        })
     }
 
     #[test]
     fn the_file_beats_the_defaults_the_environment_the_file_and_flags_all() {
         Jail::expect_with(|jail| {
-            jail.create_file("a.toml", "[http]\nlisten = \"1.1.1.1:1\"\n[rtsp]\nlisten = \"1.1.1.1:2\"")?;
+            jail.create_file(
+                "a.toml",
+                "[http]\nlisten = \"1.1.1.1:1\"\n[rtsp]\nlisten = \"1.1.1.1:2\"",
+            )?;
             let file = load_with("a.toml", Overrides::default()).expect("valid");
-            assert_eq!((file.http.listen.as_str(), file.record.segment_s), ("1.1.1.1:1", 10.0));
+            assert_eq!(
+                (file.http.listen.as_str(), file.record.segment_s),
+                ("1.1.1.1:1", 10.0)
+            );
             jail.set_env("FRAMEWELL_HTTP__LISTEN", "2.2.2.2:1");
             jail.set_env("FRAMEWELL_RTSP__LISTEN", "2.2.2.2:2");
             let env = load_with("a.toml", Overrides::default()).expect("valid");
             assert_eq!(env.http.listen, "2.2.2.2:1");
-            let flags = Overrides { http_listen: Some("3.3.3.3:1".into()), ..Overrides::default() };
+            let flags = Overrides {
+                http_listen: Some("3.3.3.3:1".into()),
+                ..Overrides::default()
+            };
             let flags = load_with("a.toml", flags).expect("valid");
-            assert_eq!((flags.http.listen.as_str(), flags.rtsp.listen.as_str()), ("3.3.3.3:1", "2.2.2.2:2"));
+            assert_eq!(
+                (flags.http.listen.as_str(), flags.rtsp.listen.as_str()),
+                ("3.3.3.3:1", "2.2.2.2:2")
+            );
             Ok(())
         });
     }
@@ -376,10 +437,14 @@ mod tests {
                 ..Overrides::default()
             };
             let text = render(&load(&flags).expect("valid")).expect("renders");
-            assert!(text.contains("postgres://app:***@db.local/framewell"), "{text}");
+            assert!(
+                text.contains("postgres://app:***@db.local/framewell"),
+                "{text}"
+            );
             assert!(!text.contains("hunter2"), "{text}");
             jail.create_file("again.toml", &text)?;
-            load_with("again.toml", Overrides::default()).expect("the rendered text is a valid file");
+            load_with("again.toml", Overrides::default())
+                .expect("the rendered text is a valid file");
             Ok(())
         });
     }

@@ -111,13 +111,16 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(args) => serve(&args),
         Command::Account { command } => account(command),
-        Command::Config { command: ConfigCommand::Check { config } } => {
+        Command::Config {
+            command: ConfigCommand::Check { config },
+        } => {
             let config = config::load(&config::Overrides::from(&config))?;
             logging::print(&config::render(&config)?);
             Ok(())
         }
         Command::Openapi => {
-            logging::print(&framewell_api::openapi_json());
+            let document = framewell_api::openapi_document();
+            logging::print(&serde_json::to_string_pretty(&document).context("rendering failed")?);
             Ok(())
         }
     }

@@ -32,7 +32,10 @@ impl Reconciler {
             match self.catalog.all_channels().await {
                 Ok(channels) => self.apply(&channels),
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "reading the channels failed; will try again");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "reading the channels failed; will try again"
+                    );
                 }
             }
             tokio::select! {
@@ -48,7 +51,10 @@ impl Reconciler {
             .iter()
             .filter_map(|channel| Some((channel.id, channel.source.clone()?)))
             .collect();
-        let policies = channels.iter().map(|channel| (channel.id, self.policy(channel))).collect();
+        let policies = channels
+            .iter()
+            .map(|channel| (channel.id, self.policy(channel)))
+            .collect();
         self.ingest.set_wanted(sources);
         self.recorder.set_wanted(policies);
         let known: BTreeSet<ChannelId> = channels.iter().map(|channel| channel.id).collect();
@@ -60,7 +66,13 @@ impl Reconciler {
     }
 
     fn policy(&self, channel: &Channel) -> Policy {
-        let own = channel.retention_s.and_then(|s| u64::try_from(s).ok()).map(Duration::from_secs);
-        Policy { mode: channel.rec_mode, retention: own.or(self.default_retention) }
+        let own = channel
+            .retention_s
+            .and_then(|s| u64::try_from(s).ok())
+            .map(Duration::from_secs);
+        Policy {
+            mode: channel.rec_mode,
+            retention: own.or(self.default_retention),
+        }
     }
 }

@@ -17,7 +17,9 @@ pub(crate) async fn signalled() -> anyhow::Result<()> {
     std::thread::Builder::new()
         .name("second-signal".into())
         .spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
             if let Ok(runtime) = runtime {
                 runtime.block_on(async {
                     tokio::select! {
@@ -44,7 +46,11 @@ pub(crate) async fn drain(what: &'static str, tasks: &mut JoinSet<()>, deadline:
         }
     });
     if finished.await.is_err() {
-        tracing::warn!(deadline_s = deadline.as_secs(), left = tasks.len(), "{what} did not end in time");
+        tracing::warn!(
+            deadline_s = deadline.as_secs(),
+            left = tasks.len(),
+            "{what} did not end in time"
+        );
         tasks.shutdown().await;
     }
 }

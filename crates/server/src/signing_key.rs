@@ -22,11 +22,16 @@ pub(crate) fn load_or_create(data_dir: &Path) -> anyhow::Result<SigningKey> {
             bytes
         }
         Err(error) if error.kind() == ErrorKind::NotFound => create(data_dir, &path)?,
-        Err(error) => return Err(error).with_context(|| format!("opening {} failed", path.display())),
+        Err(error) => {
+            return Err(error).with_context(|| format!("opening {} failed", path.display()));
+        }
     };
     match SigningKey::new(bytes) {
         Some(key) => Ok(key),
-        None => bail!("{} is damaged: it must hold at least {LEN} bytes", path.display()),
+        None => bail!(
+            "{} is damaged: it must hold at least {LEN} bytes",
+            path.display()
+        ),
     }
 }
 
@@ -41,7 +46,9 @@ fn create(data_dir: &Path, path: &Path) -> anyhow::Result<Vec<u8>> {
         .mode(0o600)
         .open(&temporary)
         .with_context(|| format!("creating {} failed", temporary.display()))?;
-    file.write_all(&bytes).and_then(|()| file.sync_all()).context("writing the signing key failed")?;
+    file.write_all(&bytes)
+        .and_then(|()| file.sync_all())
+        .context("writing the signing key failed")?;
     let linked = std::fs::hard_link(&temporary, path);
     std::fs::remove_file(&temporary).context("removing the temporary signing key failed")?;
     match linked {
@@ -64,10 +71,20 @@ mod tests {
         load_or_create(dir.path()).expect("made");
         let first = std::fs::read(dir.path().join(FILE)).expect("written");
         load_or_create(dir.path()).expect("loaded");
-        assert_eq!(std::fs::read(dir.path().join(FILE)).expect("still there"), first);
-        let mode = std::fs::metadata(dir.path().join(FILE)).expect("exists").permissions().mode();
+        assert_eq!(
+            std::fs::read(dir.path().join(FILE)).expect("still there"),
+            first
+        );
+        let mode = std::fs::metadata(dir.path().join(FILE))
+            .expect("exists")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), 1, "no temporary file stays");
+        assert_eq!(
+            std::fs::read_dir(dir.path()).expect("listed").count(),
+            1,
+            "no temporary file stays"
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::reconcile::Reconciler;
 use crate::{http, shutdown, signing_key};
 use anyhow::Context;
 use framewell_access::Access;
-use framewell_api::{ApiConfig, AppState};
+use framewell_api::{ApiConfig, AppState, PublicEndpoint};
 use framewell_blob::BlobStore;
 use framewell_catalog::{Catalog, CatalogConfig};
 use framewell_decode::{Pool, PoolConfig};
@@ -50,9 +50,15 @@ struct Services {
 
 /// Runs the server until a signal.
 pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> anyhow::Result<()> {
-    let metrics = PrometheusBuilder::new().install_recorder().context("starting the metrics failed")?;
+    let metrics = PrometheusBuilder::new()
+        .install_recorder()
+        .context("starting the metrics failed")?;
     let services = build(&config).await?;
-    services.recorder.recover().await.context("recovering interrupted recordings failed")?;
+    services
+        .recorder
+        .recover()
+        .await
+        .context("recovering interrupted recordings failed")?;
 
     let http = bind(&config.http.listen, "HTTP").await?;
     let rtsp = bind(&config.rtsp.listen, "RTSP").await?;
@@ -73,7 +79,8 @@ pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> anyhow
 
 /// Makes the data folder.
 pub(crate) fn prepare_data_dir(dir: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(dir).with_context(|| format!("creating data folder {} failed", dir.display()))
+    std::fs::create_dir_all(dir)
+        .with_context(|| format!("creating data folder {} failed", dir.display()))
 }
 
 /// Opens and migrates the database.
@@ -82,7 +89,9 @@ pub(crate) async fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
         url: config.database_url.clone(),
         max_connections: config.database_connections,
     };
-    Catalog::open(&config).await.context("opening the database failed")
+    Catalog::open(&config)
+        .await
+        .context("opening the database failed")
 }
 
 async fn build(config: &Config) -> anyhow::Result<Services> {
@@ -90,10 +99,12 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
     let clock: Arc<dyn WallClock> = Arc::new(SystemClock);
     let key = signing_key::load_or_create(&config.data_dir)?;
     let catalog = open_catalog(config).await?;
-    let blobs = BlobStore::local(&config.data_dir.join("objects")).context("opening the object folder failed")?;
+    let blobs = BlobStore::local(&config.data_dir.join("objects"))
+        .context("opening the object folder failed")?;
     let spool = Spool::new();
     let registry = Registry::new(ring_config(config), Arc::clone(&clock));
-    let pool = Pool::start(pool_config(config)?).context("starting the decoder processes failed")?;
+    let pool =
+        Pool::start(pool_config(config)?).context("starting the decoder processes failed")?;
     let footage = Footage::new(catalog.clone(), blobs.clone(), spool.clone());
     Ok(Services {
         access: Access::new(catalog.clone(), key, Arc::clone(&clock)),
@@ -142,7 +153,12 @@ impl Tasks {
         set.spawn(reconciler(config, services).run(stop.clone()));
         let (stop, set) = &mut tasks.viewers;
         let state = app_state(config, services, metrics, rtsp.local_addr()?.port());
-        set.spawn(http::serve(http, framewell_api::router(state), config.http.max_connections, stop.clone()));
+        set.spawn(http::serve(
+            http,
+            framewell_api::router(state),
+            config.http.max_connections,
+            stop.clone(),
+        ));
         set.spawn(serve_rtsp(config, services, rtsp, stop.clone()));
         Ok(tasks)
     }
@@ -178,8 +194,17 @@ fn serve_rtsp(
     listener: TcpListener,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let config = RtspConfig { max_connections: config.rtsp.max_connections, ..RtspConfig::default() };
-    let serving = rtsp::serve(listener, config, services.registry.clone(), services.access.clone(), stop);
+    let config = RtspConfig {
+        max_connections: config.rtsp.max_connections,
+        ..RtspConfig::default()
+    };
+    let serving = rtsp::serve(
+        listener,
+        config,
+        services.registry.clone(),
+        services.access.clone(),
+        stop,
+    );
     async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the RTSP server failed");
@@ -187,8 +212,12 @@ fn serve_rtsp(
     }
 }
 
-fn app_state(config: &Config, services: &Services, metrics: PrometheusHandle, rtsp_port: u16) -> AppState {
-    let public_rtsp = config.rtsp.public_port;
+fn app_state(
+    config: &Config,
+    services: &Services,
+    metrics: PrometheusHandle,
+    rtsp_port: u16,
+) -> AppState {
     AppState {
         catalog: services.catalog.clone(),
         access: services.access.clone(),
@@ -198,21 +227,31 @@ fn app_state(config: &Config, services: &Services, metrics: PrometheusHandle, rt
         insight: services.insight.clone(),
         clock: Arc::clone(&services.clock),
         metrics,
-        config: Arc::new(ApiConfig {
-            public_host: Some(config.http.public_host.clone()).filter(|host| !host.is_empty()),
-            public_http_port: Some(config.http.public_port).filter(|port| *port != 0),
-            public_https_port: Some(config.http.public_https_port).filter(|port| *port != 0),
-            rtsp_port: if public_rtsp == 0 { rtsp_port } else { public_rtsp },
-            ticket_lifetime: Duration::from_secs(config.http.ticket_lifetime_s),
-            ..ApiConfig::default()
-        }),
+        config: Arc::new(api_config(config, rtsp_port)),
+    }
+}
+
+fn api_config(config: &Config, rtsp_port: u16) -> ApiConfig {
+    let http = &config.http;
+    let port = |port: u16| Some(port).filter(|port| *port != 0);
+    let public = (!http.public_host.is_empty()).then(|| PublicEndpoint {
+        host: http.public_host.clone(),
+        http_port: port(http.public_port),
+        https_port: port(http.public_https_port),
+    });
+    ApiConfig {
+        public,
+        rtsp_port: port(config.rtsp.public_port).unwrap_or(rtsp_port),
+        ticket_lifetime: Duration::from_secs(http.ticket_lifetime_s),
+        ..ApiConfig::default()
     }
 }
 
 fn ring_config(config: &Config) -> RingConfig {
     RingConfig {
         max_bytes: config.ring.max_bytes,
-        max_age_us: i64::try_from(Duration::from_secs_f64(config.ring.max_age_s).as_micros()).unwrap_or(i64::MAX),
+        max_age_us: i64::try_from(Duration::from_secs_f64(config.ring.max_age_s).as_micros())
+            .unwrap_or(i64::MAX),
         ..RingConfig::default()
     }
 }
@@ -244,7 +283,11 @@ fn pool_config(config: &Config) -> anyhow::Result<PoolConfig> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(PoolConfig {
         program,
-        workers: if config.decoder.workers == 0 { cores } else { config.decoder.workers },
+        workers: if config.decoder.workers == 0 {
+            cores
+        } else {
+            config.decoder.workers
+        },
         deadline: Duration::from_secs_f64(config.decoder.deadline_s),
         queue: config.decoder.queue,
         max_jobs: 10_000,

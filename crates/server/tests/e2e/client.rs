@@ -18,19 +18,36 @@ pub(crate) struct Answer {
 impl Answer {
     /// The body as JSON; panics with the body if it is none.
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body)
-            .unwrap_or_else(|_| panic!("no JSON: {} {}", self.status, String::from_utf8_lossy(&self.body)))
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| {
+            panic!(
+                "no JSON: {} {}",
+                self.status,
+                String::from_utf8_lossy(&self.body)
+            )
+        })
     }
 
     /// The body as JSON of an answer with this status.
     pub(crate) fn expect(&self, status: u16) -> Value {
-        assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.body));
-        if self.body.is_empty() { Value::Null } else { self.json() }
+        assert_eq!(
+            self.status.as_u16(),
+            status,
+            "{}",
+            String::from_utf8_lossy(&self.body)
+        );
+        if self.body.is_empty() {
+            Value::Null
+        } else {
+            self.json()
+        }
     }
 
     /// A header as text; empty if absent.
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 }
 
@@ -44,13 +61,30 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(base: &str, authorization: &str) -> Self {
-        let client = Client::builder().no_proxy().build().expect("an HTTP client");
-        Self { base: base.into(), authorization: authorization.into(), client }
+        let client = Client::builder()
+            .no_proxy()
+            .build()
+            .expect("an HTTP client");
+        Self {
+            base: base.into(),
+            authorization: authorization.into(),
+            client,
+        }
     }
 
     /// A request on a path (or a whole URL), with more headers and a body as text.
-    pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<String>) -> Answer {
-        let url = if path.contains("://") { path.to_owned() } else { format!("{}{path}", self.base) };
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<String>,
+    ) -> Answer {
+        let url = if path.contains("://") {
+            path.to_owned()
+        } else {
+            format!("{}{path}", self.base)
+        };
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
         let mut request = self.client.request(method, &url);
         if !self.authorization.is_empty() {
@@ -62,10 +96,20 @@ impl Api {
         if let Some(body) = body {
             request = request.body(body);
         }
-        let response = request.send().await.unwrap_or_else(|error| panic!("{url}: {error:?}"));
+        let response = request
+            .send()
+            .await
+            .unwrap_or_else(|error| panic!("{url}: {error:?}"));
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = response.bytes().await.unwrap_or_else(|error| panic!("{url}: {error:?}"));
-        Answer { status, headers, body }
+        let body = response
+            .bytes()
+            .await
+            .unwrap_or_else(|error| panic!("{url}: {error:?}"));
+        Answer {
+            status,
+            headers,
+            body,
+        }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -73,11 +117,23 @@ impl Api {
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.send("POST", path, &[("Content-Type", "application/json")], Some(body.to_string())).await
+        self.send(
+            "POST",
+            path,
+            &[("Content-Type", "application/json")],
+            Some(body.to_string()),
+        )
+        .await
     }
 
     pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
-        self.send("PUT", path, &[("Content-Type", "application/json")], Some(body.to_string())).await
+        self.send(
+            "PUT",
+            path,
+            &[("Content-Type", "application/json")],
+            Some(body.to_string()),
+        )
+        .await
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Answer {
@@ -87,7 +143,12 @@ impl Api {
 
 /// What Python's `json.loads(base64.b64decode(token))` gives.
 pub(crate) fn decode_token(token: &str) -> Value {
-    serde_json::from_slice(&STANDARD.decode(token).expect("standard base64 with padding")).expect("JSON")
+    serde_json::from_slice(
+        &STANDARD
+            .decode(token)
+            .expect("standard base64 with padding"),
+    )
+    .expect("JSON")
 }
 
 /// Standard base64 of some JSON, as a client would repack a token.

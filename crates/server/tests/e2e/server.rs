@@ -43,9 +43,18 @@ impl Server {
     /// Starts with more configuration, appended to that of the tests; top-level keys go first.
     pub(crate) async fn start_with(top_level: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let config = format!("data_dir = {:?}\n{top_level}\n{TEST_CONFIG}", dir.path().join("data"));
+        let config = format!(
+            "data_dir = {:?}\n{top_level}\n{TEST_CONFIG}",
+            dir.path().join("data")
+        );
         std::fs::write(dir.path().join("framewell.toml"), config).expect("configuration written");
-        let mut server = Self { dir, child: None, http: None, rtsp: None, license: String::new() };
+        let mut server = Self {
+            dir,
+            child: None,
+            http: None,
+            rtsp: None,
+            license: String::new(),
+        };
         server.license = server.create_account("tests");
         server.launch().await;
         server
@@ -59,9 +68,16 @@ impl Server {
             .arg(self.config_file())
             .output()
             .expect("framewell runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        answer["license_key"].as_str().expect("a license key").to_owned()
+        answer["license_key"]
+            .as_str()
+            .expect("a license key")
+            .to_owned()
     }
 
     async fn launch(&mut self) {
@@ -69,10 +85,21 @@ impl Server {
         if ready.exists() {
             std::fs::remove_file(&ready).expect("old ready file removed");
         }
-        let log = File::options().create(true).append(true).open(self.log_file()).expect("log file");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_file())
+            .expect("log file");
         let child = self
             .command()
-            .args(["serve", "--http-listen", "127.0.0.1:0", "--rtsp-listen", "127.0.0.1:0", "--config"])
+            .args([
+                "serve",
+                "--http-listen",
+                "127.0.0.1:0",
+                "--rtsp-listen",
+                "127.0.0.1:0",
+                "--config",
+            ])
             .arg(self.config_file())
             .arg("--ready-file")
             .arg(&ready)
@@ -82,9 +109,20 @@ impl Server {
         self.child = Some(child);
         let started = Instant::now();
         while !ready.exists() {
-            let exited = self.child.as_mut().and_then(|child| child.try_wait().expect("waited"));
-            assert!(exited.is_none(), "framewell ended with {exited:?}:\n{}", self.log());
-            assert!(started.elapsed() < START_DEADLINE, "framewell is not ready:\n{}", self.log());
+            let exited = self
+                .child
+                .as_mut()
+                .and_then(|child| child.try_wait().expect("waited"));
+            assert!(
+                exited.is_none(),
+                "framewell ended with {exited:?}:\n{}",
+                self.log()
+            );
+            assert!(
+                started.elapsed() < START_DEADLINE,
+                "framewell is not ready:\n{}",
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let text = std::fs::read(&ready).expect("ready file");
@@ -154,13 +192,23 @@ impl Server {
     pub(crate) async fn stop(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("running");
         let pid = child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .expect("kill runs")
+                .success()
+        );
         let started = Instant::now();
         loop {
             if let Some(status) = child.try_wait().expect("waited") {
                 return status;
             }
-            assert!(started.elapsed() < STOP_DEADLINE, "framewell does not stop:\n{}", self.log());
+            assert!(
+                started.elapsed() < STOP_DEADLINE,
+                "framewell does not stop:\n{}",
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -180,18 +228,29 @@ impl Drop for Server {
         if std::thread::panicking() {
             let log = self.log();
             let from = log.len().saturating_sub(12_000);
-            eprintln!("--- end of the server's log ---\n{}", log.get(from..).unwrap_or(&log));
+            eprintln!(
+                "--- end of the server's log ---\n{}",
+                log.get(from..).unwrap_or(&log)
+            );
         }
     }
 }
 
 /// All files below a folder.
 pub(crate) fn files_below(dir: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return Vec::new();
+    };
     entries
         .filter_map(Result::ok)
         .map(|entry| entry.path())
-        .flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] })
+        .flat_map(|path| {
+            if path.is_dir() {
+                files_below(&path)
+            } else {
+                vec![path]
+            }
+        })
         .collect()
 }
 
@@ -205,7 +264,10 @@ where
         if let Some(value) = condition().await {
             return value;
         }
-        assert!(started.elapsed() < Duration::from_secs(seconds), "timed out waiting for {what}");
+        assert!(
+            started.elapsed() < Duration::from_secs(seconds),
+            "timed out waiting for {what}"
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -1,0 +1,4 @@
+//! The real `framewell` process, real cameras over RTSP, real players.
+
+mod client;
+mod server;
