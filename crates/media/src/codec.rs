@@ -1,5 +1,6 @@
 //! Codec parameters as they are stored and announced.
 
+use crate::{h264, h265};
 use bytes::Bytes;
 use framewell_model::{ErrorKind, HasKind, Timescale};
 use std::sync::Arc;
@@ -81,25 +82,126 @@ impl HasKind for ParameterError {
     }
 }
 
+impl ParameterError {
+    pub(crate) fn new(what: &'static str, why: impl Into<String>) -> Self {
+        Self {
+            what,
+            why: why.into(),
+        }
+    }
+}
+
 impl VideoParameters {
     /// Reads a decoder configuration record (`avcC` or `hvcC` payload).
+    ///
+    /// # Errors
+    /// A record that is cut off, has NAL lengths of other than 4 bytes, or whose SPS cannot be read.
     pub fn from_config(codec: VideoCodec, config: Bytes) -> Result<Self, ParameterError> {
-        let _ = (codec, config);
-        todo!()
+        let sets = match codec {
+            VideoCodec::H264 => h264::split_record(&config)?,
+            VideoCodec::H265 => h265::split_record(&config)?,
+        };
+        Self::describe(codec, &sets, config)
     }
 
     /// Builds the record from parameter-set NAL units (without start codes or lengths): SPS and PPS
-    /// for H.264, VPS, SPS and PPS for H.265, in any order.
+    /// for H.264, VPS, SPS and PPS for H.265, in any order. Repetitions and other NAL units are
+    /// passed over.
+    ///
+    /// # Errors
+    /// A kind of parameter set is missing, or the SPS cannot be read.
     pub fn from_parameter_sets(codec: VideoCodec, nals: &[Bytes]) -> Result<Self, ParameterError> {
-        let _ = (codec, nals);
-        todo!()
+        let (sets, config) = match codec {
+            VideoCodec::H264 => {
+                let sets = h264::collect(nals)?;
+                let config = h264::build_record(&sets)?;
+                (sets, config)
+            }
+            VideoCodec::H265 => {
+                let sets = h265::collect(nals)?;
+                let config = h265::build_record(&sets)?;
+                (sets, config)
+            }
+        };
+        Self::describe(codec, &sets, config)
     }
 
     /// The parameter-set NAL units inside the record: VPS (H.265), SPS, PPS.
     #[must_use]
     pub fn parameter_sets(&self) -> Vec<Bytes> {
-        todo!()
+        let sets = match self.codec {
+            VideoCodec::H264 => h264::split_record(&self.config),
+            VideoCodec::H265 => h265::split_record(&self.config),
+        };
+        sets.map(ParameterSets::into_nals).unwrap_or_default()
     }
+
+    fn describe(
+        codec: VideoCodec,
+        sets: &ParameterSets,
+        config: Bytes,
+    ) -> Result<Self, ParameterError> {
+        let picture = match codec {
+            VideoCodec::H264 => h264::read_sps(sets.first_sps()?)?,
+            VideoCodec::H265 => h265::read_sps(sets.first_sps()?)?.picture()?,
+        };
+        Ok(Self {
+            codec,
+            width: u32::from(picture.width),
+            height: u32::from(picture.height),
+            config,
+            reorder_depth: picture.reorder_depth,
+            rfc6381: picture.rfc6381,
+        })
+    }
+}
+
+/// Parameter-set NAL units by kind, each kind in the order it came.
+#[derive(Debug, Default)]
+pub(crate) struct ParameterSets {
+    pub(crate) vps: Vec<Bytes>,
+    pub(crate) sps: Vec<Bytes>,
+    pub(crate) pps: Vec<Bytes>,
+}
+
+impl ParameterSets {
+    pub(crate) fn first_sps(&self) -> Result<&Bytes, ParameterError> {
+        self.sps
+            .first()
+            .ok_or_else(|| ParameterError::new("parameter sets", "no SPS"))
+    }
+
+    /// Keeps a NAL unit unless the same bytes are there already.
+    pub(crate) fn keep(list: &mut Vec<Bytes>, nal: &Bytes) {
+        if !list.contains(nal) {
+            list.push(nal.clone());
+        }
+    }
+
+    fn into_nals(self) -> Vec<Bytes> {
+        [self.vps, self.sps, self.pps].concat()
+    }
+}
+
+/// What an SPS says about the pictures.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    pub(crate) width: u16,
+    pub(crate) height: u16,
+    pub(crate) reorder_depth: u8,
+    pub(crate) rfc6381: String,
+}
+
+/// A picture's size as sample entries store it (16 bits each), refused when it cannot be real.
+pub(crate) fn picture_size(
+    what: &'static str,
+    width: Option<u32>,
+    height: Option<u32>,
+) -> Result<(u16, u16), ParameterError> {
+    let side = |value: Option<u32>| value.and_then(|v| u16::try_from(v).ok()).filter(|v| *v > 0);
+    side(width)
+        .zip(side(height))
+        .ok_or_else(|| ParameterError::new(what, "picture size out of range"))
 }
 
 impl AudioParameters {
@@ -112,7 +214,22 @@ impl AudioParameters {
     /// RFC 6381 name, for example `mp4a.40.2`, `ulaw`.
     #[must_use]
     pub fn rfc6381(&self) -> String {
-        todo!()
+        match self.codec {
+            AudioCodec::Aac => format!("mp4a.40.{}", audio_object_type(&self.config)),
+            AudioCodec::Pcmu => "ulaw".to_owned(),
+            AudioCodec::Pcma => "alaw".to_owned(),
+        }
+    }
+}
+
+/// `audioObjectType` of an `AudioSpecificConfig` (ISO/IEC 14496-3 table 1.16); AAC-LC if there is none.
+fn audio_object_type(config: &[u8]) -> u8 {
+    const AAC_LC: u8 = 2;
+    const ESCAPE: u8 = 31;
+    match *config {
+        [first, second, ..] if first >> 3 == ESCAPE => 32 + ((first & 0b111) << 3 | second >> 5),
+        [first, ..] if first >> 3 != 0 => first >> 3,
+        _ => AAC_LC,
     }
 }
 
@@ -120,7 +237,10 @@ impl StreamParameters {
     /// RFC 6381 codecs of all tracks, comma-separated.
     #[must_use]
     pub fn codecs(&self) -> String {
-        todo!()
+        match &self.audio {
+            Some(audio) => format!("{},{}", self.video.rfc6381, audio.rfc6381()),
+            None => self.video.rfc6381.clone(),
+        }
     }
 
     /// Shared handle.
@@ -129,3 +249,7 @@ impl StreamParameters {
         Arc::new(self)
     }
 }
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;

@@ -7,6 +7,8 @@
 mod access_unit;
 mod codec;
 mod dts;
+mod h264;
+mod h265;
 pub mod nal;
 mod planner;
 mod timeline;
