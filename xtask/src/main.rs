@@ -1,2 +1,48 @@
-//! The project's own commands.
-fn main() {}
+//! The project's own commands: `cargo xtask <command>`.
+//!
+//! People and CI call the same commands. Everything here is plain, blocking Rust over crates that need no system
+//! library, so that it builds on a machine that has nothing but Rust and a linker, and can install the rest.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "these commands talk to a person at a terminal"
+)]
+
+mod check;
+mod child;
+mod deps;
+mod postgres;
+mod python;
+mod run;
+mod stop;
+mod term;
+mod test;
+mod workspace;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Framewell's own commands")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Formatting, lints, documentation, layers, links, generated files.
+    Check(check::Args),
+    /// Install what the tests need and run everything, unit to end-to-end.
+    Test(test::Args),
+    /// Install the system packages for one purpose, saying first which and why.
+    Deps(deps::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    match args.command {
+        Command::Check(args) => check::main(&args),
+        Command::Test(args) => test::main(&args),
+        Command::Deps(args) => deps::main(&args),
+    }
+}
