@@ -4,4 +4,5 @@
 //! the truth about what it did. What does not: fakes of our own parts.
 //! Entry points: [`encode::ClipSpec::encode`], [`stamp::read_stamp_jpeg`].
 
+pub mod encode;
 pub mod stamp;
