@@ -1,14 +1,27 @@
 //! Metadata documents: write, merge, search (contract section 11).
+//!
+//! What belongs here: typed documents, their limits, what a write does to stored ones, the filter
+//! language. What does not: HTTP, envelopes, and how a face writes its times (callers pass a
+//! [`ReadTime`]).
 
 mod document;
 mod filter;
+mod json;
 
-pub use document::{InputDocument, Outcome, Patch};
-pub use filter::parse_filter;
+pub use document::{
+    InputDocument, MAX_BATCH, MAX_FIELDS, MAX_ID_BYTES, MAX_NAME_BYTES, MAX_RAW_BYTES,
+    MAX_TEXT_BYTES, Outcome, Patch,
+};
+pub use filter::{
+    MAX_DEPTH, MAX_SORT_KEYS, MAX_TESTS, matches_everything, parse_filter, parse_sort,
+};
+pub use json::{ReadTime, parse_document, parse_id, parse_patch};
 
 use framewell_catalog::meta::{Document, Filter, Sort};
 use framewell_catalog::{Catalog, Page, Slice};
 use framewell_model::{ChannelId, ErrorKind, HasKind};
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
 
 /// A refused request as a whole; element errors are in [`Outcome`].
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +44,9 @@ impl HasKind for Error {
     }
 }
 
+/// An element that was understood, or why it was not (the client reads the text).
+pub type Parsed<T> = Result<T, String>;
+
 /// The service; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Insight {
@@ -45,34 +61,69 @@ impl Insight {
     }
 
     /// Stores documents of one channel; one outcome per element, same order. An element with an id
-    /// replaces that document, without one it is created. A bad element does not stop the others.
+    /// replaces that document of the channel, without one it is created under a new id. A bad
+    /// element does not stop the others. Two elements with one id: the later one stays.
     pub async fn post(
         &self,
         channel: ChannelId,
-        elements: Vec<serde_json::Value>,
+        elements: Vec<Parsed<InputDocument>>,
     ) -> Result<Vec<Outcome>, Error> {
-        let _ = (channel, elements, &self.catalog);
-        todo!()
+        check_batch(elements.len())?;
+        let ids = elements
+            .iter()
+            .filter_map(|element| element.as_ref().ok()?.id.clone());
+        let stored = self.load(channel, ids).await?;
+        let mut changed = BTreeMap::new();
+        let outcomes = elements
+            .into_iter()
+            .map(|element| place(channel, element, &stored, &mut changed))
+            .collect();
+        self.put(changed).await?;
+        Ok(outcomes)
     }
 
-    /// Merges partial documents (by id) into stored ones, map by map.
+    /// Merges partial documents (by id) into stored ones, map by map. Two patches of one document
+    /// apply one after the other.
     pub async fn merge(
         &self,
         channel: ChannelId,
-        elements: Vec<serde_json::Value>,
+        elements: Vec<Parsed<Patch>>,
     ) -> Result<Vec<Outcome>, Error> {
-        let _ = (channel, elements);
-        todo!()
+        check_batch(elements.len())?;
+        let ids = elements
+            .iter()
+            .filter_map(|element| Some(element.as_ref().ok()?.id.clone()));
+        let stored = self.load(channel, ids).await?;
+        let mut changed = BTreeMap::new();
+        let outcomes = elements
+            .into_iter()
+            .map(|element| patch(element, &stored, &mut changed))
+            .collect();
+        self.put(changed).await?;
+        Ok(outcomes)
     }
 
-    /// Deletes documents by id.
+    /// Deletes documents of the channel by id.
     pub async fn delete(
         &self,
         channel: ChannelId,
-        elements: Vec<serde_json::Value>,
+        elements: Vec<Parsed<String>>,
     ) -> Result<Vec<Outcome>, Error> {
-        let _ = (channel, elements);
-        todo!()
+        check_batch(elements.len())?;
+        let ids: BTreeSet<String> = elements.iter().filter_map(|e| e.clone().ok()).collect();
+        let ids: Vec<String> = ids.into_iter().collect();
+        let deleted = if ids.is_empty() {
+            Vec::new()
+        } else {
+            self.catalog.delete_documents(&[channel], &ids).await?
+        };
+        let deleted: BTreeSet<String> = deleted.into_iter().collect();
+        let outcome = |element: Parsed<String>| match element {
+            Ok(id) if deleted.contains(&id) => Outcome::Done(id),
+            Ok(id) => Outcome::NotFound(id),
+            Err(why) => Outcome::Refused(why),
+        };
+        Ok(elements.into_iter().map(outcome).collect())
     }
 
     /// Searches documents of these channels.
@@ -83,8 +134,14 @@ impl Insight {
         sort: &[Sort],
         slice: Slice,
     ) -> Result<Page<Document>, Error> {
-        let _ = (channels, filter, sort, slice);
-        todo!()
+        if channels.is_empty() {
+            return Ok(Page {
+                items: Vec::new(),
+                total: 0,
+            });
+        }
+        let found = self.catalog.find_documents(channels, filter, sort, slice);
+        Ok(found.await?)
     }
 
     /// Deletes what matches; how many.
@@ -93,7 +150,95 @@ impl Insight {
         channels: &[ChannelId],
         filter: &Filter,
     ) -> Result<u64, Error> {
-        let _ = (channels, filter);
-        todo!()
+        if channels.is_empty() {
+            return Ok(0);
+        }
+        let deleted = self.catalog.delete_matching_documents(channels, filter);
+        Ok(deleted.await?)
     }
+
+    async fn load(
+        &self,
+        channel: ChannelId,
+        ids: impl Iterator<Item = String>,
+    ) -> Result<BTreeMap<String, Document>, Error> {
+        let ids: BTreeSet<String> = ids.collect();
+        if ids.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let ids: Vec<String> = ids.into_iter().collect();
+        let documents = self.catalog.load_documents(&[channel], &ids).await?;
+        Ok(documents.into_iter().map(|d| (d.id.clone(), d)).collect())
+    }
+
+    async fn put(&self, changed: BTreeMap<String, Document>) -> Result<(), Error> {
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let documents: Vec<Document> = changed.into_values().collect();
+        Ok(self.catalog.put_documents(&documents).await?)
+    }
+}
+
+fn check_batch(len: usize) -> Result<(), Error> {
+    if len > MAX_BATCH {
+        return Err(Error::Invalid(format!(
+            "one write takes {MAX_BATCH} documents at most"
+        )));
+    }
+    Ok(())
+}
+
+/// Puts one posted element among the changed documents.
+///
+/// Ids are made here and nowhere else, so an id that this channel does not have is either a mistake
+/// or belongs to another channel; both are refused alike.
+fn place(
+    channel: ChannelId,
+    element: Parsed<InputDocument>,
+    stored: &BTreeMap<String, Document>,
+    changed: &mut BTreeMap<String, Document>,
+) -> Outcome {
+    let input = match element {
+        Ok(input) => input,
+        Err(why) => return Outcome::Refused(why),
+    };
+    let known = input.id.clone();
+    if let Some(id) = known.clone().filter(|id| !stored.contains_key(id)) {
+        return Outcome::NotFound(id);
+    }
+    let id = known
+        .clone()
+        .unwrap_or_else(|| Uuid::now_v7().simple().to_string());
+    let document = input.into_document(channel, id.clone());
+    if let Err(why) = document::check_limits(&document) {
+        return Outcome::Refused(why);
+    }
+    changed.insert(id.clone(), document);
+    match known {
+        Some(id) => Outcome::Done(id),
+        None => Outcome::Created(id),
+    }
+}
+
+fn patch(
+    element: Parsed<Patch>,
+    stored: &BTreeMap<String, Document>,
+    changed: &mut BTreeMap<String, Document>,
+) -> Outcome {
+    let patch = match element {
+        Ok(patch) => patch,
+        Err(why) => return Outcome::Refused(why),
+    };
+    let id = patch.id.clone();
+    let Some(before) = changed.get(&id).or_else(|| stored.get(&id)) else {
+        return Outcome::NotFound(id);
+    };
+    let mut document = before.clone();
+    patch.apply(&mut document);
+    if let Err(why) = document::check_limits(&document) {
+        return Outcome::Refused(why);
+    }
+    changed.insert(id.clone(), document);
+    Outcome::Done(id)
 }
