@@ -186,8 +186,10 @@ proptest! {
     fn any_bytes_are_no_record_or_a_good_one(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         for codec in [VideoCodec::H264, VideoCodec::H265] {
             let config = Bytes::from(bytes.clone());
-            let _ = VideoParameters::from_config(codec, config.clone());
-            let _ = VideoParameters::from_parameter_sets(codec, &[config.clone(), config]);
+            let sets = VideoParameters::from_parameter_sets(codec, &[config.clone(), config.clone()]);
+            for video in [VideoParameters::from_config(codec, config), sets].into_iter().flatten() {
+                prop_assert!(video.width > 0 && video.height > 0);
+            }
         }
     }
 
@@ -202,7 +204,9 @@ proptest! {
             for (at, value) in edits {
                 record[at % len] = value;
             }
-            let _ = VideoParameters::from_config(codec, record.into());
+            if let Ok(video) = VideoParameters::from_config(codec, record.into()) {
+                prop_assert!(video.width > 0 && video.height > 0);
+            }
         }
     }
 }

@@ -186,7 +186,9 @@ mod tests {
             prop_assert!(split_annex_b(&data).iter().all(|nal| !nal.is_empty()));
             let total: usize = split_length_prefixed(&data).map(|nal| nal.len() + 4).sum();
             prop_assert!(total <= data.len());
-            let _ = is_key(VideoCodec::H264, &data);
+            let has_key = split_length_prefixed(&data)
+                .any(|nal| nal.first().is_some_and(|header| header & 0x1f == 5));
+            prop_assert_eq!(is_key(VideoCodec::H264, &data), has_key);
         }
     }
 }
