@@ -1,1 +1,214 @@
-//! Placeholder.
+//! Where the client reached us, and the URLs that follow from it.
+
+use crate::AppState;
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use framewell_access::MediaScope;
+use framewell_model::{ChannelId, RecordId, Segment, WallTime};
+use framewell_token::Endpoint;
+use std::convert::Infallible;
+
+/// Scheme, host and port as the client sees them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Origin {
+    is_https: bool,
+    /// Without port; an IPv6 address in brackets.
+    host: String,
+    http_port: Option<u16>,
+    https_port: Option<u16>,
+}
+
+impl Origin {
+    /// `http://host[:port]` without a slash at the end.
+    pub(crate) fn base(&self) -> String {
+        let (scheme, port, usual) = if self.is_https {
+            ("https", self.https_port, 443)
+        } else {
+            ("http", self.http_port, 80)
+        };
+        match port {
+            Some(port) if port != usual => format!("{scheme}://{}:{port}", self.host),
+            _ => format!("{scheme}://{}", self.host),
+        }
+    }
+
+    /// What tokens carry.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        Endpoint {
+            host: self.host.clone(),
+            http_port: self.http_port,
+            https_port: self.https_port,
+        }
+    }
+
+    fn from_headers(headers: &HeaderMap) -> Self {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        // Proxies append, the first entry is what the client used.
+        let first = |text: &'static str| header(text)?.split(',').next().map(str::trim);
+        let is_https = first("x-forwarded-proto").is_some_and(|p| p.eq_ignore_ascii_case("https"));
+        let (host, port) = first("x-forwarded-host")
+            .and_then(split_authority)
+            .or_else(|| header("host").and_then(split_authority))
+            .unwrap_or_else(|| ("localhost".to_owned(), None));
+        let port = port.or(Some(if is_https { 443 } else { 80 }));
+        Self {
+            is_https,
+            host,
+            http_port: port.filter(|_| !is_https),
+            https_port: port.filter(|_| is_https),
+        }
+    }
+}
+
+/// Host and port; `None` if there is anything else in the text.
+fn split_authority(text: &str) -> Option<(String, Option<u16>)> {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port.parse().ok()?)),
+        _ => (text, None),
+    };
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    let address = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let is_host = match address {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.len() <= 253 && host.bytes().all(is_plain),
+    };
+    is_host.then(|| (host.to_owned(), port))
+}
+
+impl FromRequestParts<AppState> for Origin {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Infallible> {
+        let seen = Self::from_headers(&parts.headers);
+        Ok(match &state.config.public {
+            None => seen,
+            Some(public) => Self {
+                is_https: public.http_port.is_none() || (seen.is_https && public.https_port.is_some()),
+                host: public.host.clone(),
+                http_port: public.http_port,
+                https_port: public.https_port,
+            },
+        })
+    }
+}
+
+/// Makes ticketed URLs that all end at the same moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Links<'a> {
+    state: &'a AppState,
+    origin: &'a Origin,
+    pub(crate) expire: WallTime,
+}
+
+impl<'a> Links<'a> {
+    pub(crate) fn new(state: &'a AppState, origin: &'a Origin) -> Self {
+        Self {
+            state,
+            origin,
+            expire: state.ticket_expiry(),
+        }
+    }
+
+    fn ticket(&self, scope: &MediaScope) -> String {
+        self.state.access.ticket(scope, self.expire)
+    }
+
+    /// A stored segment. The last part of the path is unique per record: clients name files by it.
+    pub(crate) fn record(&self, segment: &Segment) -> String {
+        let ticket = self.ticket(&MediaScope::Record(segment.channel, segment.record));
+        let name = record_name(segment.range.start, segment.record);
+        let (base, channel) = (self.origin.base(), segment.channel);
+        format!("{base}/media/rec/{channel}/{name}?ticket={ticket}")
+    }
+
+    /// The picture of one instant.
+    pub(crate) fn image(&self, channel: ChannelId, at: WallTime) -> String {
+        let ticket = self.ticket(&MediaScope::Image(channel, at));
+        let (base, micros) = (self.origin.base(), at.micros());
+        format!("{base}/media/img/{channel}/{micros}_snapshot.jpg?ticket={ticket}")
+    }
+
+    /// The newest picture, whenever it is fetched.
+    pub(crate) fn live_image(&self, channel: ChannelId) -> String {
+        let ticket = self.ticket(&MediaScope::Live(channel));
+        format!("{}/media/img/{channel}/live.jpg?ticket={ticket}", self.origin.base())
+    }
+
+    /// Live HLS.
+    pub(crate) fn hls(&self, channel: ChannelId) -> String {
+        let ticket = self.ticket(&MediaScope::Live(channel));
+        format!("{}/hls/{channel}/index.m3u8?ticket={ticket}", self.origin.base())
+    }
+
+    /// Live RTSP.
+    pub(crate) fn rtsp(&self, channel: ChannelId) -> String {
+        let ticket = self.ticket(&MediaScope::Live(channel));
+        let (host, port) = (&self.origin.host, self.state.config.rtsp_port);
+        format!("rtsp://{host}:{port}/live/{channel}?ticket={ticket}")
+    }
+
+    /// Live RTMP; reserved until a server listens there.
+    pub(crate) fn rtmp(&self, channel: ChannelId) -> String {
+        let ticket = self.ticket(&MediaScope::Live(channel));
+        let (host, port) = (&self.origin.host, self.state.config.rtmp_port);
+        format!("rtmp://{host}:{port}/live/{channel}?ticket={ticket}")
+    }
+}
+
+/// `<start, packed>_<record>.mp4`.
+fn record_name(start: WallTime, record: RecordId) -> String {
+    let text = start.to_naive_text();
+    let packed: String = text.chars().filter(|c| *c != '-' && *c != ':').collect();
+    format!("{packed}_{record}.mp4")
+}
+
+/// The record id out of such a name.
+pub(crate) fn record_of_name(name: &str) -> Option<RecordId> {
+    let (_, id) = name.strip_suffix(".mp4")?.rsplit_once('_')?;
+    id.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(headers: &[(&'static str, &str)]) -> Origin {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, value.parse().unwrap());
+        }
+        Origin::from_headers(&map)
+    }
+
+    #[test]
+    fn the_base_is_what_the_client_used() {
+        assert_eq!(origin(&[("host", "vms.local:8080")]).base(), "http://vms.local:8080");
+        assert_eq!(origin(&[("host", "vms.local")]).base(), "http://vms.local");
+        assert_eq!(origin(&[("host", "[::1]:8080")]).base(), "http://[::1]:8080");
+        let proxied = origin(&[
+            ("host", "10.0.0.5:8080"),
+            ("x-forwarded-host", "vms.example.org"),
+            ("x-forwarded-proto", "https"),
+        ]);
+        assert_eq!(proxied.base(), "https://vms.example.org");
+        assert_eq!(proxied.endpoint().https_port, Some(443));
+        assert_eq!(proxied.endpoint().http_port, None);
+    }
+
+    #[test]
+    fn a_hostile_host_header_is_not_repeated() {
+        assert_eq!(origin(&[("host", "a<script>")]).base(), "http://localhost");
+        assert_eq!(origin(&[("host", "a:b")]).base(), "http://localhost");
+        assert_eq!(origin(&[("host", "[x]:80")]).base(), "http://localhost");
+    }
+
+    #[test]
+    fn record_names_carry_their_id() {
+        let start: WallTime = "2024-05-01T10:20:00.04Z".parse().unwrap();
+        let name = record_name(start, RecordId::new(1201).unwrap());
+        assert_eq!(name, "20240501T102000.040000_1201.mp4");
+        assert_eq!(record_of_name(&name), RecordId::new(1201));
+        assert_eq!(record_of_name("1201.mp4"), None);
+    }
+}

@@ -1,1 +1,109 @@
-//! Placeholder.
+//! Query parameters as old clients send them: any order, unknown ones ignored, a nameless
+//! cache-buster somewhere (contract section 2.8).
+
+use crate::error::ApiError;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use std::convert::Infallible;
+use std::str::FromStr;
+use url::form_urlencoded;
+
+/// All parameters of a request, decoded, in order.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Params(Vec<(String, String)>);
+
+impl Params {
+    pub(crate) fn parse(query: Option<&str>) -> Self {
+        let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        Self(pairs.into_owned().collect())
+    }
+
+    /// The first value of a parameter.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// `true`, `1` and the empty value are true (contract section 2.4).
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, ApiError> {
+        match self.get(name) {
+            None => Ok(false),
+            Some("" | "1") => Ok(true),
+            Some("0") => Ok(false),
+            Some(text) if text.eq_ignore_ascii_case("true") => Ok(true),
+            Some(text) if text.eq_ignore_ascii_case("false") => Ok(false),
+            Some(_) => Err(ApiError::invalid(format!("{name} is neither true nor false"))),
+        }
+    }
+
+    /// A parsed value; an empty one counts as absent.
+    pub(crate) fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, ApiError> {
+        match self.get(name) {
+            None | Some("") => Ok(None),
+            Some(text) => text
+                .parse()
+                .map(Some)
+                .map_err(|_| ApiError::invalid(format!("{name} is not a valid number"))),
+        }
+    }
+
+    /// A comma-separated list; empty items are dropped.
+    pub(crate) fn words(&self, name: &str) -> Vec<String> {
+        self.get(name)
+            .unwrap_or_default()
+            .split(',')
+            .map(str::trim)
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The same parameters with some replaced, as a query text without `?`.
+    pub(crate) fn with(&self, replaced: &[(&str, String)]) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let is_replaced = |key: &str| replaced.iter().any(|(name, _)| *name == key);
+        for (key, value) in self.0.iter().filter(|(key, _)| !is_replaced(key)) {
+            query.append_pair(key, value);
+        }
+        query.extend_pairs(replaced);
+        query.finish()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::parse(parts.uri.query()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_take_the_forms_that_clients_send() {
+        let params = Params::parse(Some("a=true&b=&c=1&d=false&e=yes&1699999999"));
+        assert!(params.flag("a").unwrap() && params.flag("b").unwrap() && params.flag("c").unwrap());
+        assert!(!params.flag("d").unwrap() && !params.flag("absent").unwrap());
+        assert!(params.flag("e").is_err());
+    }
+
+    #[test]
+    fn replacing_keeps_all_other_parameters() {
+        let params = Params::parse(Some("token=share.x&limit=5&start=2024-05-01+10:00:00&offset=0"));
+        assert_eq!(
+            params.with(&[("limit", "5".into()), ("offset", "5".into())]),
+            "token=share.x&start=2024-05-01+10%3A00%3A00&limit=5&offset=5"
+        );
+    }
+
+    #[test]
+    fn lists_drop_empty_items() {
+        assert_eq!(Params::parse(Some("meta=a,,b ,")).words("meta"), ["a", "b"]);
+        assert!(Params::default().words("meta").is_empty());
+    }
+}
