@@ -10,6 +10,8 @@ mod packetizer;
 mod payload;
 mod report;
 mod sender;
+#[cfg(test)]
+mod tests;
 mod video;
 
 pub(crate) use packetizer::{
