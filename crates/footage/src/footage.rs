@@ -103,6 +103,18 @@ impl Footage {
         }
     }
 
+    /// The catalog, for rows that are not footage: gaps, single segments.
+    #[must_use]
+    pub const fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// What is not published yet.
+    #[must_use]
+    pub const fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
     /// Segments with footage in `range`, ascending by start, each once (a segment in the spool and
     /// in the catalog counts as published).
     pub async fn pieces(&self, channel: ChannelId, range: TimeRange) -> Result<Vec<Piece>, Error> {

@@ -2,6 +2,8 @@
 
 mod clip;
 pub mod hls;
+mod plan;
+mod read;
 mod record;
 mod timeline;
 
@@ -37,8 +39,7 @@ impl Playback {
 
     /// Opens a clip: reads fragment headers, no media. Gaps collapse and are listed.
     pub async fn clip(&self, channel: ChannelId, range: TimeRange) -> Result<Clip, ClipError> {
-        let _ = (channel, range, &self.footage);
-        todo!()
+        plan::plan_clip(&self.footage, channel, range).await
     }
 
     /// Opens a published segment as a file of its own.
@@ -47,8 +48,7 @@ impl Playback {
         channel: ChannelId,
         record: RecordId,
     ) -> Result<RecordFile, framewell_footage::Error> {
-        let _ = (channel, record);
-        todo!()
+        RecordFile::open(&self.footage, channel, record).await
     }
 
     /// Recorded periods and gaps of a channel.
