@@ -1,8 +1,16 @@
-//! Channels and their tags.
+//! Channels.
 
+use crate::channel_rows::{
+    assemble, delete_of, insert_credential, insert_tags, not_found, require, select, select_tags,
+    transport_word, with_columns,
+};
+use crate::slice::count;
+use crate::sql::{Dialect, Row, Tx};
 use crate::{Catalog, Error, Page, Slice};
-use framewell_model::{AccountId, Channel, ChannelId, ChannelPatch, GroupId, NewChannel, WallTime};
-use std::collections::BTreeMap;
+use framewell_model::{
+    AccountId, Channel, ChannelId, ChannelPatch, GroupId, NewChannel, SegmentState, WallTime,
+};
+use sea_query::{Expr, ExprTrait as _, LockType, Order, Query, SelectStatement};
 
 /// Which channels a list shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,14 +33,68 @@ impl Catalog {
         new: &NewChannel,
         now: WallTime,
     ) -> Result<Channel, Error> {
-        let _ = (account, new, now);
-        todo!()
+        let mut tx = self.begin("creation of a channel").await?;
+        require_account(&mut tx, account).await?;
+        let insert = Query::insert()
+            .into_table("channel")
+            .columns([
+                "account",
+                "name",
+                "name_folded",
+                "created_us",
+                "rec_mode",
+                "timezone",
+                "retention_s",
+                "source_url",
+                "source_transport",
+            ])
+            .values_panic([
+                account.get().into(),
+                new.name.as_str().into(),
+                fold(&new.name).into(),
+                now.micros().into(),
+                new.rec_mode.as_str().into(),
+                new.timezone.as_str().into(),
+                new.retention_s.into(),
+                new.source.as_ref().map(|source| source.url.clone()).into(),
+                new.source
+                    .as_ref()
+                    .map(|source| transport_word(source.transport))
+                    .into(),
+            ])
+            .returning_col("id")
+            .take();
+        let id = only(&tx.fetch(&insert).await?)?.id("id", ChannelId::new)?;
+        if let Some(source) = &new.source {
+            tx.execute(&insert_credential(id, source)).await?;
+        }
+        if let Some(tags) = insert_tags(id, &new.meta)? {
+            tx.execute(&tags).await?;
+        }
+        tx.commit().await?;
+        self.note_channel_change();
+        Ok(Channel {
+            id,
+            account,
+            name: new.name.clone(),
+            created: now,
+            rec_mode: new.rec_mode,
+            timezone: new.timezone.clone(),
+            source: new.source.clone(),
+            retention_s: new.retention_s,
+            meta: new.meta.clone(),
+        })
     }
 
     /// Loads a channel of any account.
     pub async fn load_channel(&self, id: ChannelId) -> Result<Channel, Error> {
-        let _ = id;
-        todo!()
+        let one = with_columns(select())
+            .and_where(Expr::col(("channel", "id")).eq(id.get()))
+            .take();
+        let rows = self.read("load of a channel", &one).await?;
+        let tags = select_tags(Expr::col("channel").eq(id.get()));
+        let tags = self.read("load of a channel", &tags).await?;
+        assemble(&rows, &tags)?.pop().ok_or_else(|| not_found(id))
     }
 
     /// Changes a channel of the account.
@@ -42,8 +104,21 @@ impl Catalog {
         id: ChannelId,
         patch: &ChannelPatch,
     ) -> Result<Channel, Error> {
-        let _ = (account, id, patch);
-        todo!()
+        let mut tx = self.begin("change of a channel").await?;
+        require(&mut tx, id, Some(account), LockType::NoKeyUpdate).await?;
+        let one = with_columns(select())
+            .and_where(Expr::col(("channel", "id")).eq(id.get()))
+            .take();
+        let rows = tx.fetch(&one).await?;
+        let tags = tx
+            .fetch(&select_tags(Expr::col("channel").eq(id.get())))
+            .await?;
+        let mut channel = assemble(&rows, &tags)?.pop().ok_or_else(|| not_found(id))?;
+        apply(&mut channel, patch);
+        store(&mut tx, &channel).await?;
+        tx.commit().await?;
+        self.note_channel_change();
+        Ok(channel)
     }
 
     /// Deletes a channel of the account with its tags, group memberships, tokens, gaps and metadata
@@ -54,8 +129,24 @@ impl Catalog {
         id: ChannelId,
         now: WallTime,
     ) -> Result<(), Error> {
-        let _ = (account, id, now);
-        todo!()
+        let mut tx = self.begin("deletion of a channel").await?;
+        require(&mut tx, id, Some(account), LockType::Update).await?;
+        let doom = Query::update()
+            .table("segment")
+            .value("state", SegmentState::Doomed.as_str())
+            .value("updated_us", now.micros())
+            .and_where(Expr::col("channel").eq(id.get()))
+            .and_where(Expr::col("state").ne(SegmentState::Doomed.as_str()))
+            .take();
+        tx.execute(&doom).await?;
+        let delete = Query::delete()
+            .from_table("channel")
+            .and_where(Expr::col("id").eq(id.get()))
+            .take();
+        tx.execute(&delete).await?;
+        tx.commit().await?;
+        self.note_channel_change();
+        Ok(())
     }
 
     /// Channels of an account, ascending by id.
@@ -65,8 +156,8 @@ impl Catalog {
         filter: &ChannelFilter,
         slice: Slice,
     ) -> Result<Page<Channel>, Error> {
-        let _ = (account, filter, slice);
-        todo!()
+        let is_own = Expr::col(("channel", "account")).eq(account.get());
+        self.page_of_channels(is_own, filter, slice).await
     }
 
     /// Channels of a group, ascending by id.
@@ -76,44 +167,136 @@ impl Catalog {
         filter: &ChannelFilter,
         slice: Slice,
     ) -> Result<Page<Channel>, Error> {
-        let _ = (group, filter, slice);
-        todo!()
+        self.page_of_channels(crate::groups::is_member(group), filter, slice)
+            .await
     }
 
     /// Every channel of every account, for the reconciler.
     pub async fn all_channels(&self) -> Result<Vec<Channel>, Error> {
-        todo!()
+        let all = with_columns(select())
+            .order_by(("channel", "id"), Order::Asc)
+            .take();
+        let rows = self.read("list of all channels", &all).await?;
+        let tags = select_tags(Expr::cust("1 = 1"));
+        let tags = self.read("list of all channels", &tags).await?;
+        assemble(&rows, &tags)
     }
 
-    /// Adds a tag; [`Error::AlreadyExists`] if the channel has it.
-    pub async fn create_channel_tag(
+    async fn page_of_channels(
         &self,
-        id: ChannelId,
-        tag: &str,
-        data: &str,
-    ) -> Result<(), Error> {
-        let _ = (id, tag, data);
-        todo!()
+        is_in_scope: Expr,
+        filter: &ChannelFilter,
+        slice: Slice,
+    ) -> Result<Page<Channel>, Error> {
+        const OPERATION: &str = "list of channels";
+        let mut matching = select();
+        matching.and_where(is_in_scope);
+        restrict(&mut matching, filter, self.dialect());
+        let total = only(&self.read(OPERATION, &count(&matching)).await?)?.get("total")?;
+        let mut page = with_columns(matching)
+            .order_by(("channel", "id"), Order::Asc)
+            .take();
+        slice.apply(&mut page);
+        let rows = self.read(OPERATION, &page).await?;
+        let ids = rows
+            .iter()
+            .map(|row| row.get("id"))
+            .collect::<Result<Vec<i64>, _>>()?;
+        let tags = select_tags(self.dialect().is_one_of(Expr::col("channel"), &ids));
+        let tags = self.read(OPERATION, &tags).await?;
+        Ok(Page {
+            items: assemble(&rows, &tags)?,
+            total,
+        })
     }
+}
 
-    /// Sets a tag, new or not.
-    pub async fn put_channel_tag(&self, id: ChannelId, tag: &str, data: &str) -> Result<(), Error> {
-        let _ = (id, tag, data);
-        todo!()
-    }
+/// The form in which names are compared: search ignores case in the same way on both databases.
+fn fold(name: &str) -> String {
+    name.to_lowercase()
+}
 
-    /// Removes a tag; [`Error::NotFound`] if the channel does not have it.
-    pub async fn delete_channel_tag(&self, id: ChannelId, tag: &str) -> Result<(), Error> {
-        let _ = (id, tag);
-        todo!()
+fn restrict(select: &mut SelectStatement, filter: &ChannelFilter, dialect: Dialect) {
+    if let Some(ids) = &filter.ids {
+        let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
+        select.and_where(dialect.is_one_of(Expr::col(("channel", "id")), &ids));
     }
+    if let Some(part) = &filter.name_contains {
+        select.and_where(dialect.contains(Expr::col(("channel", "name_folded")), fold(part)));
+    }
+    if !filter.with_tags.is_empty() {
+        select.and_where(Expr::exists(tagged(&filter.with_tags)));
+    }
+    if !filter.without_tags.is_empty() {
+        select.and_where(Expr::exists(tagged(&filter.without_tags)).not());
+    }
+}
 
-    /// All tags of a channel.
-    pub async fn load_channel_tags(
-        &self,
-        id: ChannelId,
-    ) -> Result<BTreeMap<String, String>, Error> {
-        let _ = id;
-        todo!()
+/// Rows for the channel of the outer statement if it has one of the tags.
+fn tagged(tags: &[String]) -> SelectStatement {
+    Query::select()
+        .expr(Expr::cust("1"))
+        .from("channel_tag")
+        .and_where(Expr::col(("channel_tag", "channel")).equals(("channel", "id")))
+        .and_where(Expr::col(("channel_tag", "tag")).is_in(tags))
+        .take()
+}
+
+fn apply(channel: &mut Channel, patch: &ChannelPatch) {
+    let patch = patch.clone();
+    channel.name = patch.name.unwrap_or(std::mem::take(&mut channel.name));
+    channel.rec_mode = patch.rec_mode.unwrap_or(channel.rec_mode);
+    channel.timezone = patch
+        .timezone
+        .unwrap_or(std::mem::take(&mut channel.timezone));
+    channel.source = patch.source.unwrap_or(channel.source.take());
+    channel.retention_s = patch.retention_s.unwrap_or(channel.retention_s);
+    channel.meta = patch.meta.unwrap_or(std::mem::take(&mut channel.meta));
+}
+
+async fn store(tx: &mut Tx, channel: &Channel) -> Result<(), Error> {
+    let source = channel.source.as_ref();
+    let update = Query::update()
+        .table("channel")
+        .value("name", channel.name.as_str())
+        .value("name_folded", fold(&channel.name))
+        .value("rec_mode", channel.rec_mode.as_str())
+        .value("timezone", channel.timezone.as_str())
+        .value("retention_s", channel.retention_s)
+        .value("source_url", source.map(|source| source.url.clone()))
+        .value(
+            "source_transport",
+            source.map(|source| transport_word(source.transport)),
+        )
+        .and_where(Expr::col("id").eq(channel.id.get()))
+        .take();
+    tx.execute(&update).await?;
+    tx.execute(&delete_of("camera_credential", channel.id))
+        .await?;
+    if let Some(source) = source {
+        tx.execute(&insert_credential(channel.id, source)).await?;
     }
+    tx.execute(&delete_of("channel_tag", channel.id)).await?;
+    if let Some(tags) = insert_tags(channel.id, &channel.meta)? {
+        tx.execute(&tags).await?;
+    }
+    Ok(())
+}
+
+/// Fails unless the account exists.
+pub(crate) async fn require_account(tx: &mut Tx, id: AccountId) -> Result<(), Error> {
+    let select = Query::select()
+        .column("id")
+        .from("account")
+        .and_where(Expr::col("id").eq(id.get()))
+        .take();
+    let rows = tx.fetch(&select).await?;
+    let missing = || Error::not_found(format!("account {id}"));
+    rows.first().map(drop).ok_or_else(missing)
+}
+
+/// The row of a statement that always gives one.
+pub(crate) fn only(rows: &[Row]) -> Result<&Row, Error> {
+    rows.first()
+        .ok_or_else(|| Error::corrupt("*", "a statement that gives one row gave none"))
 }

@@ -1,13 +1,32 @@
 //! Connection, migrations, change notice.
 
 use crate::Error;
+use crate::sql::{Db, Dialect, Query, Row, Tx};
+use framewell_model::Secret;
+use sea_query_sqlx::SqlxBinder;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
+
+/// How long a call waits for a free connection, and SQLite for another process's lock.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// SQLite readers; more only compete for the same disk.
+const MOST_SQLITE_READERS: u32 = 4;
 
 /// Which database.
 #[derive(Debug, Clone)]
 pub struct CatalogConfig {
     /// `sqlite:PATH` (created if missing) or `postgres://…`.
-    pub url: framewell_model::Secret<String>,
+    pub url: Secret<String>,
     /// Most open connections (PostgreSQL; SQLite has one writer and a few readers).
     pub max_connections: u32,
 }
@@ -15,29 +34,149 @@ pub struct CatalogConfig {
 /// Handle to the database; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Catalog {
-    _private: (),
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    db: Db,
+    channel_changes: watch::Sender<u64>,
 }
 
 impl Catalog {
     /// Connects and migrates.
     pub async fn open(config: &CatalogConfig) -> Result<Self, Error> {
-        let _ = config;
-        todo!()
+        let url = config.url.expose();
+        let db = match url.split_once(':').map(|(scheme, _)| scheme) {
+            Some("sqlite") => open_sqlite(url).await?,
+            Some("postgres" | "postgresql") => open_postgres(url, config.max_connections).await?,
+            _ => {
+                let text = "the database URL must begin with sqlite: or postgres:";
+                return Err(Error::Invalid(text.into()));
+            }
+        };
+        let inner = Inner {
+            db,
+            channel_changes: watch::Sender::new(0),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// Answers if the database does (`/readyz`).
     pub async fn ping(&self) -> Result<(), Error> {
-        todo!()
+        let one = sea_query::Query::select()
+            .expr(sea_query::Expr::cust("1"))
+            .take();
+        self.read("ping", &one).await.map(drop)
     }
 
     /// Closes all connections.
     pub async fn close(&self) {
-        todo!()
+        self.inner.db.close().await;
     }
 
     /// Moves whenever a channel is created, changed or deleted through this handle or a clone.
     #[must_use]
     pub fn channel_changes(&self) -> watch::Receiver<u64> {
-        todo!()
+        self.inner.channel_changes.subscribe()
     }
+
+    /// To be called after the commit, so that whoever wakes sees the change.
+    pub(crate) fn note_channel_change(&self) {
+        self.inner.channel_changes.send_modify(|count| *count += 1);
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.inner.db.dialect()
+    }
+
+    /// Runs one statement that changes nothing.
+    pub(crate) fn read(
+        &self,
+        operation: &'static str,
+        statement: &impl SqlxBinder,
+    ) -> impl Future<Output = Result<Vec<Row>, Error>> + Send {
+        let query = Query::build(operation, self.dialect(), statement);
+        async move { self.inner.db.fetch(query?).await }
+    }
+
+    /// Runs one statement that changes something; how many rows.
+    pub(crate) async fn execute(
+        &self,
+        operation: &'static str,
+        statement: &(impl SqlxBinder + Sync),
+    ) -> Result<u64, Error> {
+        let mut tx = self.begin(operation).await?;
+        let count = tx.execute(statement).await?;
+        tx.commit().await?;
+        Ok(count)
+    }
+
+    /// Begins a transaction that will write. Dropped without [`Tx::commit`], it changes nothing.
+    pub(crate) async fn begin(&self, operation: &'static str) -> Result<Tx, Error> {
+        self.inner.db.begin(operation).await
+    }
+}
+
+async fn open_sqlite(url: &str) -> Result<Db, Error> {
+    if url.contains(":memory:") || url.contains("mode=memory") {
+        let text = "a database in memory cannot be shared by its connections, give a path";
+        return Err(Error::Invalid(text.into()));
+    }
+    let options = SqliteConnectOptions::from_str(url)
+        .map_err(Error::database("open"))?
+        .create_if_missing(true)
+        .foreign_keys(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // With WAL, a power cut may lose the last commits, but never damages the file; the recorder's
+        // spool still has what those commits said.
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(WAIT);
+    create_private(options.get_filename())?;
+    let pool = |most: u32, options: SqliteConnectOptions| {
+        SqlitePoolOptions::new()
+            .max_connections(most)
+            .acquire_timeout(WAIT)
+            .connect_with(options)
+    };
+    let writer: SqlitePool = pool(1, options.clone())
+        .await
+        .map_err(Error::database("open"))?;
+    sqlx::migrate!("migrations/sqlite")
+        .run(&writer)
+        .await
+        .map_err(Error::migration)?;
+    let readers = pool(MOST_SQLITE_READERS, options.pragma("query_only", "on"))
+        .await
+        .map_err(Error::database("open"))?;
+    Ok(Db::Sqlite { readers, writer })
+}
+
+/// Makes the file before SQLite does: it holds camera passwords, so nobody else may read it. The
+/// journal files get the same mode from SQLite.
+fn create_private(path: &Path) -> Result<(), Error> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
+        .map_err(|error| Error::database("open")(sqlx::Error::Io(error)))
+}
+
+async fn open_postgres(url: &str, max_connections: u32) -> Result<Db, Error> {
+    let options = PgConnectOptions::from_str(url).map_err(Error::database("open"))?;
+    let pool = PgPoolOptions::new()
+        .max_connections(max_connections.max(1))
+        .acquire_timeout(WAIT)
+        .connect_with(options)
+        .await
+        .map_err(Error::database("open"))?;
+    sqlx::migrate!("migrations/postgres")
+        .run(&pool)
+        .await
+        .map_err(Error::migration)?;
+    Ok(Db::Postgres(pool))
 }

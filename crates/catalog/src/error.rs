@@ -50,3 +50,28 @@ impl HasKind for Error {
         }
     }
 }
+
+impl Error {
+    pub(crate) fn not_found(what: impl Into<String>) -> Self {
+        Self::NotFound { what: what.into() }
+    }
+
+    /// Wraps an error of the driver; for `map_err`.
+    pub(crate) fn database(operation: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
+        move |source| Self::Database { operation, source }
+    }
+
+    pub(crate) fn migration(source: sqlx::migrate::MigrateError) -> Self {
+        Self::Database {
+            operation: "migration",
+            source: sqlx::Error::Migrate(Box::new(source)),
+        }
+    }
+
+    pub(crate) fn corrupt(column: &str, why: impl std::fmt::Display) -> Self {
+        Self::Corrupt {
+            what: format!("column {column}"),
+            why: why.to_string(),
+        }
+    }
+}

@@ -1,7 +1,12 @@
 //! Gap rows.
 
+use crate::channel_rows::require;
+use crate::channels::only;
+use crate::segment_lists::published;
+use crate::sql::{Row, Tx};
 use crate::{Catalog, Error};
 use framewell_model::{ChannelId, Gap, GapReason, TimeRange, WallTime};
+use sea_query::{Expr, ExprTrait as _, LockType, Order, Query, SelectStatement};
 
 /// A hole to be recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,22 +22,51 @@ pub struct NewGap {
 }
 
 impl Catalog {
-    /// Records a gap. An open gap of the channel is closed first, at the new one's start.
+    /// Records a gap. An open gap of the channel is closed first, at the new one's start. A gap without
+    /// length leaves no row; one that ends before it starts is [`Error::Invalid`].
     pub async fn insert_gap(&self, gap: NewGap) -> Result<(), Error> {
-        let _ = gap;
-        todo!()
+        if gap.end.is_some_and(|end| end < gap.start) {
+            let text = "a gap cannot end before it starts";
+            return Err(Error::Invalid(text.into()));
+        }
+        let mut tx = self.begin("recording of a gap").await?;
+        // One writer of gaps at a time, so that two callers cannot both find no open gap.
+        require(&mut tx, gap.channel, None, LockType::NoKeyUpdate).await?;
+        close_open_gap(&mut tx, gap.channel, gap.start).await?;
+        if gap.end != Some(gap.start) {
+            let insert = Query::insert()
+                .into_table("gap")
+                .columns(["channel", "start_us", "end_us", "reason"])
+                .values_panic([
+                    gap.channel.get().into(),
+                    gap.start.micros().into(),
+                    gap.end.map(WallTime::micros).into(),
+                    gap.reason.as_str().into(),
+                ])
+                .take();
+            tx.execute(&insert).await?;
+        }
+        tx.commit().await
     }
 
     /// Ends the channel's open gap, if there is one; one that would have no length goes.
     pub async fn close_gap(&self, channel: ChannelId, end: WallTime) -> Result<(), Error> {
-        let _ = (channel, end);
-        todo!()
+        let mut tx = self.begin("closing of a gap").await?;
+        close_open_gap(&mut tx, channel, end).await?;
+        tx.commit().await
     }
 
-    /// Gaps that overlap a range, ascending.
+    /// Gaps that overlap a range, ascending. An open gap reaches into the future.
     pub async fn gaps_in(&self, channel: ChannelId, range: TimeRange) -> Result<Vec<Gap>, Error> {
-        let _ = (channel, range);
-        todo!()
+        let end = Expr::col("end_us");
+        let select = select(channel)
+            .and_where(Expr::col("start_us").lt(range.end.micros()))
+            .and_where(end.clone().is_null().or(end.gt(range.start.micros())))
+            .order_by("start_us", Order::Asc)
+            .order_by("id", Order::Asc)
+            .take();
+        let rows = self.read("search for gaps", &select).await?;
+        rows.iter().map(gap).collect()
     }
 
     /// End of the newest published segment of a channel, and the start of its open gap: what the
@@ -41,7 +75,58 @@ impl Catalog {
         &self,
         channel: ChannelId,
     ) -> Result<(Option<WallTime>, Option<Gap>), Error> {
-        let _ = channel;
-        todo!()
+        const OPERATION: &str = "search for the end of a recording";
+        let newest = published(channel)
+            .expr_as(Expr::col("end_us").max(), "newest_us")
+            .take();
+        let newest: Option<i64> = only(&self.read(OPERATION, &newest).await?)?.get("newest_us")?;
+        let open = select(channel)
+            .and_where(Expr::col("end_us").is_null())
+            .take();
+        let open = self.read(OPERATION, &open).await?;
+        let open = open.first().map(gap).transpose()?;
+        Ok((newest.map(WallTime::from_micros), open))
     }
+}
+
+async fn close_open_gap(tx: &mut Tx, channel: ChannelId, end: WallTime) -> Result<(), Error> {
+    let is_open = || {
+        Expr::col("channel")
+            .eq(channel.get())
+            .and(Expr::col("end_us").is_null())
+    };
+    let drop_empty = Query::delete()
+        .from_table("gap")
+        .and_where(is_open())
+        .and_where(Expr::col("start_us").gte(end.micros()))
+        .take();
+    tx.execute(&drop_empty).await?;
+    let close = Query::update()
+        .table("gap")
+        .value("end_us", end.micros())
+        .and_where(is_open())
+        .take();
+    tx.execute(&close).await.map(drop)
+}
+
+fn select(channel: ChannelId) -> SelectStatement {
+    Query::select()
+        .columns(["channel", "start_us", "end_us", "reason"])
+        .from("gap")
+        .and_where(Expr::col("channel").eq(channel.get()))
+        .take()
+}
+
+fn gap(row: &Row) -> Result<Gap, Error> {
+    let reason = |word: &str| {
+        GapReason::ALL
+            .into_iter()
+            .find(|reason| reason.as_str() == word)
+    };
+    Ok(Gap {
+        channel: row.id("channel", ChannelId::new)?,
+        start: WallTime::from_micros(row.get("start_us")?),
+        end: row.get::<Option<i64>>("end_us")?.map(WallTime::from_micros),
+        reason: row.word("reason", reason)?,
+    })
 }

@@ -2,6 +2,7 @@
 
 use crate::{Catalog, Error, Page, Slice};
 use framewell_model::{AccountId, ChannelId, Group, GroupId, GroupPatch, NewGroup, WallTime};
+use sea_query::{Expr, ExprTrait as _, Query};
 
 impl Catalog {
     /// Creates a group; [`Error::NotFound`] names a channel that the account does not have.
@@ -58,4 +59,29 @@ impl Catalog {
         let _ = (group, channel);
         todo!()
     }
+}
+
+/// Whether the channel of the outer statement is a member: listed, or of the same account in a group of
+/// all channels.
+pub(crate) fn is_member(group: GroupId) -> Expr {
+    let listed = Query::select()
+        .expr(Expr::cust("1"))
+        .from("channel_group_member")
+        .and_where(
+            Expr::col(("channel_group_member", "channel_group")).equals(("channel_group", "id")),
+        )
+        .and_where(Expr::col(("channel_group_member", "channel")).equals(("channel", "id")))
+        .take();
+    let of_group = Query::select()
+        .expr(Expr::cust("1"))
+        .from("channel_group")
+        .and_where(Expr::col(("channel_group", "id")).eq(group.get()))
+        .and_where(Expr::col(("channel_group", "account")).equals(("channel", "account")))
+        .and_where(
+            Expr::col(("channel_group", "include_all_channels"))
+                .eq(true)
+                .or(Expr::exists(listed)),
+        )
+        .take();
+    Expr::exists(of_group)
 }

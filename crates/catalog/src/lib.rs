@@ -4,13 +4,19 @@
 //! time they need as an argument; there is no clock here.
 
 mod accounts;
+mod channel_rows;
+mod channel_tags;
 mod channels;
 mod db;
 mod error;
 mod gaps;
 mod groups;
 pub mod meta;
+mod segment_lists;
+mod segment_rows;
 mod segments;
+mod slice;
+mod sql;
 mod tokens;
 
 pub use accounts::Account;
@@ -18,7 +24,7 @@ pub use channels::ChannelFilter;
 pub use db::{Catalog, CatalogConfig};
 pub use error::Error;
 pub use gaps::NewGap;
-pub use segments::{NewSegment, StagedSegment};
+pub use segments::{MAX_SEGMENT_US, NewSegment, StagedSegment};
 pub use tokens::{TokenRow, TokenTarget};
 
 /// One page of a list.

@@ -1,9 +1,19 @@
 //! Segment rows: staged, published, doomed, gone.
 
-use crate::{Catalog, Error, Order, Page, Slice};
+use crate::channel_rows::require;
+use crate::channels::only;
+use crate::segment_rows::{insert, is_state, staged};
+use crate::{Catalog, Error};
 use framewell_model::{
-    ChannelId, ClockSource, RecordId, RunId, Segment, SegmentId, TimeRange, WallTime,
+    ChannelId, ClockSource, RecordId, RunId, SegmentId, SegmentState, TimeRange, WallTime,
 };
+use sea_query::{Expr, ExprTrait as _, LockType, Order, Query, UpdateStatement};
+
+/// Longest segment in microseconds: one hour, far more than any recorder is set to.
+///
+/// Overlap queries rely on it: a segment that reaches into a range starts at most this long before it, so
+/// the index by start answers them however many years of rows lie before.
+pub const MAX_SEGMENT_US: i64 = 3_600_000_000;
 
 /// A finished segment about to become an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,93 +53,65 @@ pub struct StagedSegment {
 
 impl Catalog {
     /// First step of publishing: the row exists, readers do not see it. Repeating it with the same
-    /// [`SegmentId`] returns the same row number.
+    /// [`SegmentId`] returns the same row number; a row that is still staged takes the new values, since
+    /// what a crash left may be shorter.
+    ///
+    /// [`Error::NotFound`] if the channel is gone, [`Error::Invalid`] beyond [`MAX_SEGMENT_US`].
     pub async fn stage_segment(
         &self,
         segment: &NewSegment,
         now: WallTime,
     ) -> Result<RecordId, Error> {
-        let _ = (segment, now);
-        todo!()
+        let length_us = segment.range.micros();
+        if !(0..=MAX_SEGMENT_US).contains(&length_us) {
+            let text = format!("a segment of {length_us} us is too long or ends before it starts");
+            return Err(Error::Invalid(text));
+        }
+        let mut tx = self.begin("staging of a segment").await?;
+        require(&mut tx, segment.channel, None, LockType::KeyShare).await?;
+        tx.execute(&insert(segment, now)).await?;
+        let select = Query::select()
+            .column("record")
+            .from("segment")
+            .and_where(Expr::col("id").eq(segment.id.uuid()))
+            .take();
+        let record = only(&tx.fetch(&select).await?)?.id("record", RecordId::new)?;
+        tx.commit().await?;
+        Ok(record)
     }
 
-    /// Second step, after the object is complete: readers see it.
+    /// Second step, after the object is complete: readers see it. Repeating it does nothing.
+    /// [`Error::NotFound`] if the row is gone or doomed, for example with its channel.
     pub async fn publish_segment(&self, record: RecordId, now: WallTime) -> Result<(), Error> {
-        let _ = (record, now);
-        todo!()
+        let publish = change_state(SegmentState::Published, now)
+            .and_where(Expr::col("record").eq(record.get()))
+            .and_where(is_state(SegmentState::Staged).or(is_state(SegmentState::Published)))
+            .take();
+        let count = self.execute("publishing of a segment", &publish).await?;
+        found(count, record)
     }
 
-    /// Rows in state staged, for the janitor.
+    /// Rows in state staged, oldest first, for the janitor.
     pub async fn list_staged_segments(&self, limit: i64) -> Result<Vec<StagedSegment>, Error> {
-        let _ = limit;
-        todo!()
+        self.list_by_state(SegmentState::Staged, limit).await
     }
 
     /// Removes a staged row whose file and object are both lost.
     pub async fn drop_staged_segment(&self, record: RecordId) -> Result<(), Error> {
-        let _ = record;
-        todo!()
+        self.delete_in_state(record, SegmentState::Staged).await
     }
 
-    /// Published segments of a channel that overlap the **closed** interval `[start, end]` (contract
-    /// section 2.5), by start time; open ends allowed.
-    pub async fn list_segments(
-        &self,
-        channel: ChannelId,
-        start: Option<WallTime>,
-        end: Option<WallTime>,
-        order: Order,
-        slice: Slice,
-    ) -> Result<Page<Segment>, Error> {
-        let _ = (channel, start, end, order, slice);
-        todo!()
-    }
-
-    /// All published segments of a channel that overlap a half-open range, ascending, at most `limit`.
-    pub async fn segments_in(
-        &self,
-        channel: ChannelId,
-        range: TimeRange,
-        limit: i64,
-    ) -> Result<Vec<Segment>, Error> {
-        let _ = (channel, range, limit);
-        todo!()
-    }
-
-    /// `(start, end)` of published segments that overlap a range, ascending: no indexes loaded.
-    pub async fn segment_ranges(
-        &self,
-        channel: ChannelId,
-        range: TimeRange,
-    ) -> Result<Vec<TimeRange>, Error> {
-        let _ = (channel, range);
-        todo!()
-    }
-
-    /// A published segment of any channel.
-    pub async fn load_segment(&self, record: RecordId) -> Result<Segment, Error> {
-        let _ = record;
-        todo!()
-    }
-
-    /// The newest published segment that ends at or before `at`, and the oldest that starts after it:
-    /// what to tell somebody who asked inside a gap.
-    pub async fn footage_around(
-        &self,
-        channel: ChannelId,
-        at: WallTime,
-    ) -> Result<(Option<TimeRange>, Option<TimeRange>), Error> {
-        let _ = (channel, at);
-        todo!()
-    }
-
-    /// Dooms one segment, for a `DELETE` by a user.
+    /// Dooms one segment, staged or published, for a `DELETE` by a user. Repeating it does nothing.
     pub async fn doom_segment(&self, record: RecordId, now: WallTime) -> Result<(), Error> {
-        let _ = (record, now);
-        todo!()
+        let doom = change_state(SegmentState::Doomed, now)
+            .and_where(Expr::col("record").eq(record.get()))
+            .take();
+        let count = self.execute("dooming of a segment", &doom).await?;
+        found(count, record)
     }
 
-    /// Dooms segments of a channel that end before `before` (retention), at most `limit`; how many.
+    /// Dooms published segments of a channel that end before `before` (retention), oldest first, at most
+    /// `limit`; how many.
     pub async fn doom_segments_before(
         &self,
         channel: ChannelId,
@@ -137,19 +119,74 @@ impl Catalog {
         limit: i64,
         now: WallTime,
     ) -> Result<u64, Error> {
-        let _ = (channel, before, limit, now);
-        todo!()
+        let oldest = Query::select()
+            .column("record")
+            .from("segment")
+            .and_where(Expr::col("channel").eq(channel.get()))
+            .and_where(is_state(SegmentState::Published))
+            .and_where(Expr::col("end_us").lt(before.micros()))
+            .order_by("end_us", Order::Asc)
+            .limit(u64::try_from(limit).unwrap_or(0))
+            .take();
+        let doom = change_state(SegmentState::Doomed, now)
+            .and_where(Expr::col("record").in_subquery(oldest))
+            .and_where(is_state(SegmentState::Published))
+            .take();
+        self.execute("dooming of old segments", &doom).await
     }
 
-    /// Doomed rows whose objects may be deleted.
+    /// Doomed rows whose objects may be deleted, oldest first.
     pub async fn list_doomed_segments(&self, limit: i64) -> Result<Vec<StagedSegment>, Error> {
-        let _ = limit;
-        todo!()
+        self.list_by_state(SegmentState::Doomed, limit).await
     }
 
     /// Last step: the object is gone, the row goes.
     pub async fn delete_doomed_segment(&self, record: RecordId) -> Result<(), Error> {
-        let _ = record;
-        todo!()
+        self.delete_in_state(record, SegmentState::Doomed).await
     }
+
+    async fn list_by_state(
+        &self,
+        state: SegmentState,
+        limit: i64,
+    ) -> Result<Vec<StagedSegment>, Error> {
+        let select = Query::select()
+            .columns(["record", "id", "channel", "start_us"])
+            .from("segment")
+            .and_where(is_state(state))
+            .order_by("record", Order::Asc)
+            .limit(u64::try_from(limit).unwrap_or(0))
+            .take();
+        let rows = self.read("list of segments by state", &select).await?;
+        rows.iter().map(staged).collect()
+    }
+
+    async fn delete_in_state(&self, record: RecordId, state: SegmentState) -> Result<(), Error> {
+        let delete = Query::delete()
+            .from_table("segment")
+            .and_where(Expr::col("record").eq(record.get()))
+            .and_where(is_state(state))
+            .take();
+        let count = self.execute("deletion of a segment row", &delete).await?;
+        if count == 0 {
+            let what = format!("{} segment {record}", state.as_str());
+            return Err(Error::not_found(what));
+        }
+        Ok(())
+    }
+}
+
+fn change_state(state: SegmentState, now: WallTime) -> UpdateStatement {
+    Query::update()
+        .table("segment")
+        .value("state", state.as_str())
+        .value("updated_us", now.micros())
+        .take()
+}
+
+fn found(count: u64, record: RecordId) -> Result<(), Error> {
+    if count == 0 {
+        return Err(Error::not_found(format!("segment {record}")));
+    }
+    Ok(())
 }

@@ -5,4 +5,5 @@
 //! Entry points: [`encode::ClipSpec::encode`], [`stamp::read_stamp_jpeg`].
 
 pub mod encode;
+pub mod postgres;
 pub mod stamp;

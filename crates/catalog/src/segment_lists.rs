@@ -1,0 +1,140 @@
+//! Reading published segments.
+
+use crate::channels::only;
+use crate::segment_rows::{is_state, range, segment, with_columns};
+use crate::slice::count;
+use crate::{Catalog, Error, MAX_SEGMENT_US, Order, Page, Slice};
+use framewell_model::{ChannelId, RecordId, Segment, SegmentState, TimeRange, WallTime};
+use sea_query::{Expr, ExprTrait as _, Query, SelectStatement};
+
+impl Catalog {
+    /// Published segments of a channel that overlap the **closed** interval `[start, end]` (contract
+    /// section 2.5), by start time; open ends allowed.
+    pub async fn list_segments(
+        &self,
+        channel: ChannelId,
+        start: Option<WallTime>,
+        end: Option<WallTime>,
+        order: Order,
+        slice: Slice,
+    ) -> Result<Page<Segment>, Error> {
+        const OPERATION: &str = "list of segments";
+        let mut matching = published(channel);
+        if let Some(start) = start {
+            matching
+                .and_where(Expr::col("end_us").gte(start.micros()))
+                .and_where(Expr::col("start_us").gte(earliest_start(start)));
+        }
+        if let Some(end) = end {
+            matching.and_where(Expr::col("start_us").lte(end.micros()));
+        }
+        let total = only(&self.read(OPERATION, &count(&matching)).await?)?.get("total")?;
+        let mut page = by_start(with_columns(matching), order);
+        slice.apply(&mut page);
+        let rows = self.read(OPERATION, &page).await?;
+        let items = rows.iter().map(segment).collect::<Result<_, _>>()?;
+        Ok(Page { items, total })
+    }
+
+    /// All published segments of a channel that overlap a half-open range, ascending, at most `limit`.
+    pub async fn segments_in(
+        &self,
+        channel: ChannelId,
+        range: TimeRange,
+        limit: i64,
+    ) -> Result<Vec<Segment>, Error> {
+        let overlapping = with_columns(overlapping(channel, range));
+        let select = by_start(overlapping, Order::Ascending)
+            .limit(u64::try_from(limit).unwrap_or(0))
+            .take();
+        let rows = self.read("search for segments", &select).await?;
+        rows.iter().map(segment).collect()
+    }
+
+    /// `(start, end)` of published segments that overlap a range, ascending: no indexes loaded.
+    pub async fn segment_ranges(
+        &self,
+        channel: ChannelId,
+        within: TimeRange,
+    ) -> Result<Vec<TimeRange>, Error> {
+        let select = overlapping(channel, within)
+            .columns(["start_us", "end_us"])
+            .order_by("start_us", sea_query::Order::Asc)
+            .order_by("end_us", sea_query::Order::Asc)
+            .take();
+        let rows = self.read("timeline of a channel", &select).await?;
+        rows.iter().map(range).collect()
+    }
+
+    /// A published segment of any channel.
+    pub async fn load_segment(&self, record: RecordId) -> Result<Segment, Error> {
+        let select = with_columns(Query::select().from("segment").take())
+            .and_where(Expr::col("record").eq(record.get()))
+            .and_where(is_state(SegmentState::Published))
+            .take();
+        let rows = self.read("load of a segment", &select).await?;
+        let missing = || Error::not_found(format!("segment {record}"));
+        segment(rows.first().ok_or_else(missing)?)
+    }
+
+    /// The newest published segment that ends at or before `at`, and the oldest that starts after it:
+    /// what to tell somebody who asked inside a gap.
+    pub async fn footage_around(
+        &self,
+        channel: ChannelId,
+        at: WallTime,
+    ) -> Result<(Option<TimeRange>, Option<TimeRange>), Error> {
+        let before = published(channel)
+            .and_where(Expr::col("end_us").lte(at.micros()))
+            .order_by("end_us", sea_query::Order::Desc)
+            .take();
+        let after = published(channel)
+            .and_where(Expr::col("start_us").gt(at.micros()))
+            .order_by("start_us", sea_query::Order::Asc)
+            .take();
+        Ok((
+            self.first_range(before).await?,
+            self.first_range(after).await?,
+        ))
+    }
+
+    async fn first_range(&self, mut select: SelectStatement) -> Result<Option<TimeRange>, Error> {
+        select.columns(["start_us", "end_us"]).limit(1);
+        let rows = self.read("search around a gap", &select).await?;
+        rows.first().map(range).transpose()
+    }
+}
+
+/// Published segments of a channel; no columns yet.
+pub(crate) fn published(channel: ChannelId) -> SelectStatement {
+    Query::select()
+        .from("segment")
+        .and_where(Expr::col("channel").eq(channel.get()))
+        .and_where(is_state(SegmentState::Published))
+        .take()
+}
+
+/// Published segments that share a moment with a half-open range; no columns yet.
+fn overlapping(channel: ChannelId, range: TimeRange) -> SelectStatement {
+    published(channel)
+        .and_where(Expr::col("start_us").lt(range.end.micros()))
+        .and_where(Expr::col("start_us").gte(earliest_start(range.start)))
+        .and_where(Expr::col("end_us").gt(range.start.micros()))
+        .take()
+}
+
+/// No segment that reaches `at` starts before this.
+fn earliest_start(at: WallTime) -> i64 {
+    at.plus_micros(-MAX_SEGMENT_US).micros()
+}
+
+fn by_start(mut select: SelectStatement, order: Order) -> SelectStatement {
+    let order = match order {
+        Order::Ascending => sea_query::Order::Asc,
+        Order::Descending => sea_query::Order::Desc,
+    };
+    select
+        .order_by("start_us", order.clone())
+        .order_by("record", order)
+        .take()
+}

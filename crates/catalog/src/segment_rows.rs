@@ -1,0 +1,109 @@
+//! How a segment lies in its row.
+
+use crate::sql::Row;
+use crate::{Error, NewSegment, StagedSegment};
+use framewell_model::{
+    ChannelId, ClockSource, RecordId, RunId, Segment, SegmentId, SegmentState, TimeRange, WallTime,
+};
+use sea_query::{Expr, ExprTrait as _, InsertStatement, OnConflict, Query, SelectStatement};
+
+/// Everything that a repeated staging may change.
+const CHANGEABLE: [&str; 10] = [
+    "channel",
+    "run",
+    "sequence",
+    "start_us",
+    "end_us",
+    "clock",
+    "size_bytes",
+    "codecs",
+    "fragment_index",
+    "updated_us",
+];
+
+/// Inserts a staged row, or changes the one with this id if it is still staged.
+pub(crate) fn insert(segment: &NewSegment, now: WallTime) -> InsertStatement {
+    let conflict = OnConflict::column("id")
+        .update_columns(CHANGEABLE)
+        .action_and_where(Expr::col(("segment", "state")).eq(SegmentState::Staged.as_str()))
+        .to_owned();
+    Query::insert()
+        .into_table("segment")
+        .columns(CHANGEABLE.into_iter().chain(["id", "state"]))
+        .values_panic([
+            segment.channel.get().into(),
+            segment.run.uuid().into(),
+            segment.sequence.into(),
+            segment.range.start.micros().into(),
+            segment.range.end.micros().into(),
+            segment.clock.as_str().into(),
+            segment.size_bytes.into(),
+            segment.codecs.as_str().into(),
+            segment.index.as_slice().into(),
+            now.micros().into(),
+            segment.id.uuid().into(),
+            SegmentState::Staged.as_str().into(),
+        ])
+        .on_conflict(conflict)
+        .take()
+}
+
+pub(crate) fn is_state(state: SegmentState) -> Expr {
+    Expr::col("state").eq(state.as_str())
+}
+
+/// Adds the columns that [`segment`] reads.
+pub(crate) fn with_columns(mut select: SelectStatement) -> SelectStatement {
+    select
+        .columns([
+            "record",
+            "id",
+            "channel",
+            "run",
+            "sequence",
+            "start_us",
+            "end_us",
+            "clock",
+            "size_bytes",
+            "codecs",
+            "fragment_index",
+        ])
+        .take()
+}
+
+pub(crate) fn segment(row: &Row) -> Result<Segment, Error> {
+    Ok(Segment {
+        record: row.id("record", RecordId::new)?,
+        id: SegmentId::from_uuid(row.get("id")?),
+        channel: row.id("channel", ChannelId::new)?,
+        run: RunId::from_uuid(row.get("run")?),
+        sequence: row.get("sequence")?,
+        range: range(row)?,
+        clock: row.word("clock", clock_from_word)?,
+        size_bytes: row.get("size_bytes")?,
+        codecs: row.get("codecs")?,
+        index: row.get("fragment_index")?,
+    })
+}
+
+pub(crate) fn staged(row: &Row) -> Result<StagedSegment, Error> {
+    Ok(StagedSegment {
+        record: row.id("record", RecordId::new)?,
+        id: SegmentId::from_uuid(row.get("id")?),
+        channel: row.id("channel", ChannelId::new)?,
+        start: WallTime::from_micros(row.get("start_us")?),
+    })
+}
+
+/// Reads `start_us` and `end_us`.
+pub(crate) fn range(row: &Row) -> Result<TimeRange, Error> {
+    let time = |column| Ok::<_, Error>(WallTime::from_micros(row.get(column)?));
+    TimeRange::new(time("start_us")?, time("end_us")?)
+        .ok_or_else(|| Error::corrupt("end_us", "the segment ends before it starts"))
+}
+
+fn clock_from_word(word: &str) -> Option<ClockSource> {
+    [ClockSource::CameraRtcp, ClockSource::ServerArrival]
+        .into_iter()
+        .find(|clock| clock.as_str() == word)
+}

@@ -1,0 +1,8 @@
+//! The conformance suite: every test runs on SQLite and on a real PostgreSQL.
+#![expect(clippy::unwrap_used, reason = "a failed helper fails the test")]
+
+mod backend;
+mod channels;
+mod gaps;
+mod open;
+mod segments;

@@ -1,0 +1,233 @@
+//! Segments from staging to the end of their rows.
+
+use crate::backend::{ALL, at, channel, conformance, missing_channel, range, segment};
+use framewell_catalog::{Catalog, Error, MAX_SEGMENT_US, NewSegment, Order, Slice};
+use framewell_model::{ChannelId, RecordId, Segment, TimeRange, WallTime};
+
+fn is_missing<T: std::fmt::Debug>(result: Result<T, Error>) -> bool {
+    matches!(result, Err(Error::NotFound { .. }))
+}
+
+async fn publish(catalog: &Catalog, new: &NewSegment) -> RecordId {
+    let record = catalog.stage_segment(new, at(0)).await.unwrap();
+    catalog.publish_segment(record, at(1)).await.unwrap();
+    record
+}
+
+async fn publish_ranges(
+    catalog: &Catalog,
+    channel: ChannelId,
+    ranges: &[(i64, i64)],
+) -> Vec<RecordId> {
+    let mut records = Vec::new();
+    for (start, end) in ranges {
+        records.push(publish(catalog, &segment(channel, range(*start, *end))).await);
+    }
+    records
+}
+
+fn records(segments: &[Segment]) -> Vec<RecordId> {
+    segments.iter().map(|segment| segment.record).collect()
+}
+
+/// Starts of listed segments, in seconds.
+async fn listed(
+    catalog: &Catalog,
+    channel: ChannelId,
+    start: Option<i64>,
+    end: Option<i64>,
+) -> Vec<i64> {
+    let page = catalog
+        .list_segments(channel, start.map(at), end.map(at), Order::Ascending, ALL)
+        .await
+        .unwrap();
+    assert_eq!(page.total, i64::try_from(page.items.len()).unwrap());
+    page.items
+        .iter()
+        .map(|segment| segment.range.start.secs() - at(0).secs())
+        .collect()
+}
+
+conformance! {
+    async fn a_segment_comes_back_as_it_was_staged(catalog: &Catalog) {
+        let channel = channel(catalog).await.id;
+        let new = segment(channel, range(0, 10));
+        let record = publish(catalog, &new).await;
+        let loaded = catalog.load_segment(record).await.unwrap();
+        let expected = Segment {
+            record,
+            id: new.id,
+            channel,
+            run: new.run,
+            sequence: new.sequence,
+            range: new.range,
+            clock: new.clock,
+            size_bytes: new.size_bytes,
+            codecs: new.codecs,
+            index: new.index,
+        };
+        assert_eq!(loaded, expected);
+    }
+
+    async fn readers_see_a_segment_while_it_is_published_only(catalog: &Catalog) {
+        let channel = channel(catalog).await.id;
+        let new = segment(channel, range(0, 10));
+        let record = catalog.stage_segment(&new, at(0)).await.unwrap();
+        assert!(is_missing(catalog.load_segment(record).await));
+        assert!(listed(catalog, channel, None, None).await.is_empty());
+        let staged = catalog.list_staged_segments(10).await.unwrap();
+        assert_eq!((staged.len(), staged[0].record, staged[0].id), (1, record, new.id));
+        assert_eq!((staged[0].channel, staged[0].start), (channel, at(0)));
+
+        catalog.publish_segment(record, at(1)).await.unwrap();
+        catalog.publish_segment(record, at(2)).await.unwrap();
+        assert!(catalog.list_staged_segments(10).await.unwrap().is_empty());
+        assert!(is_missing(catalog.drop_staged_segment(record).await));
+        assert_eq!(listed(catalog, channel, None, None).await, [0]);
+
+        catalog.doom_segment(record, at(3)).await.unwrap();
+        assert!(is_missing(catalog.load_segment(record).await));
+        assert!(is_missing(catalog.publish_segment(record, at(4)).await));
+        assert!(catalog.segments_in(channel, range(0, 10), 10).await.unwrap().is_empty());
+        assert!(catalog.segment_ranges(channel, range(0, 10)).await.unwrap().is_empty());
+        assert_eq!(catalog.list_doomed_segments(10).await.unwrap()[0].record, record);
+
+        catalog.delete_doomed_segment(record).await.unwrap();
+        assert!(catalog.list_doomed_segments(10).await.unwrap().is_empty());
+        assert!(is_missing(catalog.delete_doomed_segment(record).await));
+        assert!(is_missing(catalog.doom_segment(record, at(5)).await));
+    }
+
+    async fn staging_again_keeps_the_number_and_takes_the_new_values(catalog: &Catalog) {
+        let channel = channel(catalog).await.id;
+        let new = segment(channel, range(0, 10));
+        let record = catalog.stage_segment(&new, at(0)).await.unwrap();
+        let shorter = NewSegment { range: range(0, 7), size_bytes: 7, ..new.clone() };
+        assert_eq!(catalog.stage_segment(&shorter, at(1)).await.unwrap(), record);
+        catalog.publish_segment(record, at(2)).await.unwrap();
+        assert_eq!(catalog.load_segment(record).await.unwrap().range, range(0, 7));
+
+        assert_eq!(catalog.stage_segment(&new, at(3)).await.unwrap(), record);
+        let loaded = catalog.load_segment(record).await.unwrap();
+        assert_eq!((loaded.range, loaded.size_bytes), (range(0, 7), 7), "published rows stay");
+    }
+
+    async fn a_staged_segment_can_be_dropped(catalog: &Catalog) {
+        let channel = channel(catalog).await.id;
+        let record = catalog.stage_segment(&segment(channel, range(0, 10)), at(0)).await.unwrap();
+        catalog.drop_staged_segment(record).await.unwrap();
+        assert!(is_missing(catalog.drop_staged_segment(record).await));
+        assert!(is_missing(catalog.publish_segment(record, at(1)).await));
+    }
+
+    async fn segments_of_no_channel_or_of_absurd_length_are_refused(catalog: &Catalog) {
+        let new = segment(missing_channel(), range(0, 10));
+        assert!(is_missing(catalog.stage_segment(&new, at(0)).await));
+        let channel = channel(catalog).await.id;
+        let longest = TimeRange { start: at(0), end: at(0).plus_micros(MAX_SEGMENT_US) };
+        catalog.stage_segment(&segment(channel, longest), at(0)).await.unwrap();
+        for range in [
+            TimeRange { start: at(0), end: longest.end.plus_micros(1) },
+            TimeRange { start: at(1), end: at(0) },
+        ] {
+            let error = catalog.stage_segment(&segment(channel, range), at(0)).await.unwrap_err();
+            assert!(matches!(error, Error::Invalid(_)), "{error}");
+        }
+    }
+
+    async fn lists_take_both_ends_of_the_interval_in(catalog: &Catalog) {
+        let channel = channel(catalog).await.id;
+        publish_ranges(catalog, channel, &[(20, 30), (0, 10), (10, 20)]).await;
+        assert_eq!(listed(catalog, channel, None, None).await, [0, 10, 20]);
+        assert_eq!(listed(catalog, channel, Some(10), Some(10)).await, [0, 10]);
+        assert_eq!(listed(catalog, channel, Some(11), None).await, [10, 20]);
+        assert_eq!(listed(catalog, channel, None, Some(19)).await, [0, 10]);
+        assert_eq!(listed(catalog, channel, None, Some(20)).await, [0, 10, 20]);
+        assert!(listed(catalog, channel, Some(31), None).await.is_empty());
+        assert!(listed(catalog, missing_channel(), None, None).await.is_empty());
+    }
+
+    async fn lists_go_both_ways_and_in_pages(catalog: &Catalog) {
+        let channel = channel(catalog).await.id;
+        let made = publish_ranges(catalog, channel, &[(0, 10), (10, 20), (10, 20), (30, 40)]).await;
+        let slice = Slice { limit: 3, offset: 1 };
+        let page = async |order| catalog.list_segments(channel, None, None, order, slice).await.unwrap();
+        let up = page(Order::Ascending).await;
+        assert_eq!((up.total, records(&up.items)), (4, vec![made[1], made[2], made[3]]));
+        let down = page(Order::Descending).await;
+        assert_eq!((down.total, records(&down.items)), (4, vec![made[2], made[1], made[0]]));
+    }
+
+    async fn half_open_searches_leave_touching_segments_out(catalog: &Catalog) {
+        let channel = channel(catalog).await.id;
+        let made = publish_ranges(catalog, channel, &[(0, 10), (10, 20), (20, 30)]).await;
+        let found = async |start, end, limit| {
+            records(&catalog.segments_in(channel, range(start, end), limit).await.unwrap())
+        };
+        assert_eq!(found(10, 20, 10).await, [made[1]]);
+        assert_eq!(found(9, 21, 10).await, made);
+        assert_eq!(found(0, 30, 2).await, made[..2]);
+        let ranges = catalog.segment_ranges(channel, range(5, 15)).await.unwrap();
+        assert_eq!(ranges, [range(0, 10), range(10, 20)]);
+    }
+
+    async fn the_longest_segment_is_found_at_its_last_moment(catalog: &Catalog) {
+        let channel = channel(catalog).await.id;
+        let longest = TimeRange { start: at(0), end: at(0).plus_micros(MAX_SEGMENT_US) };
+        let record = publish(catalog, &segment(channel, longest)).await;
+        let last = TimeRange { start: longest.end.plus_micros(-1), end: longest.end };
+        assert_eq!(records(&catalog.segments_in(channel, last, 1).await.unwrap()), [record]);
+        let page = catalog
+            .list_segments(channel, Some(longest.end), None, Order::Ascending, ALL)
+            .await
+            .unwrap();
+        assert_eq!(records(&page.items), [record]);
+    }
+
+    async fn the_neighbours_of_a_gap_are_named(catalog: &Catalog) {
+        let channel = channel(catalog).await.id;
+        publish_ranges(catalog, channel, &[(0, 10), (10, 20), (50, 60), (60, 70)]).await;
+        let around = async |seconds| catalog.footage_around(channel, at(seconds)).await.unwrap();
+        assert_eq!(around(30).await, (Some(range(10, 20)), Some(range(50, 60))));
+        assert_eq!(around(20).await, (Some(range(10, 20)), Some(range(50, 60))));
+        assert_eq!(around(5).await, (None, Some(range(10, 20))));
+        assert_eq!(around(100).await, (Some(range(60, 70)), None));
+    }
+
+    async fn retention_dooms_the_oldest_first_and_stops_at_the_limit(catalog: &Catalog) {
+        let channel = channel(catalog).await.id;
+        let made = publish_ranges(catalog, channel, &[(20, 30), (0, 10), (10, 20), (30, 40)]).await;
+        let staged = catalog.stage_segment(&segment(channel, range(-10, 0)), at(0)).await.unwrap();
+        let doom = async |before, limit| {
+            catalog.doom_segments_before(channel, at(before), limit, at(50)).await.unwrap()
+        };
+        assert_eq!(doom(31, 2).await, 2);
+        assert_eq!(listed(catalog, channel, None, None).await, [20, 30]);
+        assert_eq!(doom(30, 10).await, 0, "one that ends at the moment stays");
+        assert_eq!(doom(31, 10).await, 1);
+        assert_eq!(doom(31, 10).await, 0);
+        let doomed: Vec<_> = catalog.list_doomed_segments(10).await.unwrap()
+            .into_iter().map(|segment| segment.record).collect();
+        assert_eq!(doomed, [made[0], made[1], made[2]]);
+        assert_eq!(catalog.list_staged_segments(10).await.unwrap()[0].record, staged);
+        assert_eq!(catalog.list_doomed_segments(1).await.unwrap().len(), 1);
+    }
+
+    async fn record_numbers_never_come_back(catalog: &Catalog) {
+        let channel = channel(catalog).await.id;
+        let first = publish(catalog, &segment(channel, range(0, 10))).await;
+        catalog.doom_segment(first, at(1)).await.unwrap();
+        catalog.delete_doomed_segment(first).await.unwrap();
+        assert!(publish(catalog, &segment(channel, range(0, 10))).await > first);
+    }
+
+    async fn times_at_the_edge_of_the_calendar_do_not_overflow(catalog: &Catalog) {
+        let channel = channel(catalog).await.id;
+        publish_ranges(catalog, channel, &[(0, 10)]).await;
+        let everything = TimeRange {
+            start: WallTime::from_micros(i64::MIN),
+            end: WallTime::from_micros(i64::MAX),
+        };
+        assert_eq!(catalog.segments_in(channel, everything, 10).await.unwrap().len(), 1);
+    }
+}
