@@ -1,0 +1,245 @@
+//! Every hole between recorded footage becomes a row with its reason.
+
+use crate::retry::Backoff;
+use framewell_catalog::{Catalog, NewGap};
+use framewell_footage::CONTINUITY_US;
+use framewell_model::{ChannelId, ErrorKind, GapReason, HasKind, TimeRange, WallTime};
+use tokio::sync::mpsc;
+
+/// Gap changes that may wait for the database. A flapping camera makes two a minute; at fifty such
+/// cameras this is 40 minutes. When it is full, the newest change is lost and logged.
+const LEDGER_CHANGES: usize = 4_096;
+
+/// A change of a channel's gap rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GapChange {
+    /// Footage is missing from `start` on.
+    Open { start: WallTime, reason: GapReason },
+    /// Footage was missing in `range`.
+    Past { range: TimeRange, reason: GapReason },
+    /// Footage is back.
+    Close { end: WallTime },
+    /// Footage of `range` was recorded and then lost; an open gap stays open.
+    Lost { range: TimeRange },
+}
+
+/// How far a channel's footage reaches, and why it does not go on. Sans-IO.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Coverage {
+    /// End of the newest footage; `None` if there never was any: then nothing can be missing.
+    tail: Option<WallTime>,
+    /// Reason of the open gap.
+    open: Option<GapReason>,
+    /// Why the next hole without a better reason will be there.
+    expected: Option<GapReason>,
+}
+
+impl Coverage {
+    /// As the catalog remembers it.
+    pub(crate) const fn recovered(tail: Option<WallTime>, open: Option<GapReason>) -> Self {
+        Self {
+            tail,
+            open,
+            expected: None,
+        }
+    }
+
+    /// Footage was written.
+    pub(crate) fn footage(&mut self, range: TimeRange) -> Option<GapChange> {
+        let tail = self.tail;
+        self.tail = Some(tail.map_or(range.end, |tail| tail.max(range.end)));
+        let expected = self.expected.take();
+        if self.open.take().is_some() {
+            return Some(GapChange::Close { end: range.start });
+        }
+        let hole = TimeRange::new(tail?, range.start)?;
+        (hole.micros() > CONTINUITY_US).then_some(GapChange::Past {
+            range: hole,
+            reason: expected.unwrap_or(GapReason::CameraOffline),
+        })
+    }
+
+    /// If footage does not go on where it stopped, this will be why.
+    pub(crate) fn expect(&mut self, reason: GapReason) {
+        self.expected = Some(reason);
+    }
+
+    /// No footage is coming, because of `reason`. A gap that is open for another reason ends `at`,
+    /// and the new one begins there.
+    pub(crate) fn missing(&mut self, reason: GapReason, at: WallTime) -> Option<GapChange> {
+        let tail = self.tail?;
+        let start = match self.open {
+            Some(open) if open == reason => return None,
+            Some(_) => at.max(tail),
+            None => tail,
+        };
+        self.open = Some(reason);
+        self.expected = None;
+        Some(GapChange::Open { start, reason })
+    }
+}
+
+/// Takes gap changes without waiting for the database.
+#[derive(Debug, Clone)]
+pub(crate) struct LedgerSender {
+    changes: mpsc::Sender<(ChannelId, GapChange)>,
+}
+
+impl LedgerSender {
+    pub(crate) fn send(&self, channel: ChannelId, change: Option<GapChange>) {
+        let Some(change) = change else { return };
+        if self.changes.try_send((channel, change)).is_err() {
+            tracing::error!(channel.id = %channel, ?change, "too many gap changes wait for the database; this one is lost");
+        }
+    }
+}
+
+/// Writes gap changes to the catalog, in order, however long the database is away.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    catalog: Catalog,
+    changes: mpsc::Receiver<(ChannelId, GapChange)>,
+}
+
+impl Ledger {
+    pub(crate) fn new(catalog: Catalog) -> (LedgerSender, Self) {
+        let (sender, changes) = mpsc::channel(LEDGER_CHANGES);
+        (LedgerSender { changes: sender }, Self { catalog, changes })
+    }
+
+    /// Runs until all senders are gone and everything is written.
+    pub(crate) async fn run(mut self) {
+        while let Some((channel, change)) = self.changes.recv().await {
+            let mut backoff = Backoff::default();
+            while let Err(error) = apply(&self.catalog, channel, change).await {
+                // A deleted channel has no gaps; other lasting errors do not get better either.
+                if !error.kind().is_retryable() {
+                    if error.kind() != ErrorKind::NotFound {
+                        tracing::error!(channel.id = %channel, ?change, error = &error as &dyn std::error::Error, "gap row cannot be written");
+                    }
+                    break;
+                }
+                tokio::time::sleep(backoff.failed("gap row", &error)).await;
+            }
+        }
+    }
+}
+
+async fn apply(
+    catalog: &Catalog,
+    channel: ChannelId,
+    change: GapChange,
+) -> Result<(), framewell_catalog::Error> {
+    let (start, end, reason) = match change {
+        GapChange::Close { end } => return catalog.close_gap(channel, end).await,
+        GapChange::Open { start, reason } => (start, None, reason),
+        GapChange::Past { range, reason } => (range.start, Some(range.end), reason),
+        GapChange::Lost { range } => return insert_lost(catalog, channel, range).await,
+    };
+    let gap = NewGap {
+        channel,
+        start,
+        end,
+        reason,
+    };
+    catalog.insert_gap(gap).await
+}
+
+/// A new gap ends the open one; footage that is lost afterwards says nothing about the present.
+async fn insert_lost(
+    catalog: &Catalog,
+    channel: ChannelId,
+    range: TimeRange,
+) -> Result<(), framewell_catalog::Error> {
+    let (_, open) = catalog.recording_tail(channel).await?;
+    let lost = NewGap {
+        channel,
+        start: range.start,
+        end: Some(range.end),
+        reason: GapReason::DataLoss,
+    };
+    catalog.insert_gap(lost).await?;
+    let Some(open) = open else { return Ok(()) };
+    let reopened = NewGap {
+        channel,
+        start: open.start,
+        end: None,
+        reason: open.reason,
+    };
+    catalog.insert_gap(reopened).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: i64) -> WallTime {
+        WallTime::from_secs(secs)
+    }
+
+    fn range(start: i64, end: i64) -> TimeRange {
+        TimeRange::new(at(start), at(end)).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_missing_where_nothing_ever_was() {
+        let mut coverage = Coverage::default();
+        assert_eq!(coverage.missing(GapReason::CameraOffline, at(5)), None);
+        assert_eq!(coverage.footage(range(10, 11)), None);
+    }
+
+    #[test]
+    fn a_gap_begins_at_the_last_picture_and_ends_at_the_next() {
+        let mut coverage = Coverage::default();
+        coverage.footage(range(10, 20));
+        assert_eq!(
+            coverage.missing(GapReason::CameraOffline, at(25)),
+            Some(GapChange::Open {
+                start: at(20),
+                reason: GapReason::CameraOffline
+            })
+        );
+        assert_eq!(coverage.missing(GapReason::CameraOffline, at(30)), None);
+        assert_eq!(
+            coverage.footage(range(40, 41)),
+            Some(GapChange::Close { end: at(40) })
+        );
+    }
+
+    #[test]
+    fn a_new_reason_begins_when_it_begins() {
+        let mut coverage = Coverage::recovered(Some(at(20)), Some(GapReason::ServerDown));
+        assert_eq!(
+            coverage.missing(GapReason::Unauthorized, at(50)),
+            Some(GapChange::Open {
+                start: at(50),
+                reason: GapReason::Unauthorized
+            })
+        );
+    }
+
+    #[test]
+    fn a_hole_seen_afterwards_has_the_expected_reason() {
+        let mut coverage = Coverage::default();
+        coverage.footage(range(10, 20));
+        coverage.expect(GapReason::RecorderLagged);
+        assert_eq!(
+            coverage.footage(range(26, 30)),
+            Some(GapChange::Past {
+                range: range(20, 26),
+                reason: GapReason::RecorderLagged
+            })
+        );
+        assert_eq!(coverage.footage(range(30, 40)), None);
+    }
+
+    #[test]
+    fn rounding_and_overlap_are_no_holes() {
+        let mut coverage = Coverage::default();
+        coverage.footage(range(10, 20));
+        let start = at(20).plus_micros(CONTINUITY_US);
+        assert_eq!(coverage.footage(TimeRange { start, end: at(30) }), None);
+        assert_eq!(coverage.footage(range(25, 28)), None);
+        assert_eq!(coverage.footage(range(30, 31)), None);
+    }
+}

@@ -1,0 +1,183 @@
+//! The segment being written.
+
+use crate::file;
+use bytes::Bytes;
+use framewell_catalog::NewSegment;
+use framewell_fmp4::{FragmentEntry, SegmentIdentity, SegmentIndex, build_fragment, build_init};
+use framewell_footage::SpoolSegment;
+use framewell_media::{AccessUnit, StreamParameters};
+use framewell_model::{ChannelId, SegmentId, TimeRange};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Pauses before a failed write is tried again. The ring absorbs them: they are short against the
+/// seconds that it holds.
+const WRITE_RETRIES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
+
+/// A complete spool file and the row it is to get.
+#[derive(Debug, Clone)]
+pub(crate) struct ClosedSegment {
+    pub(crate) row: NewSegment,
+    pub(crate) path: PathBuf,
+}
+
+impl ClosedSegment {
+    /// From what is known of a segment; `None` without a complete fragment.
+    pub(crate) fn new(
+        identity: &SegmentIdentity,
+        parameters: &StreamParameters,
+        index: &SegmentIndex,
+        path: PathBuf,
+    ) -> Option<Self> {
+        let ends = index.fragments.iter().map(|f| f.wall_of(f.end_pts));
+        let range = TimeRange {
+            start: identity.wall_start,
+            end: ends.max()?.max(identity.wall_start),
+        };
+        Some(Self {
+            row: NewSegment {
+                id: identity.segment,
+                channel: identity.channel,
+                run: identity.run,
+                sequence: identity.sequence,
+                range,
+                clock: identity.clock,
+                size_bytes: i64::try_from(index.len_bytes()).unwrap_or(i64::MAX),
+                codecs: parameters.codecs(),
+                index: index.encode(),
+            },
+            path,
+        })
+    }
+}
+
+/// Where the spool file of a segment lies.
+pub(crate) fn spool_path(spool_dir: &Path, channel: ChannelId, segment: SegmentId) -> PathBuf {
+    spool_dir
+        .join(channel.to_string())
+        .join(format!("{segment}.mp4"))
+}
+
+/// A segment that fragments are appended to. The file is made with the first fragment, in the same
+/// blocking call.
+#[derive(Debug)]
+pub(crate) struct OpenSegment {
+    identity: SegmentIdentity,
+    parameters: Arc<StreamParameters>,
+    path: PathBuf,
+    init: Bytes,
+    index: SegmentIndex,
+    file: Option<Arc<File>>,
+}
+
+impl OpenSegment {
+    pub(crate) fn new(
+        spool_dir: &Path,
+        identity: SegmentIdentity,
+        parameters: Arc<StreamParameters>,
+    ) -> Self {
+        let init = build_init(&parameters, Some(&identity));
+        let init_len = u32::try_from(init.len()).expect("an init segment is a few KiB");
+        Self {
+            path: spool_path(spool_dir, identity.channel, identity.segment),
+            identity,
+            parameters,
+            init,
+            index: SegmentIndex {
+                init_len,
+                fragments: Vec::new(),
+            },
+            file: None,
+        }
+    }
+
+    pub(crate) const fn id(&self) -> SegmentId {
+        self.identity.segment
+    }
+
+    /// What readers of the spool need to know.
+    pub(crate) fn announcement(&self) -> SpoolSegment {
+        SpoolSegment {
+            identity: self.identity,
+            path: self.path.clone(),
+            init_len: self.index.init_len,
+        }
+    }
+
+    /// Appends a fragment; when this returns, readers may be told of it. A write that fails is
+    /// repeated at the same place a few times.
+    pub(crate) async fn append(
+        &mut self,
+        units: &[AccessUnit],
+        end_dts: Option<i64>,
+    ) -> io::Result<FragmentEntry> {
+        let sequence = u32::try_from(self.index.fragments.len() + 1).unwrap_or(u32::MAX);
+        let fragment = build_fragment(sequence, &self.parameters, units, end_dts);
+        let entry = FragmentEntry {
+            offset: self.index.len_bytes(),
+            ..fragment.entry
+        };
+        let mut parts = Vec::with_capacity(fragment.payload.len() + 2);
+        parts.push(fragment.header);
+        parts.extend(fragment.payload);
+        let parts = Arc::new(parts);
+        let mut pauses = WRITE_RETRIES.iter();
+        loop {
+            match self.write(entry.offset, Arc::clone(&parts)).await {
+                Ok(()) => break,
+                Err(error) => match pauses.next() {
+                    Some(pause) => tokio::time::sleep(*pause).await,
+                    None => return Err(error),
+                },
+            }
+        }
+        self.index.fragments.push(entry);
+        Ok(entry)
+    }
+
+    async fn write(&mut self, offset: u64, parts: Arc<Vec<Bytes>>) -> io::Result<()> {
+        let (file, path, init) = (self.file.clone(), self.path.clone(), self.init.clone());
+        let write = move || {
+            let file = match file {
+                Some(file) => file,
+                None => {
+                    let file = file::create(&path)?;
+                    file::write_all_at(&file, 0, &[init])?;
+                    Arc::new(file)
+                }
+            };
+            file::write_all_at(&file, offset, &parts)?;
+            Ok(file)
+        };
+        let file = tokio::task::spawn_blocking(write)
+            .await
+            .unwrap_or_else(|panic| Err(io::Error::other(panic)))?;
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// The complete segment, to be published; `None` if nothing was written.
+    pub(crate) fn close(self) -> Option<ClosedSegment> {
+        ClosedSegment::new(&self.identity, &self.parameters, &self.index, self.path)
+    }
+
+    /// Like [`OpenSegment::close`] after a failed write: cuts off what it left behind.
+    pub(crate) async fn close_damaged(mut self) -> Option<ClosedSegment> {
+        let (file, path) = (self.file.take(), self.path.clone());
+        let good = self.index.len_bytes();
+        let has_footage = !self.index.fragments.is_empty();
+        let tidy = move || match (file, has_footage) {
+            (Some(file), true) => file.set_len(good),
+            _ => std::fs::remove_file(path),
+        };
+        // Bytes behind the last fragment harm nobody (the index does not cover them), and a file
+        // without a fragment is removed by the next recovery: going on matters more.
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(tidy).await {
+            tracing::debug!(segment.id = %self.id(), error = %error, "spool file stays untidy");
+        }
+        self.close()
+    }
+}
