@@ -2,8 +2,11 @@
 //!
 //! What belongs here: everything that stands in for the world outside (cameras above all) and tells
 //! the truth about what it did. What does not: fakes of our own parts.
-//! Entry points: [`encode::ClipSpec::encode`], [`stamp::read_stamp_jpeg`].
+//! Entry points: [`camera::Camera::start`], [`encode::ClipSpec::encode`], [`stamp::read_stamp_jpeg`].
 
+pub mod camera;
+pub mod clock;
 pub mod encode;
 pub mod postgres;
+pub mod process;
 pub mod stamp;
