@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -34,6 +35,8 @@ impl Managed {
                 File::create(path).with_context(|| format!("log file {}", path.display()))?;
             command.stderr(file);
         }
+        // Ctrl-C at the terminal then reaches only us, and we stop the children in order.
+        command.process_group(0);
         let child = command
             .stdin(Stdio::null())
             .spawn()

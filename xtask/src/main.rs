@@ -8,12 +8,18 @@
     reason = "these commands talk to a person at a terminal"
 )]
 
+mod bench;
 mod check;
 mod child;
+mod demo;
 mod deps;
+mod fakecam;
+mod generated;
+mod http;
 mod postgres;
 mod python;
 mod run;
+mod server;
 mod stop;
 mod term;
 mod test;
@@ -30,19 +36,29 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Cameras, a server and the example AI engine at work, then left up to try.
+    Demo(demo::Args),
     /// Formatting, lints, documentation, layers, links, generated files.
     Check(check::Args),
     /// Install what the tests need and run everything, unit to end-to-end.
     Test(test::Args),
+    /// Measure, beside the usual tools, and write docs/benchmarks.md.
+    Bench(bench::Args),
+    /// Write the reference files that come from the code.
+    Gen(generated::Args),
     /// Install the system packages for one purpose, saying first which and why.
     Deps(deps::Args),
 }
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    stop::listen()?;
     match args.command {
+        Command::Demo(args) => demo::main(&args),
         Command::Check(args) => check::main(&args),
         Command::Test(args) => test::main(&args),
+        Command::Bench(args) => bench::main(&args),
+        Command::Gen(args) => generated::main(&args),
         Command::Deps(args) => deps::main(&args),
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use crate::deps::{self, Purpose};
 use crate::postgres::Postgres;
-use crate::{python, run, stop, term, workspace};
+use crate::{demo, python, run, term, workspace};
 
 /// The runner's version that a machine without one gets.
 const NEXTEST: &str = "0.9.143";
@@ -22,7 +22,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
-    stop::listen()?;
     deps::ensure(Purpose::Test)?;
     if !args.plain_cargo {
         ensure_nextest()?;
@@ -35,7 +34,11 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
     }
     doc_tests()?;
     python_tests()?;
-    term::step("All tests passed: Rust, documentation, Python");
+    demo::main(&demo::for_tests(None))?;
+    if let Some(media) = workspace::shared_media() {
+        demo::main(&demo::for_tests(Some(media)))?;
+    }
+    term::step("All tests passed: Rust, documentation, Python, the demo");
     Ok(())
 }
 

@@ -12,7 +12,7 @@ It is given one string, a group access token. With it, the engine
 The channel tokens come with the list of step 1, the address of the server with the token itself.
 The exit status is 0 only if every camera gave pictures and every document was read back as it was written.
 
-    export FRAMEWELL_GROUP_TOKEN=...
+    export GROUP_TOKEN=...
     python people_counter.py --pictures 10 --rate 1
 """
 
@@ -454,8 +454,8 @@ def faults_of(channels: list[Channel], must_detect: bool) -> list[str]:
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line. The token may come from the environment, where other users of the machine do not see it."""
     parser = argparse.ArgumentParser(description="Counts people and moving things in every camera of a group.")
-    parser.add_argument("token", nargs="?", default=os.environ.get("FRAMEWELL_GROUP_TOKEN", ""),
-                        help="group access token; default: the variable FRAMEWELL_GROUP_TOKEN")
+    parser.add_argument("token", nargs="?", default=os.environ.get("GROUP_TOKEN", ""),
+                        help="group access token; default: the variable GROUP_TOKEN")
     parser.add_argument("--server", help="base URL of the server; default: what the token says")
     parser.add_argument("--pictures", type=int, default=10, help="pictures of each camera (default 10)")
     parser.add_argument("--rate", type=float, default=1.0, help="pictures a second of each camera (default 1)")

@@ -3,8 +3,12 @@
 //! Compressed GOP in, finished pictures out, over an inherited socket. No C library is linked here
 //! or above; a broken bitstream costs one worker and one error (architecture invariant 2).
 
+mod connection;
+mod owner;
 mod pool;
 pub mod protocol;
+mod worker;
 
+pub use owner::WorkerStatus;
 pub use pool::{Error, Pool, PoolConfig};
 pub use protocol::{Job, JobSample, Output, Picture, PictureFormat};

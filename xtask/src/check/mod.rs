@@ -3,7 +3,7 @@
 mod layers;
 mod links;
 
-use crate::{run, term};
+use crate::{generated, run, term};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -24,16 +24,19 @@ enum Part {
     Clippy,
     /// rustdoc, warnings denied.
     Docs,
+    /// Files written by `cargo xtask gen` are up to date.
+    Gen,
 }
 
 impl Part {
     // Cheap ones first.
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Fmt,
         Self::Layers,
         Self::Links,
         Self::Clippy,
         Self::Docs,
+        Self::Gen,
     ];
 
     fn run(self) -> anyhow::Result<()> {
@@ -54,6 +57,7 @@ impl Part {
                 run::cargo(["doc", "--workspace", "--no-deps", "--locked"])
                     .env("RUSTDOCFLAGS", "-D warnings"),
             ),
+            Self::Gen => generated::check(),
         }
     }
 }

@@ -1,0 +1,201 @@
+//! The pool's end of the socket to one worker.
+
+use crate::protocol::wire::{self, Failure, PREFIX_LEN, Prefix, Reply, Request, VERSION};
+use crate::protocol::{Job, Picture};
+use bytes::{Buf, Bytes, BytesMut};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+/// A worker's answer to a job: pictures in the order wanted, or why not.
+pub(crate) type Answer = Result<Vec<Picture>, Failure>;
+
+/// Speaks [`wire`] with a worker. Any error, or a call dropped half-way, leaves the stream in an
+/// unknown state: the worker behind it must go.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: UnixStream,
+}
+
+impl Connection {
+    pub(crate) const fn new(stream: UnixStream) -> Self {
+        Self { stream }
+    }
+
+    /// Waits until the worker is ready; returns the libraries that it names.
+    pub(crate) async fn greet(&mut self) -> io::Result<String> {
+        match receive(&mut self.stream).await?.0 {
+            Reply::Hello {
+                version: VERSION,
+                libraries,
+            } => Ok(libraries),
+            other => Err(protocol_error(&format!(
+                "expected a hello of version {VERSION}, got {other:?}"
+            ))),
+        }
+    }
+
+    /// Sends a job and collects its pictures.
+    pub(crate) async fn run(&mut self, job: &Job) -> io::Result<Answer> {
+        let (mut reader, mut writer) = self.stream.split();
+        let ((), answer) = tokio::try_join!(send(&mut writer, job), collect(&mut reader, job))?;
+        Ok(answer)
+    }
+}
+
+async fn send(writer: &mut (impl AsyncWrite + Unpin), job: &Job) -> io::Result<()> {
+    let head = wire::head(&Request::of(job), job.payload_len())?;
+    let samples = job.samples.iter().map(|sample| sample.data.clone());
+    let mut parts = Parts::new([head.into(), job.video.config.clone()], samples);
+    writer.write_all_buf(&mut parts).await
+}
+
+async fn collect(reader: &mut (impl AsyncRead + Unpin), job: &Job) -> io::Result<Answer> {
+    let mut found = Vec::with_capacity(job.wanted.len());
+    loop {
+        let (reply, data) = receive(reader).await?;
+        match reply {
+            Reply::Picture { pts, width, height } if found.len() < job.wanted.len() => {
+                found.push(Picture {
+                    pts,
+                    width,
+                    height,
+                    data,
+                });
+            }
+            Reply::Done => return in_order(&found, &job.wanted).map(Ok),
+            Reply::Failed(failure) => return Ok(Err(failure)),
+            other => return Err(protocol_error(&format!("did not expect {other:?}"))),
+        }
+    }
+}
+
+/// Pictures in the order wanted (workers send them as they get ready).
+fn in_order(found: &[Picture], wanted: &[i64]) -> io::Result<Vec<Picture>> {
+    wanted
+        .iter()
+        .map(|pts| found.iter().find(|picture| picture.pts == *pts).cloned())
+        .collect::<Option<_>>()
+        .ok_or_else(|| protocol_error("the worker left out a picture"))
+}
+
+async fn receive(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<(Reply, Bytes)> {
+    let mut prefix = [0; PREFIX_LEN];
+    reader.read_exact(&mut prefix).await?;
+    let prefix = Prefix::parse(prefix)?;
+    let mut bytes = read_bytes(reader, prefix.header_len + prefix.payload_len).await?;
+    let header = bytes.split_to(prefix.header_len);
+    Ok((wire::parse_header(&header)?, bytes))
+}
+
+async fn read_bytes(reader: &mut (impl AsyncRead + Unpin), len: usize) -> io::Result<Bytes> {
+    let mut bytes = BytesMut::with_capacity(len);
+    let mut limited = reader.take(len as u64);
+    while bytes.len() < len {
+        if limited.read_buf(&mut bytes).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(bytes.freeze())
+}
+
+fn protocol_error(text: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
+/// Payload pieces written with few system calls and no copy.
+struct Parts {
+    parts: VecDeque<Bytes>,
+}
+
+impl Parts {
+    fn new(first: [Bytes; 2], rest: impl Iterator<Item = Bytes>) -> Self {
+        let parts = first.into_iter().chain(rest);
+        Self {
+            parts: parts.filter(|part| !part.is_empty()).collect(),
+        }
+    }
+}
+
+impl Buf for Parts {
+    fn remaining(&self) -> usize {
+        self.parts.iter().map(Bytes::len).sum()
+    }
+
+    fn has_remaining(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.parts.front().map_or(&[], |part| part)
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let filled = slices.len().min(self.parts.len());
+        for (slice, part) in slices.iter_mut().zip(&self.parts) {
+            *slice = IoSlice::new(part);
+        }
+        filled
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        while let Some(part) = self.parts.front_mut() {
+            if count < part.len() {
+                part.advance(count);
+                return;
+            }
+            count -= part.len();
+            self.parts.pop_front();
+        }
+        assert_eq!(count, 0, "advanced past the end");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_read_back_in_order_whatever_the_step() {
+        for step in 1..8 {
+            let rest = ["", "cde", "f"].map(Bytes::from_static_str);
+            let first = ["a", "b"].map(Bytes::from_static_str);
+            let mut parts = Parts::new(first, rest.into_iter());
+            let mut seen = Vec::new();
+            while parts.has_remaining() {
+                let mut slices = [IoSlice::new(&[]); 2];
+                let filled = parts.chunks_vectored(&mut slices);
+                let all: Vec<u8> = slices[..filled].iter().flat_map(|s| s.to_vec()).collect();
+                let taken = step.min(all.len());
+                seen.extend_from_slice(&all[..taken]);
+                parts.advance(taken);
+            }
+            assert_eq!(seen, b"abcdef");
+        }
+    }
+
+    trait FromStaticStr {
+        fn from_static_str(text: &'static str) -> Self;
+    }
+
+    impl FromStaticStr for Bytes {
+        fn from_static_str(text: &'static str) -> Self {
+            Self::from_static(text.as_bytes())
+        }
+    }
+
+    #[test]
+    fn pictures_come_back_in_the_order_wanted() {
+        let picture = |pts| Picture {
+            pts,
+            width: 1,
+            height: 1,
+            data: Bytes::new(),
+        };
+        let found = [picture(1), picture(2), picture(3)];
+        let pts = |pictures: Vec<Picture>| pictures.iter().map(|p| p.pts).collect::<Vec<_>>();
+        assert_eq!(pts(in_order(&found, &[3, 1, 3]).unwrap()), [3, 1, 3]);
+        assert!(in_order(&found, &[4]).is_err());
+    }
+}

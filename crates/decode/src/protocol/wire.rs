@@ -1,0 +1,270 @@
+//! Bytes on the socket between the pool and one worker.
+//!
+//! Every message is a prefix of two big-endian `u32` (length of the header, length of the payload),
+//! a JSON header and a raw payload. The worker speaks first: [`Reply::Hello`]. Then, job by job, the
+//! pool sends a [`Request`] and the worker answers with any number of [`Reply::Picture`], ended by
+//! [`Reply::Done`] or [`Reply::Failed`]. A worker may answer while the request is still being
+//! written, so the pool reads and writes at the same time.
+
+use super::{Job, Output};
+use framewell_media::VideoCodec;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::io::{self, Read, Write};
+
+/// Version of this protocol; the pool refuses a worker that speaks another one.
+pub const VERSION: u32 = 1;
+/// Bytes of the two lengths before each message.
+pub const PREFIX_LEN: usize = 8;
+/// Longest JSON header: about 40,000 samples.
+pub const MAX_HEADER: usize = 1 << 20;
+/// Longest payload: twice the largest GOP that the live ring keeps.
+pub const MAX_PAYLOAD: usize = 128 << 20;
+
+/// Coding of the samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Codec {
+    /// ITU-T H.264.
+    H264,
+    /// ITU-T H.265.
+    H265,
+}
+
+impl From<VideoCodec> for Codec {
+    fn from(codec: VideoCodec) -> Self {
+        match codec {
+            VideoCodec::H264 => Self::H264,
+            VideoCodec::H265 => Self::H265,
+        }
+    }
+}
+
+impl From<Codec> for VideoCodec {
+    fn from(codec: Codec) -> Self {
+        match codec {
+            Codec::H264 => Self::H264,
+            Codec::H265 => Self::H265,
+        }
+    }
+}
+
+/// Header of a job. The payload is the configuration record, then the samples in decoding order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Coding.
+    pub codec: Codec,
+    /// See [`framewell_media::VideoParameters::reorder_depth`].
+    pub reorder_depth: u8,
+    /// Bytes of the configuration record.
+    pub config_len: u32,
+    /// PTS and byte length of each sample.
+    pub samples: Vec<(i64, u32)>,
+    /// PTS of the pictures wanted.
+    pub wanted: Vec<i64>,
+    /// How to finish them.
+    pub output: Output,
+}
+
+impl Request {
+    /// The header of a job that passed [`Job::check`].
+    #[must_use]
+    pub fn of(job: &Job) -> Self {
+        let len = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        Self {
+            codec: job.video.codec.into(),
+            reorder_depth: job.video.reorder_depth,
+            config_len: len(&job.video.config),
+            samples: job.samples.iter().map(|s| (s.pts, len(&s.data))).collect(),
+            wanted: job.wanted.clone(),
+            output: job.output,
+        }
+    }
+
+    /// Bytes that the header announces.
+    #[must_use]
+    pub fn payload_len(&self) -> u64 {
+        let samples: u64 = self.samples.iter().map(|(_, len)| u64::from(*len)).sum();
+        u64::from(self.config_len) + samples
+    }
+}
+
+/// Header of a worker's message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// The worker is ready; sent once, first.
+    Hello {
+        /// [`VERSION`] of the worker.
+        version: u32,
+        /// Libraries inside, for the log.
+        libraries: String,
+    },
+    /// A finished picture; the payload is the encoded file.
+    Picture {
+        /// Which one.
+        pts: i64,
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+    },
+    /// All wanted pictures were sent.
+    Done,
+    /// The job cannot be done; the worker is fit for the next one.
+    Failed(Failure),
+}
+
+/// Why a worker gave up on a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// The samples do not decode.
+    Bitstream(String),
+    /// The job asks for something that does not exist or is not allowed.
+    Invalid(String),
+}
+
+/// Lengths of the message that follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prefix {
+    /// Bytes of the header.
+    pub header_len: usize,
+    /// Bytes of the payload.
+    pub payload_len: usize,
+}
+
+impl Prefix {
+    /// Reads the prefix; lengths beyond the limits are an error, so no peer makes us allocate much.
+    pub fn parse(bytes: [u8; PREFIX_LEN]) -> io::Result<Self> {
+        let value = u64::from_be_bytes(bytes);
+        let lengths = (
+            usize::try_from(value >> 32),
+            usize::try_from(value & 0xffff_ffff),
+        );
+        match lengths {
+            (Ok(header_len), Ok(payload_len))
+                if header_len <= MAX_HEADER && payload_len <= MAX_PAYLOAD =>
+            {
+                Ok(Self {
+                    header_len,
+                    payload_len,
+                })
+            }
+            _ => Err(invalid(format!("message lengths {value:#018x} too big"))),
+        }
+    }
+}
+
+/// Prefix and header of a message, ready to be written before its payload.
+pub fn head<T: Serialize>(header: &T, payload_len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; PREFIX_LEN];
+    serde_json::to_writer(&mut bytes, header)?;
+    let header_len = bytes.len() - PREFIX_LEN;
+    if header_len > MAX_HEADER || payload_len > MAX_PAYLOAD {
+        return Err(invalid(format!(
+            "message of {header_len} + {payload_len} bytes is too long"
+        )));
+    }
+    let prefix = ((header_len as u64) << 32) | payload_len as u64;
+    bytes[..PREFIX_LEN].copy_from_slice(&prefix.to_be_bytes());
+    Ok(bytes)
+}
+
+/// Reads a header.
+pub fn parse_header<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
+    serde_json::from_slice(bytes).map_err(|error| invalid(format!("bad header: {error}")))
+}
+
+/// Worker: waits for the next job's header; `None` when the pool hung up. The payload is still on
+/// the socket: [`Request::payload_len`] bytes.
+pub fn read_request(stream: &mut impl Read) -> io::Result<Option<Request>> {
+    let mut prefix = [0; PREFIX_LEN];
+    match stream.read_exact(&mut prefix) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        result => result?,
+    }
+    let prefix = Prefix::parse(prefix)?;
+    let mut header = vec![0; prefix.header_len];
+    stream.read_exact(&mut header)?;
+    let request: Request = parse_header(&header)?;
+    if request.payload_len() == prefix.payload_len as u64 {
+        Ok(Some(request))
+    } else {
+        Err(invalid(format!(
+            "payload of {} bytes, header says {}",
+            prefix.payload_len,
+            request.payload_len()
+        )))
+    }
+}
+
+/// Worker: sends a message.
+pub fn write_reply(stream: &mut impl Write, reply: &Reply, payload: &[u8]) -> io::Result<()> {
+    stream.write_all(&head(reply, payload.len())?)?;
+    stream.write_all(payload)
+}
+
+fn invalid(text: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PictureFormat;
+
+    fn request() -> Request {
+        Request {
+            codec: Codec::H265,
+            reorder_depth: 2,
+            config_len: 3,
+            samples: vec![(-3600, 4), (0, 5)],
+            wanted: vec![0],
+            output: Output {
+                format: PictureFormat::Jpeg { quality: 80 },
+                width: Some(640),
+                height: None,
+            },
+        }
+    }
+
+    #[test]
+    fn a_request_survives_the_socket() {
+        let mut bytes = head(&request(), 12).unwrap();
+        bytes.extend([7; 12]);
+        let mut stream = &bytes[..];
+        assert_eq!(read_request(&mut stream).unwrap(), Some(request()));
+        assert_eq!(stream, [7; 12]);
+        assert_eq!(read_request(&mut &[][..]).unwrap(), None);
+    }
+
+    #[test]
+    fn a_payload_that_contradicts_its_header_is_refused() {
+        let bytes = head(&request(), 13).unwrap();
+        assert!(read_request(&mut &bytes[..]).is_err());
+    }
+
+    #[test]
+    fn absurd_lengths_are_refused_before_anything_is_allocated() {
+        assert!(Prefix::parse([0xff; 8]).is_err());
+        assert!(Prefix::parse([0, 0, 0, 9, 0xff, 0, 0, 0]).is_err());
+        let prefix = Prefix::parse([0, 0, 0, 9, 0, 0, 1, 0]).unwrap();
+        assert_eq!((prefix.header_len, prefix.payload_len), (9, 256));
+    }
+
+    #[test]
+    fn a_reply_is_one_prefix_one_header_one_payload() {
+        let mut bytes = Vec::new();
+        let reply = Reply::Picture {
+            pts: 9,
+            width: 4,
+            height: 2,
+        };
+        write_reply(&mut bytes, &reply, b"jpeg").unwrap();
+        let prefix = Prefix::parse(bytes[..8].try_into().unwrap()).unwrap();
+        let (header, payload) = bytes[8..].split_at(prefix.header_len);
+        assert_eq!(parse_header::<Reply>(header).unwrap(), reply);
+        assert_eq!(payload, b"jpeg");
+    }
+}

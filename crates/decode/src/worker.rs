@@ -1,0 +1,103 @@
+//! One worker process.
+
+use crate::connection::{Answer, Connection};
+use crate::protocol::Job;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+
+/// A worker that has not said hello by then will not; loading its libraries takes 130 ms at worst on
+/// an idle machine.
+const START_DEADLINE: Duration = Duration::from_secs(20);
+/// How long a worker that broke the connection may take to show its exit status.
+const EXIT_DEADLINE: Duration = Duration::from_secs(1);
+
+/// How a job ended without an answer.
+#[derive(Debug)]
+pub(crate) enum Lost {
+    /// Still running at the deadline.
+    Deadline,
+    /// Gone, or it broke the protocol; what is known about it.
+    Died(String),
+}
+
+/// A running `framewell-decoder`. Killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    child: Child,
+    connection: Connection,
+    /// Jobs given to it.
+    pub(crate) jobs: u64,
+}
+
+impl Worker {
+    /// Starts the process; [`Worker::greet`] tells when it is ready.
+    ///
+    /// The socket is its standard input. It gets no environment: nothing in there is its business,
+    /// and some of it may be secret.
+    pub(crate) fn spawn(program: &Path) -> io::Result<Self> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let connection = Connection::new(UnixStream::from_std(ours)?);
+        let child = Command::new(program)
+            .env_clear()
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        Ok(Self {
+            child,
+            connection,
+            jobs: 0,
+        })
+    }
+
+    /// Process id, while it runs.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Waits until it is ready.
+    pub(crate) async fn greet(&mut self) -> io::Result<()> {
+        let hello = tokio::time::timeout(START_DEADLINE, self.connection.greet());
+        let libraries = hello.await.map_err(|_| io::ErrorKind::TimedOut)??;
+        tracing::debug!(pid = self.pid(), libraries, "decoder ready");
+        Ok(())
+    }
+
+    /// Runs a job. After [`Lost`] the worker is of no use.
+    pub(crate) async fn run(&mut self, job: &Job, deadline: Duration) -> Result<Answer, Lost> {
+        self.jobs += 1;
+        match tokio::time::timeout(deadline, self.connection.run(job)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(Lost::Died(self.cause_of_death(&error).await)),
+            Err(_) => Err(Lost::Deadline),
+        }
+    }
+
+    /// Resolves when the process ends by itself. Cancel-safe.
+    pub(crate) async fn exited(&mut self) -> String {
+        match self.child.wait().await {
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// Ends the process and waits until it is gone.
+    pub(crate) async fn kill(mut self) {
+        if let Err(error) = self.child.kill().await {
+            tracing::warn!(%error, "killing a decoder failed");
+        }
+    }
+
+    async fn cause_of_death(&mut self, error: &io::Error) -> String {
+        match tokio::time::timeout(EXIT_DEADLINE, self.exited()).await {
+            Ok(status) => status,
+            Err(_) => error.to_string(),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The pool with the real worker.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panic")]
+
+mod colours;
+mod common;
+mod exact;
+mod faults;
+mod footage;
+mod process;
+mod sizes;

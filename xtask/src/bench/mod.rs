@@ -1,0 +1,40 @@
+//! `cargo xtask bench`: our figures beside the usual tool's, on the same machine in the same run.
+
+mod document;
+mod footage;
+mod machine;
+mod meter;
+mod record;
+
+use clap::Subcommand;
+
+use crate::{run, term};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// CPU and memory of recording cameras, beside one `ffmpeg -c copy -f segment` a camera.
+    Record(record::Args),
+}
+
+pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
+    match &args.bench {
+        Bench::Record(args) => record::main(args),
+    }
+}
+
+/// The optimised build; figures of another one mean nothing.
+fn build() -> anyhow::Result<()> {
+    term::step("Building with optimisation (the first time takes ten minutes or more)");
+    run::expect_success(&mut run::cargo([
+        "build",
+        "--workspace",
+        "--bins",
+        "--release",
+    ]))
+}
