@@ -28,6 +28,8 @@ pub(crate) enum Purpose {
     Demo,
     /// Run `cargo xtask test`.
     Test,
+    /// Run `cargo xtask bench`.
+    Bench,
 }
 
 /// A package and what it is wanted for.
@@ -80,11 +82,17 @@ const TEST: &[Package] = &[
     },
 ];
 
+const BENCH: &[Package] = &[package(
+    "libturbojpeg0",
+    "JPEG for PyAV, which the pictures are measured against",
+)];
+
 fn wanted(purpose: Purpose) -> Vec<Package> {
     let lists: &[&[Package]] = match purpose {
         Purpose::Build => &[BUILD],
         Purpose::Demo => &[BUILD, DEMO],
         Purpose::Test => &[BUILD, DEMO, TEST],
+        Purpose::Bench => &[BUILD, DEMO, BENCH],
     };
     lists.concat()
 }
@@ -171,8 +179,18 @@ fn install(packages: &[Package]) -> anyhow::Result<()> {
         command
     };
     run::expect_success(&mut apt(&["update", "-q"]))?;
-    run::expect_success(apt(&["install", "-q", "-y", "--no-install-recommends"]).args(&names))
-        .context("apt-get could not install the packages above; see its messages")
+    run::expect_success(
+        apt(&[
+            "install",
+            "-q",
+            "-y",
+            "--no-install-recommends",
+            "-o",
+            "Dpkg::Use-Pty=0",
+        ])
+        .args(&names),
+    )
+    .context("apt-get could not install the packages above; see its messages")
 }
 
 /// The words before `apt-get` that make it run as root.

@@ -69,7 +69,7 @@ fn ticks_per_second() -> f64 {
 }
 
 /// CPU seconds of the trees so far, children that have ended included.
-fn cpu_seconds(roots: &[u32]) -> f64 {
+pub(super) fn cpu_seconds(roots: &[u32]) -> f64 {
     tree(roots)
         .iter()
         .filter_map(|pid| stat(*pid))

@@ -2,6 +2,7 @@
 
 mod document;
 mod footage;
+mod image;
 mod machine;
 mod meter;
 mod record;
@@ -20,11 +21,14 @@ pub(crate) struct Args {
 enum Bench {
     /// CPU and memory of recording cameras, beside one `ffmpeg -c copy -f segment` a camera.
     Record(record::Args),
+    /// Time and CPU of exact pictures from a recording, beside the ffmpeg command line and PyAV.
+    Image(image::Args),
 }
 
 pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
     match &args.bench {
         Bench::Record(args) => record::main(args),
+        Bench::Image(args) => image::main(args),
     }
 }
 

@@ -45,7 +45,7 @@ struct Row {
 }
 
 pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
-    deps::ensure(Purpose::Demo)?;
+    deps::ensure(Purpose::Bench)?;
     super::build()?;
     let (file, scene) = footage::find_or_make()?;
     let mut rows = Vec::new();
