@@ -16,6 +16,7 @@ use framewell_footage::Footage;
 use framewell_live::Registry;
 use framewell_model::{ChannelId, RecordId, TimeRange};
 use futures::stream::BoxStream;
+use tokio_util::sync::CancellationToken;
 
 /// Bytes of a body as they are read.
 pub type ByteStream = BoxStream<'static, Result<Bytes, framewell_footage::Error>>;
@@ -35,6 +36,11 @@ impl Playback {
             footage,
             hls: hls::Live::new(registry),
         }
+    }
+
+    /// Work between requests, until `stop`: see [`hls::Live::run`].
+    pub async fn run(&self, stop: CancellationToken) {
+        self.hls.run(stop).await;
     }
 
     /// Opens a clip: reads fragment headers, no media. Gaps collapse and are listed.
