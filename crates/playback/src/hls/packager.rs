@@ -126,8 +126,10 @@ impl Packager {
 
     /// The segments of the playlist, oldest first.
     pub(super) fn listed(&self) -> impl Iterator<Item = &Segment> {
+        let first = self.first_listed;
         self.segments
-            .range(self.segments.len() - self.listed_len()..)
+            .iter()
+            .skip_while(move |segment| segment.sequence < first)
     }
 
     /// Parameters of the newest segment.
