@@ -167,7 +167,7 @@ impl Catalog {
         filter: &ChannelFilter,
         slice: Slice,
     ) -> Result<Page<Channel>, Error> {
-        self.page_of_channels(crate::groups::is_member(group), filter, slice)
+        self.page_of_channels(crate::group_rows::is_member(group), filter, slice)
             .await
     }
 

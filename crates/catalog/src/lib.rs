@@ -10,6 +10,7 @@ mod channels;
 mod db;
 mod error;
 mod gaps;
+mod group_rows;
 mod groups;
 pub mod meta;
 mod segment_lists;
@@ -25,7 +26,7 @@ pub use db::{Catalog, CatalogConfig};
 pub use error::Error;
 pub use gaps::NewGap;
 pub use segments::{MAX_SEGMENT_US, NewSegment, StagedSegment};
-pub use tokens::{TokenRow, TokenTarget};
+pub use tokens::{CHANNEL_TOKEN_LIFETIME_S, LONG_TOKEN_LIFETIME_S, TokenRow, TokenTarget};
 
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]

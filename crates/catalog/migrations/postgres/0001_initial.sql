@@ -86,6 +86,7 @@ CREATE TABLE token (
 CREATE UNIQUE INDEX token_standing_account ON token (account) WHERE kind = 'account' AND revoked_us IS NULL;
 CREATE UNIQUE INDEX token_standing_channel ON token (channel, access) WHERE revoked_us IS NULL;
 CREATE UNIQUE INDEX token_standing_group ON token (channel_group) WHERE revoked_us IS NULL;
+CREATE INDEX token_by_account ON token (account, kind);
 CREATE INDEX token_by_channel ON token (channel);
 CREATE INDEX token_by_group ON token (channel_group);
 

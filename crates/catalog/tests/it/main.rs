@@ -4,5 +4,7 @@
 mod backend;
 mod channels;
 mod gaps;
+mod groups;
 mod open;
 mod segments;
+mod tokens;
