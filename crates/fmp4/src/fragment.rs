@@ -1,9 +1,40 @@
 //! Fragments: `prft`, `moof`, `mdat`.
 
-use crate::FragmentEntry;
+use crate::moov::{AUDIO_TRACK, VIDEO_TRACK};
+use crate::time::{clock_to_flags, to_file, to_ntp};
+use crate::write::{BoxWriter, length_u32};
+use crate::{FragmentEntry, Sample};
 use bytes::Bytes;
-use framewell_media::AccessUnit;
-use framewell_media::StreamParameters;
+use framewell_media::{AccessUnit, AudioCodec, AudioParameters, StreamParameters, TrackKind};
+use framewell_model::{ClockSource, Timescale, WallTime};
+
+/// `sample_flags` of a random access point: depends on no other sample (ISO/IEC 14496-12 section
+/// 8.8.3.1).
+pub(crate) const SYNC_SAMPLE: u32 = 0x0200_0000;
+/// `sample_flags` of any other sample: depends on others, is no sync sample.
+const OTHER_SAMPLE: u32 = 0x0101_0000;
+/// User type of the box that tells a fragment's reader the timescale of its audio.
+pub(crate) const TIMESCALE_BOX: [u8; 16] = *b"framewell/scale\0";
+
+/// Duration of a lone last picture, of which nothing is known: a frame at 25 Hz.
+const LONE_PICTURE_TICKS: u32 = 3_600;
+/// Samples in an AAC frame (ISO/IEC 14496-3 section 4.5.1.1).
+const AAC_FRAME_TICKS: u32 = 1_024;
+
+/// Fields of `trun` per video sample: duration, size, flags, composition offset.
+const VIDEO_RUN_FLAGS: u32 = 0x0000_0f01;
+/// Fields of `trun` per audio sample: duration, size.
+const AUDIO_RUN_FLAGS: u32 = 0x0000_0301;
+/// Bytes of `prft`, version 1.
+const PRFT_LEN: usize = 32;
+/// Bytes of `moof` and `mfhd` without tracks.
+const MOOF_LEN: usize = 8 + 16;
+/// Bytes of `traf`, `tfhd`, `tfdt` and an empty `trun`.
+const TRAF_LEN: usize = 8 + 16 + 20 + 20;
+/// Bytes of the timescale box.
+const TIMESCALE_LEN: usize = 8 + 16 + 4;
+/// Bytes of the header of `mdat`.
+const MDAT_HEAD_LEN: usize = 8;
 
 /// A fragment ready to be written with one vectored write: nothing of the payload is copied.
 #[derive(Debug, Clone)]
@@ -21,6 +52,11 @@ pub struct Fragment {
 ///
 /// `sequence` counts fragments from 1 (`mfhd`). `end_dts` is the DTS of the next video unit, which
 /// gives the last sample its duration; `None` at the end of a run repeats the one before.
+///
+/// Costs one allocation for the header, one for the list of handles and one for the sample table.
+///
+/// # Panics
+/// Without a video unit, and when the payload reaches 2 GiB (a ring never holds that much).
 #[must_use]
 pub fn build_fragment(
     sequence: u32,
@@ -28,6 +64,203 @@ pub fn build_fragment(
     units: &[AccessUnit],
     end_dts: Option<i64>,
 ) -> Fragment {
-    let _ = (sequence, parameters, units, end_dts);
-    todo!()
+    let mut samples = Vec::with_capacity(units.len());
+    let mut payload = Vec::with_capacity(units.len());
+    let mut gather = |kind: TrackKind| {
+        let first = samples.len();
+        for unit in units.iter().filter(|unit| unit.track == kind) {
+            samples.push(sample_of(unit));
+            payload.push(unit.data.clone());
+        }
+        first
+    };
+    gather(TrackKind::Video);
+    let first_audio = gather(TrackKind::Audio);
+    let (video, audio) = samples.split_at_mut(first_audio);
+    set_durations(video, end_dts, LONE_PICTURE_TICKS);
+    let lone_ticks = lone_audio_ticks(parameters.audio.as_ref(), audio);
+    set_durations(audio, None, lone_ticks);
+
+    let anchor = units
+        .iter()
+        .find(|unit| unit.track == TrackKind::Video)
+        .expect("callers give at least one video unit");
+    let anchor = Anchor {
+        wall: anchor.wall,
+        clock: anchor.clock,
+        pts: anchor.pts.ticks,
+    };
+    let audio_scale = parameters
+        .audio
+        .as_ref()
+        .map_or(Timescale::HZ_90K, AudioParameters::timescale);
+    let header = write_header(sequence, &anchor, video, audio, audio_scale);
+    let payload_len: usize = payload.iter().map(Bytes::len).sum();
+    let entry = FragmentEntry {
+        offset: 0,
+        header_len: length_u32(header.len()),
+        len: length_u32(header.len() + payload_len),
+        ..entry_of(&anchor, video)
+    };
+    Fragment {
+        header,
+        payload,
+        entry,
+    }
 }
+
+/// What `prft` says: the wall time of the first video unit in decoding order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Anchor {
+    pub(crate) wall: WallTime,
+    pub(crate) clock: ClockSource,
+    pub(crate) pts: i64,
+}
+
+/// The entry of a fragment with these video samples, without its place and lengths.
+pub(crate) fn entry_of(anchor: &Anchor, video: &[Sample]) -> FragmentEntry {
+    let ends = video
+        .iter()
+        .map(|sample| sample.pts.saturating_add(i64::from(sample.duration)));
+    FragmentEntry {
+        offset: 0,
+        header_len: 0,
+        len: 0,
+        wall: anchor.wall,
+        anchor_pts: anchor.pts,
+        dts: video.first().map_or(0, |sample| sample.dts),
+        min_pts: video.iter().map(|sample| sample.pts).min().unwrap_or(0),
+        end_pts: ends.max().unwrap_or(0),
+        duration: video.iter().map(|sample| i64::from(sample.duration)).sum(),
+        is_key: video.first().is_some_and(|sample| sample.is_key),
+        clock: anchor.clock,
+    }
+}
+
+fn sample_of(unit: &AccessUnit) -> Sample {
+    Sample {
+        track: unit.track,
+        offset: 0,
+        size: length_u32(unit.data.len()),
+        dts: unit.dts.ticks,
+        pts: unit.pts.ticks,
+        duration: 0,
+        is_key: unit.is_key,
+    }
+}
+
+/// Sets durations from one DTS to the next. The last sample lasts until `end_dts`; if that is
+/// unknown or not later, as long as the one before, or `lone_ticks` if there is none.
+fn set_durations(samples: &mut [Sample], end_dts: Option<i64>, lone_ticks: u32) {
+    let between = |from: i64, to: i64| u32::try_from(to.saturating_sub(from)).ok();
+    for at in 1..samples.len() {
+        let (dts, next) = (samples[at - 1].dts, samples[at].dts);
+        samples[at - 1].duration = between(dts, next).unwrap_or(0);
+    }
+    let before = samples.iter().rev().nth(1).map(|sample| sample.duration);
+    if let Some(last) = samples.last_mut() {
+        last.duration = end_dts
+            .and_then(|end| between(last.dts, end))
+            .filter(|ticks| *ticks > 0)
+            .or(before)
+            .unwrap_or(lone_ticks);
+    }
+}
+
+/// How long an audio frame lasts whose successor is unknown.
+fn lone_audio_ticks(parameters: Option<&AudioParameters>, audio: &[Sample]) -> u32 {
+    match (parameters, audio.last()) {
+        (Some(parameters), Some(last)) if parameters.codec != AudioCodec::Aac => {
+            // G.711: a byte per sample and channel.
+            last.size / u32::from(parameters.channels.max(1))
+        }
+        _ => AAC_FRAME_TICKS,
+    }
+}
+
+fn write_header(
+    sequence: u32,
+    anchor: &Anchor,
+    video: &[Sample],
+    audio: &[Sample],
+    audio_scale: Timescale,
+) -> Bytes {
+    let audio_len = match audio.len() {
+        0 => 0,
+        count => TRAF_LEN + TIMESCALE_LEN + 8 * count,
+    };
+    let moof_len = MOOF_LEN + TRAF_LEN + 16 * video.len() + audio_len;
+    let bytes_of = |samples: &[Sample]| samples.iter().map(|s| s.size as usize).sum::<usize>();
+    let (video_bytes, audio_bytes) = (bytes_of(video), bytes_of(audio));
+    let video_at = moof_len + MDAT_HEAD_LEN;
+
+    let mut w = BoxWriter::with_capacity(PRFT_LEN + video_at);
+    w.full_box(b"prft", 1, clock_to_flags(anchor.clock), |w| {
+        w.u32(VIDEO_TRACK);
+        w.u64(to_ntp(anchor.wall));
+        w.u64(to_file(anchor.pts, Timescale::HZ_90K));
+    });
+    w.boxed(b"moof", |w| {
+        w.full_box(b"mfhd", 0, 0, |w| w.u32(sequence));
+        w.boxed(b"traf", |w| write_video_run(w, video, video_at));
+        if !audio.is_empty() {
+            let audio_at = video_at + video_bytes;
+            w.boxed(b"traf", |w| {
+                write_audio_run(w, audio, audio_at, audio_scale)
+            });
+        }
+    });
+    w.u32(length_u32(MDAT_HEAD_LEN + video_bytes + audio_bytes));
+    w.raw(b"mdat");
+    debug_assert_eq!(w.len(), PRFT_LEN + video_at, "the lengths above are exact");
+    w.into_bytes()
+}
+
+/// `tfhd` and `tfdt`.
+fn write_track_head(w: &mut BoxWriter, track: u32, samples: &[Sample], scale: Timescale) {
+    const DEFAULT_BASE_IS_MOOF: u32 = 0x02_0000;
+    w.full_box(b"tfhd", 0, DEFAULT_BASE_IS_MOOF, |w| w.u32(track));
+    w.full_box(b"tfdt", 1, 0, |w| {
+        w.u64(samples.first().map_or(0, |first| to_file(first.dts, scale)));
+    });
+}
+
+/// Sample count and data offset of a `trun`; the offset counts from the first byte of `moof`.
+fn put_run_head(w: &mut BoxWriter, samples: &[Sample], data_at: usize) {
+    w.u32(length_u32(samples.len()));
+    w.i32(i32::try_from(data_at).expect("a fragment is below 2 GiB"));
+}
+
+fn write_video_run(w: &mut BoxWriter, video: &[Sample], data_at: usize) {
+    write_track_head(w, VIDEO_TRACK, video, Timescale::HZ_90K);
+    w.full_box(b"trun", 1, VIDEO_RUN_FLAGS, |w| {
+        put_run_head(w, video, data_at);
+        for sample in video {
+            w.u32(sample.duration);
+            w.u32(sample.size);
+            w.u32(if sample.is_key {
+                SYNC_SAMPLE
+            } else {
+                OTHER_SAMPLE
+            });
+            let shift = sample.pts.saturating_sub(sample.dts);
+            w.i32(i32::try_from(shift).unwrap_or(if shift < 0 { i32::MIN } else { i32::MAX }));
+        }
+    });
+}
+
+fn write_audio_run(w: &mut BoxWriter, audio: &[Sample], data_at: usize, scale: Timescale) {
+    write_track_head(w, AUDIO_TRACK, audio, scale);
+    w.uuid_box(&TIMESCALE_BOX, |w| w.u32(scale.hz()));
+    w.full_box(b"trun", 1, AUDIO_RUN_FLAGS, |w| {
+        put_run_head(w, audio, data_at);
+        for sample in audio {
+            w.u32(sample.duration);
+            w.u32(sample.size);
+        }
+    });
+}
+
+#[cfg(test)]
+#[path = "fragment_tests.rs"]
+mod tests;

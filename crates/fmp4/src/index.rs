@@ -1,6 +1,6 @@
 //! The compact index of a segment's fragments that the catalog keeps beside the row.
 
-use crate::Error;
+use crate::{Error, varint};
 use framewell_model::{ClockSource, WallTime};
 
 /// Where one fragment lies in its segment, and in time.
@@ -50,16 +50,45 @@ impl FragmentEntry {
 }
 
 impl SegmentIndex {
-    /// Compact versioned bytes.
+    /// Compact versioned bytes: about 20 for a fragment.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        todo!()
+        let mut out = Vec::with_capacity(16 + 24 * self.fragments.len());
+        out.push(VERSION);
+        varint::put(&mut out, u64::from(self.init_len));
+        varint::put(&mut out, self.fragments.len() as u64);
+        let mut expected = Expected::after_init(self.init_len);
+        for fragment in &self.fragments {
+            expected.put(&mut out, fragment);
+            expected = Expected::after(fragment);
+        }
+        out
     }
 
     /// Reads what [`SegmentIndex::encode`] wrote.
+    ///
+    /// # Errors
+    /// A version that is not known, bytes that are cut off or too many, and lengths out of range.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let _ = bytes;
-        todo!()
+        let Some((&VERSION, mut rest)) = bytes.split_first() else {
+            return Err(Error::BadIndex("unknown version".to_owned()));
+        };
+        let init_len = take_u32(&mut rest)?;
+        let count = varint::take(&mut rest)?;
+        let mut fragments = Vec::new();
+        let mut expected = Expected::after_init(init_len);
+        for _ in 0..count {
+            let fragment = expected.take(&mut rest)?;
+            expected = Expected::after(&fragment);
+            fragments.push(fragment);
+        }
+        if !rest.is_empty() {
+            return Err(Error::BadIndex(format!("{} bytes too many", rest.len())));
+        }
+        Ok(Self {
+            init_len,
+            fragments,
+        })
     }
 
     /// Length of the segment in bytes.
@@ -70,5 +99,193 @@ impl SegmentIndex {
             .map_or(u64::from(self.init_len), |last| {
                 last.offset + u64::from(last.len)
             })
+    }
+}
+
+/// Layout of the encoded index.
+const VERSION: u8 = 1;
+const IS_KEY: u8 = 1;
+const IS_CAMERA_CLOCK: u8 = 2;
+
+/// What the next fragment would look like if it simply went on; the bytes hold the differences.
+#[derive(Debug, Clone, Copy)]
+struct Expected {
+    offset: u64,
+    wall_us: i64,
+    anchor_pts: i64,
+    dts: i64,
+}
+
+impl Expected {
+    fn after_init(init_len: u32) -> Self {
+        Self {
+            offset: u64::from(init_len),
+            wall_us: 0,
+            anchor_pts: 0,
+            dts: 0,
+        }
+    }
+
+    fn after(fragment: &FragmentEntry) -> Self {
+        let passed_us = framewell_model::Timescale::HZ_90K.to_micros(fragment.duration);
+        Self {
+            offset: fragment.offset.wrapping_add(u64::from(fragment.len)),
+            wall_us: fragment.wall.micros().wrapping_add(passed_us),
+            anchor_pts: fragment.anchor_pts.wrapping_add(fragment.duration),
+            dts: fragment.dts.wrapping_add(fragment.duration),
+        }
+    }
+
+    fn put(self, out: &mut Vec<u8>, fragment: &FragmentEntry) {
+        let flag = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
+        out.push(
+            flag(fragment.is_key, IS_KEY)
+                | flag(fragment.clock == ClockSource::CameraRtcp, IS_CAMERA_CLOCK),
+        );
+        varint::put_signed(out, fragment.offset.wrapping_sub(self.offset).cast_signed());
+        varint::put(out, u64::from(fragment.header_len));
+        varint::put(out, u64::from(fragment.len));
+        varint::put_signed(out, fragment.wall.micros().wrapping_sub(self.wall_us));
+        varint::put_signed(out, fragment.anchor_pts.wrapping_sub(self.anchor_pts));
+        varint::put_signed(out, fragment.dts.wrapping_sub(self.dts));
+        varint::put_signed(out, fragment.anchor_pts.wrapping_sub(fragment.min_pts));
+        varint::put_signed(out, fragment.end_pts.wrapping_sub(fragment.anchor_pts));
+        varint::put_signed(out, fragment.duration);
+    }
+
+    fn take(self, rest: &mut &[u8]) -> Result<FragmentEntry, Error> {
+        let Some((&flags, after)) = rest.split_first() else {
+            return Err(Error::BadIndex("cut off".to_owned()));
+        };
+        *rest = after;
+        if flags & !(IS_KEY | IS_CAMERA_CLOCK) != 0 {
+            return Err(Error::BadIndex("unknown flags".to_owned()));
+        }
+        let offset = self
+            .offset
+            .wrapping_add(varint::take_signed(rest)?.cast_unsigned());
+        let header_len = take_u32(rest)?;
+        let len = take_u32(rest)?;
+        if offset.checked_add(u64::from(len)).is_none() {
+            return Err(Error::BadIndex("offset out of range".to_owned()));
+        }
+        let wall_us = self.wall_us.wrapping_add(varint::take_signed(rest)?);
+        let anchor_pts = self.anchor_pts.wrapping_add(varint::take_signed(rest)?);
+        let dts = self.dts.wrapping_add(varint::take_signed(rest)?);
+        let min_pts = anchor_pts.wrapping_sub(varint::take_signed(rest)?);
+        let end_pts = anchor_pts.wrapping_add(varint::take_signed(rest)?);
+        Ok(FragmentEntry {
+            offset,
+            header_len,
+            len,
+            wall: WallTime::from_micros(wall_us),
+            anchor_pts,
+            dts,
+            min_pts,
+            end_pts,
+            duration: varint::take_signed(rest)?,
+            is_key: flags & IS_KEY != 0,
+            clock: if flags & IS_CAMERA_CLOCK == 0 {
+                ClockSource::ServerArrival
+            } else {
+                ClockSource::CameraRtcp
+            },
+        })
+    }
+}
+
+fn take_u32(rest: &mut &[u8]) -> Result<u32, Error> {
+    u32::try_from(varint::take(rest)?)
+        .map_err(|_| Error::BadIndex("length of more than 32 bits".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn entry() -> impl Strategy<Value = FragmentEntry> {
+        let place = (any::<u32>(), any::<u32>(), any::<u32>());
+        let times = (
+            any::<i64>(),
+            any::<i64>(),
+            any::<i64>(),
+            any::<i64>(),
+            any::<i64>(),
+        );
+        (place, times, any::<i64>(), any::<bool>(), any::<bool>()).prop_map(
+            |((offset, header_len, len), times, duration, is_key, is_camera)| FragmentEntry {
+                offset: u64::from(offset) << 16,
+                header_len,
+                len,
+                wall: WallTime::from_micros(times.0),
+                anchor_pts: times.1,
+                dts: times.2,
+                min_pts: times.3,
+                end_pts: times.4,
+                duration,
+                is_key,
+                clock: if is_camera {
+                    ClockSource::CameraRtcp
+                } else {
+                    ClockSource::ServerArrival
+                },
+            },
+        )
+    }
+
+    #[test]
+    fn an_ordinary_segment_takes_few_bytes() {
+        let fragments = (0i64..10)
+            .map(|n| FragmentEntry {
+                offset: 900 + 500_000 * n.unsigned_abs(),
+                header_len: 560,
+                len: 500_000,
+                wall: WallTime::from_micros(1_700_000_000_000_000 + n * 1_000_000),
+                anchor_pts: n * 90_000,
+                dts: n * 90_000 - 7_200,
+                min_pts: n * 90_000,
+                end_pts: (n + 1) * 90_000,
+                duration: 90_000,
+                is_key: true,
+                clock: ClockSource::CameraRtcp,
+            })
+            .collect();
+        let index = SegmentIndex {
+            init_len: 900,
+            fragments,
+        };
+        assert!(index.encode().len() <= 220, "{}", index.encode().len());
+        assert_eq!(SegmentIndex::decode(&index.encode()), Ok(index));
+    }
+
+    #[test]
+    fn another_version_is_refused() {
+        let error = SegmentIndex::decode(&[2, 0, 0]).unwrap_err();
+        assert_eq!(error.to_string(), "bad segment index: unknown version");
+    }
+
+    proptest! {
+        #[test]
+        fn every_index_round_trips_and_no_part_of_it_does(
+            init_len in any::<u32>(),
+            fragments in prop::collection::vec(entry(), 0..20),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let index = SegmentIndex { init_len, fragments };
+            let bytes = index.encode();
+            prop_assert!(SegmentIndex::decode(&bytes[..cut.index(bytes.len())]).is_err());
+            prop_assert_eq!(SegmentIndex::decode(&bytes), Ok(index));
+        }
+
+        #[test]
+        fn any_bytes_decode_without_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            if let Some(first) = bytes.first_mut() {
+                *first = VERSION;
+            }
+            if let Ok(index) = SegmentIndex::decode(&bytes) {
+                prop_assert!(index.len_bytes() >= u64::from(index.init_len) || !index.fragments.is_empty());
+            }
+        }
     }
 }

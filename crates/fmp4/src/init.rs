@@ -1,18 +1,137 @@
 //! Init segments: `ftyp` and `moov` without samples.
 
+use crate::entry::{self, Entry};
+use crate::identity::IDENTITY_BOX;
+use crate::moov::{self, AUDIO_TRACK, TrackHeader, track_id};
+use crate::read::Reader;
+use crate::write::BoxWriter;
 use crate::{Error, SegmentIdentity};
 use bytes::Bytes;
-use framewell_media::StreamParameters;
+use framewell_media::{StreamParameters, TrackKind};
+use framewell_model::Timescale;
 
 /// Writes `ftyp` and `moov` (with `mvex`) for the tracks of `parameters`, with the identity box if given.
 #[must_use]
 pub fn build_init(parameters: &StreamParameters, identity: Option<&SegmentIdentity>) -> Bytes {
-    let _ = (parameters, identity);
-    todo!()
+    let mut w = BoxWriter::with_capacity(2048);
+    moov::write_ftyp(&mut w, b"iso6", &[b"iso6", b"iso5", b"isom", b"mp41"]);
+    w.boxed(b"moov", |w| {
+        moov::write_mvhd(w, 0, AUDIO_TRACK + 1);
+        write_track(w, &video_header(parameters), |w| {
+            entry::write_video(w, &parameters.video);
+        });
+        if let Some(audio) = &parameters.audio {
+            let header = TrackHeader {
+                kind: TrackKind::Audio,
+                movie_duration: 0,
+                timescale: audio.timescale().hz(),
+                media_duration: 0,
+                width: 0,
+                height: 0,
+            };
+            write_track(w, &header, |w| entry::write_audio(w, audio));
+        }
+        w.boxed(b"mvex", |w| {
+            write_trex(w, TrackKind::Video);
+            if parameters.audio.is_some() {
+                write_trex(w, TrackKind::Audio);
+            }
+        });
+        if let Some(identity) = identity {
+            identity.write(w);
+        }
+    });
+    w.into_bytes()
+}
+
+fn video_header(parameters: &StreamParameters) -> TrackHeader {
+    TrackHeader {
+        kind: TrackKind::Video,
+        movie_duration: 0,
+        timescale: Timescale::HZ_90K.hz(),
+        media_duration: 0,
+        width: parameters.video.width,
+        height: parameters.video.height,
+    }
+}
+
+/// A track without samples.
+fn write_track(w: &mut BoxWriter, track: &TrackHeader, entry: impl FnOnce(&mut BoxWriter)) {
+    w.boxed(b"trak", |w| {
+        moov::write_tkhd(w, track);
+        moov::write_mdia(w, track, |w| {
+            w.full_box(b"stsd", 0, 0, |w| {
+                w.u32(1);
+                entry(w);
+            });
+            for name in [b"stts", b"stsc", b"stco"] {
+                w.full_box(name, 0, 0, |w| w.u32(0));
+            }
+            w.full_box(b"stsz", 0, 0, |w| w.zeros(8));
+        });
+    });
+}
+
+fn write_trex(w: &mut BoxWriter, kind: TrackKind) {
+    w.full_box(b"trex", 0, 0, |w| {
+        w.u32(track_id(kind));
+        w.u32(1); // default_sample_description_index
+        w.zeros(8);
+        w.u32(crate::fragment::SYNC_SAMPLE);
+    });
 }
 
 /// Reads what [`build_init`] wrote from the head of a segment.
+///
+/// # Errors
+/// Boxes that are missing, cut off or contradict each other, and parameter sets that cannot be read.
 pub fn parse_init(head: &[u8]) -> Result<(StreamParameters, Option<SegmentIdentity>), Error> {
-    let _ = head;
-    todo!()
+    let (parameters, identity, _) = read_init(head)?;
+    Ok((parameters, identity))
 }
+
+/// [`parse_init`], and where `moov` ends.
+pub(crate) fn read_init(
+    head: &[u8],
+) -> Result<(StreamParameters, Option<SegmentIdentity>, usize), Error> {
+    let mut file = Reader::new(head);
+    let ftyp = file.next_box()?;
+    if &ftyp.name != b"ftyp" {
+        return Err(ftyp.body.bad("ftyp expected"));
+    }
+    let moov = file.next_box()?;
+    if &moov.name != b"moov" {
+        return Err(moov.body.bad("moov expected"));
+    }
+    let (mut video, mut audio, mut identity) = (None, None, None);
+    let mut children = moov.body;
+    while !children.is_empty() {
+        let mut child = children.next_box()?;
+        match &child.name {
+            b"trak" => match read_track(child.body)? {
+                Entry::Video(parameters) => video = Some(parameters),
+                Entry::Audio(parameters) => audio = Some(parameters),
+            },
+            b"uuid" if child.body.array::<16>()? == IDENTITY_BOX => {
+                identity = Some(SegmentIdentity::read(child.body)?);
+            }
+            _ => {}
+        }
+    }
+    let video = video.ok_or_else(|| moov.body.bad("no video track"))?;
+    Ok((StreamParameters { video, audio }, identity, moov.end()))
+}
+
+fn read_track(trak: Reader<'_>) -> Result<Entry, Error> {
+    let mdia = trak.find(b"mdia")?;
+    let mut mdhd = mdia.find(b"mdhd")?;
+    let (version, _) = mdhd.version_and_flags()?;
+    mdhd.take(if version == 0 { 8 } else { 16 })?;
+    let timescale = mdhd.u32()?;
+    let stbl = mdia.find(b"minf")?.find(b"stbl")?;
+    entry::read(stbl.find(b"stsd")?, timescale)
+}
+
+#[cfg(test)]
+#[path = "init_tests.rs"]
+mod tests;

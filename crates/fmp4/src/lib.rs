@@ -3,13 +3,25 @@
 //! A **segment** is `ftyp moov` (with an identity box) followed by fragments `prft moof mdat`. Every
 //! fragment says its wall time in `prft`; fragment `is_key` means that it starts with a key frame.
 //! Track ids: video 1 (timescale 90,000), audio 2 (timescale = sample rate).
+//!
+//! The clock of a file starts 10 s before that of its run: media time `t` of the run is `t + 10 s` in
+//! `tfdt` and `prft`, because decode times before a run's first picture are negative and `tfdt` is
+//! not. Everything in this crate's types is the run's time.
 
 mod clip;
+mod entry;
 mod fragment;
 mod identity;
 mod index;
 mod init;
+mod moov;
+mod read;
 mod reader;
+#[cfg(test)]
+mod sample_data;
+mod time;
+mod varint;
+mod write;
 
 pub use clip::{ClipPlan, ClipSource, Piece, PieceData};
 pub use fragment::{Fragment, build_fragment};

@@ -1,7 +1,13 @@
 //! Reading fragments and recovering segments.
 
-use crate::{Error, SegmentIdentity, SegmentIndex};
+use crate::fragment::{Anchor, TIMESCALE_BOX, entry_of};
+use crate::init::read_init;
+use crate::moov::{AUDIO_TRACK, VIDEO_TRACK};
+use crate::read::Reader;
+use crate::time::{clock_from_flags, from_file};
+use crate::{Error, FragmentEntry, SegmentIdentity, SegmentIndex};
 use framewell_media::{StreamParameters, TrackKind};
+use framewell_model::{Timescale, WallTime};
 
 /// One sample of a fragment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,9 +30,182 @@ pub struct Sample {
 
 /// Reads the samples of a fragment from its header bytes (`prft moof` and the `mdat` header; the
 /// payload may follow or be absent), video first, in decoding order per track.
+///
+/// # Errors
+/// Boxes that are missing or cut off, and sample tables that contradict their box's length.
 pub fn parse_fragment(header: &[u8]) -> Result<Vec<Sample>, Error> {
-    let _ = header;
-    todo!()
+    read_fragment(header).map(|fragment| fragment.samples)
+}
+
+/// A fragment as its header tells it.
+#[derive(Debug)]
+struct FragmentHeader {
+    anchor: Anchor,
+    samples: Vec<Sample>,
+    /// Bytes of `prft`, `moof` and the header of `mdat`.
+    header_len: usize,
+    /// Bytes of the whole fragment; the payload need not be there.
+    len: u64,
+}
+
+fn read_fragment(data: &[u8]) -> Result<FragmentHeader, Error> {
+    let mut file = Reader::new(data);
+    let mut prft = file.next_box()?;
+    if &prft.name != b"prft" {
+        return Err(prft.body.bad("prft expected"));
+    }
+    let anchor = read_prft(&mut prft.body)?;
+    let moof = file.next_box()?;
+    if &moof.name != b"moof" {
+        return Err(moof.body.bad("moof expected"));
+    }
+    let (name, mdat_head, mdat_len) = file.peek_header()?;
+    if &name != b"mdat" {
+        return Err(file.bad("mdat expected"));
+    }
+    let samples = read_moof(moof.body, moof.start)?;
+    let len = mdat_len
+        .checked_add(moof.end() as u64)
+        .ok_or_else(|| file.bad("mdat is too long"))?;
+    let header_len = moof.end() + mdat_head;
+    let is_inside = |sample: &Sample| {
+        let start = u64::from(sample.offset);
+        start >= header_len as u64 && start + u64::from(sample.size) <= len
+    };
+    if !samples.iter().all(is_inside) {
+        return Err(moof.body.bad("samples outside mdat"));
+    }
+    Ok(FragmentHeader {
+        anchor,
+        samples,
+        header_len,
+        len,
+    })
+}
+
+fn read_prft(body: &mut Reader<'_>) -> Result<Anchor, Error> {
+    let (version, flags) = body.version_and_flags()?;
+    if version != 1 {
+        return Err(body.bad("unknown version"));
+    }
+    body.u32()?;
+    let wall = WallTime::from_ntp(body.u64()?);
+    let pts =
+        from_file(body.u64()?, Timescale::HZ_90K).ok_or_else(|| body.bad("time out of range"))?;
+    Ok(Anchor {
+        wall,
+        clock: clock_from_flags(flags),
+        pts,
+    })
+}
+
+/// The samples of all runs; `moof_at` is the place of the box in the fragment.
+fn read_moof(moof: Reader<'_>, moof_at: usize) -> Result<Vec<Sample>, Error> {
+    let mut samples = Vec::new();
+    let mut children = moof;
+    while !children.is_empty() {
+        let child = children.next_box()?;
+        if &child.name == b"traf" {
+            read_traf(child.body, moof_at, &mut samples)?;
+        }
+    }
+    match samples.first() {
+        Some(first) if first.track == TrackKind::Video => Ok(samples),
+        _ => Err(moof.bad("does not begin with video")),
+    }
+}
+
+fn read_traf(traf: Reader<'_>, moof_at: usize, samples: &mut Vec<Sample>) -> Result<(), Error> {
+    const DEFAULT_BASE_IS_MOOF: u32 = 0x02_0000;
+    let mut tfhd = traf.find(b"tfhd")?;
+    if tfhd.version_and_flags()? != (0, DEFAULT_BASE_IS_MOOF) {
+        return Err(tfhd.bad("unknown flags"));
+    }
+    let track = match tfhd.u32()? {
+        VIDEO_TRACK => TrackKind::Video,
+        AUDIO_TRACK => TrackKind::Audio,
+        other => return Err(tfhd.bad(format!("unknown track {other}"))),
+    };
+    let scale = read_scale(traf, track)?;
+    let mut tfdt = traf.find(b"tfdt")?;
+    if tfdt.version_and_flags()?.0 != 1 {
+        return Err(tfdt.bad("unknown version"));
+    }
+    let dts = from_file(tfdt.u64()?, scale).ok_or_else(|| tfdt.bad("time out of range"))?;
+    let run = Run {
+        track,
+        moof_at,
+        dts,
+    };
+    run.read(traf.find(b"trun")?, samples)
+}
+
+fn read_scale(traf: Reader<'_>, track: TrackKind) -> Result<Timescale, Error> {
+    if track == TrackKind::Video {
+        return Ok(Timescale::HZ_90K);
+    }
+    let mut body = traf.find(b"uuid")?;
+    if body.array()? != TIMESCALE_BOX {
+        return Err(body.bad("timescale expected"));
+    }
+    Timescale::new(body.u32()?).ok_or_else(|| body.bad("timescale 0"))
+}
+
+/// Where a `trun` stands.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    track: TrackKind,
+    moof_at: usize,
+    dts: i64,
+}
+
+impl Run {
+    fn read(self, mut trun: Reader<'_>, samples: &mut Vec<Sample>) -> Result<(), Error> {
+        const DATA_OFFSET: u32 = 0x001;
+        const DURATION_AND_SIZE: u32 = 0x300;
+        const FLAGS_AND_SHIFT: u32 = 0xc00;
+        const IS_NON_SYNC: u32 = 0x0001_0000;
+        let (version, flags) = trun.version_and_flags()?;
+        let has_shift = flags & FLAGS_AND_SHIFT == FLAGS_AND_SHIFT;
+        if version != 1 || flags & !FLAGS_AND_SHIFT != DATA_OFFSET | DURATION_AND_SIZE {
+            return Err(trun.bad("unknown layout"));
+        }
+        let count = trun.u32()? as usize;
+        let mut offset = trun
+            .u32()?
+            .checked_add(u32::try_from(self.moof_at).unwrap_or(u32::MAX))
+            .ok_or_else(|| trun.bad("data offset out of range"))?;
+        let sample_len = if has_shift { 16 } else { 8 };
+        if trun.rest().len() / sample_len < count {
+            return Err(trun.bad("more samples than bytes"));
+        }
+        samples.reserve(count);
+        let mut dts = self.dts;
+        for _ in 0..count {
+            let (duration, size) = (trun.u32()?, trun.u32()?);
+            let (flags, shift) = if has_shift {
+                (trun.u32()?, i32::from_be_bytes(trun.array()?))
+            } else {
+                (0, 0)
+            };
+            let out_of_range = || trun.bad("times or sizes out of range");
+            let pts = dts.checked_add(i64::from(shift)).ok_or_else(out_of_range)?;
+            samples.push(Sample {
+                track: self.track,
+                offset,
+                size,
+                dts,
+                pts,
+                duration,
+                is_key: flags & IS_NON_SYNC == 0,
+            });
+            offset = offset.checked_add(size).ok_or_else(out_of_range)?;
+            dts = dts
+                .checked_add(i64::from(duration))
+                .ok_or_else(out_of_range)?;
+        }
+        Ok(())
+    }
 }
 
 /// What a walk over a segment's bytes found.
@@ -42,7 +221,44 @@ pub struct ScannedSegment {
 
 /// Walks a segment from its first byte up to the last complete fragment; a torn tail is not an error.
 /// Used after a crash and by a rebuild of the catalog. `data` may be a memory map.
+///
+/// # Errors
+/// An init segment that is not whole. Damage after it only ends the walk.
 pub fn scan_segment(data: &[u8]) -> Result<ScannedSegment, Error> {
-    let _ = data;
-    todo!()
+    let (parameters, identity, init_len) = read_init(data)?;
+    let mut index = SegmentIndex {
+        init_len: u32::try_from(init_len)
+            .map_err(|_| Reader::new(data).bad("init segment of more than 4 GiB"))?,
+        fragments: Vec::new(),
+    };
+    let mut at = init_len;
+    while let Some(entry) = data.get(at..).and_then(|rest| scan_fragment(rest, at)) {
+        at += entry.len as usize;
+        index.fragments.push(entry);
+    }
+    Ok(ScannedSegment {
+        parameters,
+        identity,
+        index,
+    })
 }
+
+/// The entry of the fragment at the start of `rest`; `None` if it is not complete and sound.
+fn scan_fragment(rest: &[u8], at: usize) -> Option<FragmentEntry> {
+    let fragment = read_fragment(rest).ok()?;
+    if fragment.len > rest.len() as u64 {
+        return None;
+    }
+    let is_video = |sample: &&Sample| sample.track == TrackKind::Video;
+    let video_count = fragment.samples.iter().take_while(is_video).count();
+    Some(FragmentEntry {
+        offset: at as u64,
+        header_len: u32::try_from(fragment.header_len).ok()?,
+        len: u32::try_from(fragment.len).ok()?,
+        ..entry_of(&fragment.anchor, &fragment.samples[..video_count])
+    })
+}
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+mod tests;

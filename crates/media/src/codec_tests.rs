@@ -5,9 +5,10 @@ use proptest::prelude::*;
 
 /// Bytes of a hexadecimal text.
 fn hex(text: &str) -> Bytes {
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+    let digit = |c: u8| u8::try_from(char::from(c).to_digit(16).unwrap()).unwrap();
+    text.as_bytes()
+        .chunks_exact(2)
+        .map(|pair| digit(pair[0]) << 4 | digit(pair[1]))
         .collect::<Vec<_>>()
         .into()
 }

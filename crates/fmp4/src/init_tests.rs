@@ -1,0 +1,107 @@
+//! Init segments, and what damaged ones do.
+
+use super::*;
+use crate::sample_data::{aac, h264, h265, identity, parameters, pcma};
+use framewell_media::{AudioCodec, AudioParameters, VideoParameters};
+use mp4_atom::{Any, ReadFrom};
+use proptest::prelude::*;
+
+fn all() -> Vec<StreamParameters> {
+    let pcmu = AudioParameters {
+        codec: AudioCodec::Pcmu,
+        ..pcma()
+    };
+    let long_config = AudioParameters {
+        config: vec![0x11; 300].into(),
+        ..aac()
+    };
+    let mut all = Vec::new();
+    for video in [h264(), h265()] {
+        for audio in [
+            None,
+            Some(aac()),
+            Some(pcma()),
+            Some(pcmu.clone()),
+            Some(long_config.clone()),
+        ] {
+            let video: VideoParameters = video.clone();
+            all.push(StreamParameters { video, audio });
+        }
+    }
+    all
+}
+
+#[test]
+fn parameters_and_identity_come_back() {
+    for parameters in all() {
+        let init = build_init(&parameters, Some(&identity()));
+        assert_eq!(
+            parse_init(&init),
+            Ok((parameters.clone(), Some(identity())))
+        );
+        let anonymous = build_init(&parameters, None);
+        assert_eq!(parse_init(&anonymous), Ok((parameters, None)));
+    }
+}
+
+#[test]
+fn an_init_segment_that_is_cut_off_is_an_error_at_every_length() {
+    let init = build_init(&parameters(Some(aac())), Some(&identity()));
+    for len in 0..init.len() {
+        assert!(parse_init(&init[..len]).is_err(), "{len} bytes");
+    }
+}
+
+#[test]
+fn an_independent_parser_reads_the_same_boxes() {
+    let init = build_init(&parameters(Some(aac())), Some(&identity()));
+    let mut bytes = &init[..];
+    assert!(matches!(Any::read_from(&mut bytes).unwrap(), Any::Ftyp(_)));
+    let Any::Moov(moov) = Any::read_from(&mut bytes).unwrap() else {
+        panic!("moov second");
+    };
+    assert!(bytes.is_empty());
+    assert_eq!(moov.trak.len(), 2);
+    assert_eq!(moov.trak[0].tkhd.width.integer(), 322);
+    assert_eq!(moov.trak[0].mdia.mdhd.timescale, 90_000);
+    assert_eq!(moov.trak[1].mdia.mdhd.timescale, 48_000);
+    assert_eq!(moov.mvex.unwrap().trex.len(), 2);
+    let codec = &moov.trak[1].mdia.minf.stbl.stsd.codecs[0];
+    let mp4_atom::Codec::Mp4a(mp4a) = codec else {
+        panic!("mp4a entry");
+    };
+    assert_eq!(
+        mp4a.esds
+            .es_desc
+            .dec_config
+            .dec_specific
+            .as_ref()
+            .unwrap()
+            .freq_index,
+        3
+    );
+}
+
+proptest! {
+    #[test]
+    fn damaged_init_segments_never_panic(
+        which in 0usize..10,
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut init = build_init(&all()[which], Some(&identity())).to_vec();
+        for (at, value) in edits {
+            let at = at.index(init.len());
+            init[at] = value;
+        }
+        let len = cut.index(init.len() * 4).min(init.len());
+        if let Ok((parameters, _)) = parse_init(&init[..len]) {
+            prop_assert!(parameters.video.width > 0);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_no_init_segment(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(parse_init(&bytes).is_err());
+    }
+}

@@ -1,0 +1,102 @@
+//! Writing boxes (ISO/IEC 14496-12 section 4.2).
+
+use bytes::Bytes;
+
+/// Boxes in the making: sizes are filled in when a box is closed.
+#[derive(Debug, Default)]
+pub(crate) struct BoxWriter {
+    out: Vec<u8>,
+}
+
+impl BoxWriter {
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self {
+            out: Vec::with_capacity(bytes),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    pub(crate) fn into_bytes(self) -> Bytes {
+        self.out.into()
+    }
+
+    /// A box with the content that `fill` writes.
+    pub(crate) fn boxed(&mut self, name: &[u8; 4], fill: impl FnOnce(&mut Self)) {
+        let start = self.out.len();
+        self.u32(0);
+        self.raw(name);
+        fill(self);
+        self.put_u32_at(start, length_u32(self.out.len() - start));
+    }
+
+    /// A full box: version and flags, then what `fill` writes.
+    pub(crate) fn full_box(
+        &mut self,
+        name: &[u8; 4],
+        version: u8,
+        flags: u32,
+        fill: impl FnOnce(&mut Self),
+    ) {
+        self.boxed(name, |w| {
+            w.u32(u32::from(version) << 24 | flags);
+            fill(w);
+        });
+    }
+
+    /// A `uuid` box (section 4.2.2).
+    pub(crate) fn uuid_box(&mut self, kind: &[u8; 16], fill: impl FnOnce(&mut Self)) {
+        self.boxed(b"uuid", |w| {
+            w.raw(kind);
+            fill(w);
+        });
+    }
+
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+
+    pub(crate) fn zeros(&mut self, count: usize) {
+        self.out.resize(self.out.len() + count, 0);
+    }
+
+    pub(crate) fn u8(&mut self, value: u8) {
+        self.out.push(value);
+    }
+
+    pub(crate) fn u16(&mut self, value: u16) {
+        self.raw(&value.to_be_bytes());
+    }
+
+    pub(crate) fn u32(&mut self, value: u32) {
+        self.raw(&value.to_be_bytes());
+    }
+
+    pub(crate) fn u64(&mut self, value: u64) {
+        self.raw(&value.to_be_bytes());
+    }
+
+    pub(crate) fn i32(&mut self, value: i32) {
+        self.raw(&value.to_be_bytes());
+    }
+
+    pub(crate) fn i64(&mut self, value: i64) {
+        self.raw(&value.to_be_bytes());
+    }
+
+    pub(crate) fn put_u32_at(&mut self, at: usize, value: u32) {
+        self.out[at..at + 4].copy_from_slice(&value.to_be_bytes());
+    }
+
+    pub(crate) fn put_u64_at(&mut self, at: usize, value: u64) {
+        self.out[at..at + 8].copy_from_slice(&value.to_be_bytes());
+    }
+}
+
+/// A length that the callers keep within 32 bits: headers, sample tables of limited count, and
+/// fragments of a GOP.
+pub(crate) fn length_u32(length: usize) -> u32 {
+    u32::try_from(length).expect("headers, tables and fragments stay far below 4 GiB")
+}
