@@ -224,10 +224,22 @@ mod tests {
         assert!(
             matches!(read(Some("Acc  abc"), "/"), Ok(Credential::Channel(s)) if s.expose() == "abc")
         );
-        assert!(matches!(read(Some("acc\t abc "), "/"), Ok(Credential::Channel(_))));
-        assert!(matches!(read(Some("SI abc"), "/"), Ok(Credential::Group(_))));
-        assert!(matches!(read(Some("LKEY abc"), "/"), Ok(Credential::License(_))));
-        assert!(matches!(read(Some("bearer abc"), "/"), Ok(Credential::Any(_))));
+        assert!(matches!(
+            read(Some("acc\t abc "), "/"),
+            Ok(Credential::Channel(_))
+        ));
+        assert!(matches!(
+            read(Some("SI abc"), "/"),
+            Ok(Credential::Group(_))
+        ));
+        assert!(matches!(
+            read(Some("LKEY abc"), "/"),
+            Ok(Credential::License(_))
+        ));
+        assert!(matches!(
+            read(Some("bearer abc"), "/"),
+            Ok(Credential::Any(_))
+        ));
         assert!(read(Some("Basic abc"), "/").is_err());
         assert!(read(Some("Acc"), "/").is_err());
         assert!(read(Some("Acc a b"), "/").is_err());

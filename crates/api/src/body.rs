@@ -22,13 +22,7 @@ impl FromRequest<AppState> for JsonObject {
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
         let bytes = read(request, state, state.config.body_limit).await?;
-        if bytes.iter().all(u8::is_ascii_whitespace) {
-            return Ok(Self(Map::new()));
-        }
-        match parse(&bytes)? {
-            Value::Object(object) => Ok(Self(object)),
-            _ => Err(ApiError::invalid("the body is not a JSON object")),
-        }
+        parse_object(&bytes).map(Self)
     }
 }
 
@@ -41,10 +35,35 @@ impl FromRequest<AppState> for MetaBody {
     }
 }
 
+/// A JSON object of up to the metadata limit; an empty body counts as `{}`.
+#[derive(Debug)]
+pub(crate) struct MetaObject(pub(crate) Map<String, Value>);
+
+impl FromRequest<AppState> for MetaObject {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
+        let bytes = read(request, state, state.config.meta_body_limit).await?;
+        parse_object(&bytes).map(Self)
+    }
+}
+
+fn parse_object(bytes: &Bytes) -> Result<Map<String, Value>, ApiError> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Map::new());
+    }
+    match parse(bytes)? {
+        Value::Object(object) => Ok(object),
+        _ => Err(ApiError::invalid("the body is not a JSON object")),
+    }
+}
+
 fn parse(bytes: &Bytes) -> Result<Value, ApiError> {
     serde_json::from_slice(bytes).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        ApiError::invalid(format!("the body is not JSON (line {line}, column {column})"))
+        ApiError::invalid(format!(
+            "the body is not JSON (line {line}, column {column})"
+        ))
     })
 }
 

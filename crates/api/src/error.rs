@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use framewell_model::{ErrorKind, HasKind};
+use framewell_model::{ErrorKind, HasKind, WallTime};
 use serde_json::{Map, Value};
 use std::error::Error;
 
@@ -85,6 +85,24 @@ impl ApiError {
     /// Adds a member to the native error object.
     pub(crate) fn with_detail(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.details.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Says where the nearest footage is: the end of what lies before, the start of what lies after.
+    pub(crate) fn with_nearest(
+        mut self,
+        before: Option<WallTime>,
+        after: Option<WallTime>,
+    ) -> Self {
+        for (name, words, time) in [
+            ("nearest_before", "the nearest before it is at", before),
+            ("nearest_after", "the nearest after it is at", after),
+        ] {
+            if let Some(time) = time {
+                self.message = format!("{}; {words} {time}", self.message);
+                self = self.with_detail(name, time.to_rfc3339());
+            }
+        }
         self
     }
 

@@ -1,7 +1,75 @@
-//! The OpenAPI document of the native face.
+//! The OpenAPI document of the native face, and the page that shows it.
 
-/// The document as served at `/v1/openapi.json`.
+use crate::AppState;
+use crate::native;
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderName, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Framewell native API",
+        description = "Pictures, clips and streams of cameras, live and recorded. Any token of the server works as a bearer token: license key, group token, channel token. Times are RFC 3339 in UTC.",
+        license(name = "MIT OR Apache-2.0"),
+    ),
+    paths(
+        native::channels::list_channels,
+        native::channels::show_channel,
+        native::image::show_image,
+        native::clip::show_clip,
+        native::timeline::show_timeline,
+        native::live::show_live,
+    ),
+    tags(
+        (name = "channels", description = "Cameras behind the token"),
+        (name = "pictures", description = "Any picture, now or recorded"),
+        (name = "video", description = "Clips, timelines and live streams"),
+    ),
+    security(("bearer" = []), ("token" = [])),
+    modifiers(&Security),
+)]
+struct Document;
+
+/// How a token is sent.
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_default();
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        let query = ApiKeyValue::with_description("token", "For GET only, so that <img> works");
+        components.add_security_scheme("token", SecurityScheme::ApiKey(ApiKey::Query(query)));
+    }
+}
+
+/// The document as served at `/v1/openapi.json`, with this version in it.
 #[must_use]
-pub fn document() -> serde_json::Value {
-    serde_json::json!({})
+pub fn document(version: &str) -> Value {
+    let mut document = Document::openapi();
+    version.clone_into(&mut document.info.version);
+    serde_json::to_value(document).expect("the document is plain data")
+}
+
+pub(crate) async fn show_openapi(State(state): State<AppState>) -> Json<Value> {
+    Json(document(&state.config.version))
+}
+
+/// The page loads nothing from anywhere but this server.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
+    connect-src 'self'; img-src 'self' blob:; media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+pub(crate) async fn show_docs() -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("x-content-type-options"), "nosniff"),
+    ];
+    (headers, include_str!("docs.html")).into_response()
 }

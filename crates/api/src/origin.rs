@@ -84,7 +84,8 @@ impl FromRequestParts<AppState> for Origin {
         Ok(match &state.config.public {
             None => seen,
             Some(public) => Self {
-                is_https: public.http_port.is_none() || (seen.is_https && public.https_port.is_some()),
+                is_https: public.http_port.is_none()
+                    || (seen.is_https && public.https_port.is_some()),
                 host: public.host.clone(),
                 http_port: public.http_port,
                 https_port: public.https_port,
@@ -132,13 +133,19 @@ impl<'a> Links<'a> {
     /// The newest picture, whenever it is fetched.
     pub(crate) fn live_image(&self, channel: ChannelId) -> String {
         let ticket = self.ticket(&MediaScope::Live(channel));
-        format!("{}/media/img/{channel}/live.jpg?ticket={ticket}", self.origin.base())
+        format!(
+            "{}/media/img/{channel}/live.jpg?ticket={ticket}",
+            self.origin.base()
+        )
     }
 
     /// Live HLS.
     pub(crate) fn hls(&self, channel: ChannelId) -> String {
         let ticket = self.ticket(&MediaScope::Live(channel));
-        format!("{}/hls/{channel}/index.m3u8?ticket={ticket}", self.origin.base())
+        format!(
+            "{}/hls/{channel}/index.m3u8?ticket={ticket}",
+            self.origin.base()
+        )
     }
 
     /// Live RTSP.
@@ -183,9 +190,15 @@ mod tests {
 
     #[test]
     fn the_base_is_what_the_client_used() {
-        assert_eq!(origin(&[("host", "vms.local:8080")]).base(), "http://vms.local:8080");
+        assert_eq!(
+            origin(&[("host", "vms.local:8080")]).base(),
+            "http://vms.local:8080"
+        );
         assert_eq!(origin(&[("host", "vms.local")]).base(), "http://vms.local");
-        assert_eq!(origin(&[("host", "[::1]:8080")]).base(), "http://[::1]:8080");
+        assert_eq!(
+            origin(&[("host", "[::1]:8080")]).base(),
+            "http://[::1]:8080"
+        );
         let proxied = origin(&[
             ("host", "10.0.0.5:8080"),
             ("x-forwarded-host", "vms.example.org"),

@@ -34,7 +34,9 @@ impl Params {
             Some("0") => Ok(false),
             Some(text) if text.eq_ignore_ascii_case("true") => Ok(true),
             Some(text) if text.eq_ignore_ascii_case("false") => Ok(false),
-            Some(_) => Err(ApiError::invalid(format!("{name} is neither true nor false"))),
+            Some(_) => Err(ApiError::invalid(format!(
+                "{name} is neither true nor false"
+            ))),
         }
     }
 
@@ -58,6 +60,14 @@ impl Params {
             .filter(|word| !word.is_empty())
             .map(str::to_owned)
             .collect()
+    }
+
+    /// One parameter alone, as a query text without `?`.
+    pub(crate) fn only(&self, name: &str) -> String {
+        let value = self.get(name).unwrap_or_default();
+        form_urlencoded::Serializer::new(String::new())
+            .append_pair(name, value)
+            .finish()
     }
 
     /// The same parameters with some replaced, as a query text without `?`.
@@ -87,14 +97,18 @@ mod tests {
     #[test]
     fn flags_take_the_forms_that_clients_send() {
         let params = Params::parse(Some("a=true&b=&c=1&d=false&e=yes&1699999999"));
-        assert!(params.flag("a").unwrap() && params.flag("b").unwrap() && params.flag("c").unwrap());
+        assert!(
+            params.flag("a").unwrap() && params.flag("b").unwrap() && params.flag("c").unwrap()
+        );
         assert!(!params.flag("d").unwrap() && !params.flag("absent").unwrap());
         assert!(params.flag("e").is_err());
     }
 
     #[test]
     fn replacing_keeps_all_other_parameters() {
-        let params = Params::parse(Some("token=share.x&limit=5&start=2024-05-01+10:00:00&offset=0"));
+        let params = Params::parse(Some(
+            "token=share.x&limit=5&start=2024-05-01+10:00:00&offset=0",
+        ));
         assert_eq!(
             params.with(&[("limit", "5".into()), ("offset", "5".into())]),
             "token=share.x&start=2024-05-01+10%3A00%3A00&limit=5&offset=5"

@@ -22,7 +22,11 @@ impl RangedFile<'_> {
     /// allows; nobody asks for one.
     pub(crate) fn respond(self, headers: &HeaderMap) -> Result<Response, ApiError> {
         let etag = format!("\"{}\"", self.etag.trim_matches('"'));
-        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let text = |name| {
+            headers
+                .get(name)
+                .and_then(|value: &HeaderValue| value.to_str().ok())
+        };
         if text(header::IF_NONE_MATCH).is_some_and(|tags| matches_tag(tags, &etag)) {
             return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
         }

@@ -1,9 +1,16 @@
 //! Every route of the server and what it needs: the one table that builds the router and that the
 //! authorisation test walks.
+//!
+//! Paths are written without a trailing slash; both forms work.
 
 use crate::auth::Need;
-use crate::{AppState, ops};
-use axum::routing::{MethodRouter, get};
+use crate::vxg::{
+    cameras, channel, channel_tags, channels, group_view, groups, live, meta, meta_search, records,
+    server, storage, streams,
+};
+use crate::{AppState, media, native, openapi, ops};
+use axum::routing::{MethodRouter, delete, get, post, put};
+use framewell_model::Right;
 
 /// One method of one path.
 #[derive(Debug, Clone, Copy)]
@@ -18,18 +25,89 @@ pub struct Route {
     pub(crate) build: fn() -> MethodRouter<AppState>,
 }
 
-const fn open(
-    method: &'static str,
-    path: &'static str,
-    build: fn() -> MethodRouter<AppState>,
-) -> Route {
+type Build = fn() -> MethodRouter<AppState>;
+
+const fn route(method: &'static str, path: &'static str, need: Need, build: Build) -> Route {
     Route {
         method,
         path,
-        need: Need::Nothing,
+        need,
         build,
     }
 }
 
+const OPEN: Need = Need::Nothing;
+const TICKET: Need = Need::Ticket;
+const ACCOUNT: Need = Need::Account;
+const WATCH: Need = Need::Right(Right::Watch);
+const META: Need = Need::Right(Right::Meta);
+const CONFIGURE: Need = Need::Right(Right::Configure);
+
 /// The table.
-pub const TABLE: &[Route] = &[open("GET", "/healthz", || get(ops::health::show_health))];
+#[rustfmt::skip]
+pub const TABLE: &[Route] = &[
+    // Operations.
+    route("GET", "/healthz", OPEN, || get(ops::health::show_health)),
+    route("GET", "/readyz", OPEN, || get(ops::health::show_readiness)),
+    route("GET", "/metrics", OPEN, || get(ops::metrics::show_metrics)),
+    // Documentation.
+    route("GET", "/docs", OPEN, || get(openapi::show_docs)),
+    route("GET", "/v1/openapi.json", OPEN, || get(openapi::show_openapi)),
+    // Native face.
+    route("GET", "/v1/channels", WATCH, || get(native::channels::list_channels)),
+    route("GET", "/v1/channels/{id}", WATCH, || get(native::channels::show_channel)),
+    route("GET", "/v1/channels/{id}/image", WATCH, || get(native::image::show_image)),
+    route("GET", "/v1/channels/{id}/clip.mp4", WATCH, || get(native::clip::show_clip)),
+    route("GET", "/v1/channels/{id}/timeline", WATCH, || get(native::timeline::show_timeline)),
+    route("GET", "/v1/channels/{id}/live", WATCH, || get(native::live::show_live)),
+    // Media by ticket.
+    route("GET", "/hls/{channel}/{file}", TICKET, || get(media::hls::show_hls_file)),
+    route("GET", "/media/rec/{channel}/{name}", TICKET, || get(media::record::show_media_record)),
+    route("GET", "/media/img/{channel}/{name}", TICKET, || get(media::image::show_media_image)),
+    // v3: administration with a license key.
+    route("GET", "/api/v3/channels", ACCOUNT, || get(channels::list_channels)),
+    route("POST", "/api/v3/channels", ACCOUNT, || post(channels::create_channel)),
+    route("GET", "/api/v3/channels/{id}", ACCOUNT, || get(channels::show_channel)),
+    route("PUT", "/api/v3/channels/{id}", ACCOUNT, || put(channels::update_channel)),
+    route("DELETE", "/api/v3/channels/{id}", ACCOUNT, || delete(channels::delete_channel)),
+    route("GET", "/api/v3/channels/{id}/meta", ACCOUNT, || get(channel_tags::list_channel_tags)),
+    route("POST", "/api/v3/channels/{id}/meta", ACCOUNT, || post(channel_tags::create_channel_tag)),
+    route("GET", "/api/v3/channels/{id}/meta/{tag}", ACCOUNT, || get(channel_tags::show_channel_tag)),
+    route("PUT", "/api/v3/channels/{id}/meta/{tag}", ACCOUNT, || put(channel_tags::put_channel_tag)),
+    route("DELETE", "/api/v3/channels/{id}/meta/{tag}", ACCOUNT, || delete(channel_tags::delete_channel_tag)),
+    route("GET", "/api/v3/channel_groups", ACCOUNT, || get(groups::list_channel_groups)),
+    route("POST", "/api/v3/channel_groups", ACCOUNT, || post(groups::create_channel_group)),
+    route("GET", "/api/v3/channel_groups/{id}", ACCOUNT, || get(groups::show_channel_group)),
+    route("PUT", "/api/v3/channel_groups/{id}", ACCOUNT, || put(groups::update_channel_group)),
+    route("DELETE", "/api/v3/channel_groups/{id}", ACCOUNT, || delete(groups::delete_channel_group)),
+    // v5: a group.
+    route("GET", "/api/v5/channels", WATCH, || get(group_view::list_group_channels)),
+    route("GET", "/api/v5/channels/{id}", WATCH, || get(group_view::show_group_channel)),
+    route("GET", "/api/v5/meta", WATCH, || get(group_view::list_group_tags)),
+    // v4: one channel.
+    route("GET", "/api/v4/channel", WATCH, || get(channel::show_own_channel)),
+    route("PUT", "/api/v4/channel", CONFIGURE, || put(channel::update_own_channel)),
+    route("GET", "/api/v4/live/watch", WATCH, || get(live::watch)),
+    route("GET", "/api/v4/live/image", WATCH, || get(live::show_live_image)),
+    route("GET", "/api/v4/live/source", CONFIGURE, || get(live::show_source_of_channel)),
+    route("POST", "/api/v4/live/source", CONFIGURE, || post(live::update_source)),
+    route("PUT", "/api/v4/live/source", CONFIGURE, || put(live::update_source)),
+    route("GET", "/api/v4/storage/records", WATCH, || get(records::list_records)),
+    route("GET", "/api/v4/storage/records/{id}", WATCH, || get(records::show_record)),
+    route("DELETE", "/api/v4/storage/records/{id}", CONFIGURE, || delete(records::delete_record)),
+    route("POST", "/api/v4/meta", META, || post(meta::post_documents)),
+    route("PUT", "/api/v4/meta", META, || put(meta::merge_documents)),
+    route("DELETE", "/api/v4/meta", META, || delete(meta::delete_documents)),
+    route("POST", "/api/v4/meta/filter", META, || post(meta_search::find_documents)),
+    route("DELETE", "/api/v4/meta/filter", META, || delete(meta_search::delete_matching_documents)),
+    // v2: cameras and storage.
+    route("GET", "/api/v2/server/time", OPEN, || get(server::show_time)),
+    route("GET", "/api/v2/cameras/{id}", WATCH, || get(cameras::show_camera)),
+    route("PUT", "/api/v2/cameras/{id}", CONFIGURE, || put(cameras::update_camera)),
+    route("GET", "/api/v2/cameras/{id}/media_streams", WATCH, || get(streams::show_media_streams)),
+    route("GET", "/api/v2/cameras/{id}/video/streams", WATCH, || get(streams::list_video_streams)),
+    route("GET", "/api/v2/cameras/{id}/video/streams/{stream}", WATCH, || get(streams::show_video_stream)),
+    route("GET", "/api/v2/storage/data", WATCH, || get(records::list_data)),
+    route("GET", "/api/v2/storage/timeline/{camid}", WATCH, || get(storage::show_timeline)),
+    route("POST", "/api/v2/storage/meta/filter", META, || post(meta_search::find_documents_of_all)),
+];

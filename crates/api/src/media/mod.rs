@@ -1,1 +1,27 @@
-//! Placeholder.
+//! Media by ticketed URL: `<img>`, `<video>` and download scripts send no header, so the right is in
+//! the URL. Each ticket opens exactly one thing.
+
+pub(crate) mod hls;
+pub(crate) mod image;
+pub(crate) mod record;
+
+use crate::AppState;
+use crate::error::ApiError;
+use crate::params::Params;
+use framewell_access::MediaScope;
+use framewell_model::{ErrorKind, HasKind};
+
+/// Refuses the request unless its ticket is for `scope`.
+fn check_ticket(state: &AppState, params: &Params, scope: &MediaScope) -> Result<(), ApiError> {
+    let ticket = params.get("ticket").unwrap_or_default();
+    if ticket.is_empty() {
+        return Err(ApiError::new(
+            ErrorKind::Unauthenticated,
+            "this URL needs a ticket",
+        ));
+    }
+    state
+        .access
+        .check_ticket(ticket, scope)
+        .map_err(|error| ApiError::new(error.kind(), error.to_string()))
+}

@@ -1,1 +1,133 @@
-//! Placeholder.
+//! The native face, `/v1`: what the compatible one cannot say.
+//!
+//! `Authorization: Bearer <any token>`; `?token=` works for GET, so that an `<img>` does. Times are
+//! RFC 3339 in UTC. Errors are `{"error":{"code","message","request_id"}}`. The OpenAPI document is
+//! made from this code.
+
+pub(crate) mod channels;
+pub(crate) mod clip;
+pub(crate) mod image;
+pub(crate) mod live;
+pub(crate) mod timeline;
+pub(crate) mod types;
+
+use crate::AppState;
+use crate::auth::Caller;
+use crate::error::ApiError;
+use crate::params::Params;
+use framewell_model::{ChannelId, TimeRange, WallTime};
+
+/// A channel id from the path that the caller may use with the route's right.
+async fn channel_of(state: &AppState, caller: &Caller, id: &str) -> Result<ChannelId, ApiError> {
+    let channel: ChannelId = id
+        .parse()
+        .map_err(|_| ApiError::not_found("a channel with this id"))?;
+    caller.check(state, channel).await?;
+    Ok(channel)
+}
+
+/// An instant: RFC 3339, `now`, or so long before now: `-8s`, `-1.5s`, `-500ms`, `-2m`, `-1h`.
+fn read_instant(text: &str, now: WallTime) -> Option<WallTime> {
+    if text == "now" {
+        return Some(now);
+    }
+    let Some(span) = text.strip_prefix('-') else {
+        // A `+` that was not escaped arrives as a space.
+        return text.replace(' ', "+").parse().ok();
+    };
+    let unit_at = span.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    let (number, unit) = span.split_at(unit_at);
+    let unit_us = match unit {
+        "ms" => 1e3,
+        "s" => 1e6,
+        "m" => 60e6,
+        "h" => 3_600e6,
+        _ => return None,
+    };
+    let micros = number.parse::<f64>().ok()? * unit_us;
+    // A century: further back nothing can be asked for, and the cast stays exact.
+    if !(0.0..=3.2e15).contains(&micros) {
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "checked to be below 2^53")]
+    let micros = micros.round() as i64;
+    Some(now.plus_micros(-micros))
+}
+
+/// An instant in the query.
+fn instant(params: &Params, name: &str, now: WallTime) -> Result<Option<WallTime>, ApiError> {
+    let Some(text) = params.get(name) else {
+        return Ok(None);
+    };
+    read_instant(text, now).map(Some).ok_or_else(|| {
+        let shown: String = text.chars().take(40).collect();
+        ApiError::invalid(format!(
+            "{name} {shown:?} is neither a time such as 2024-05-01T10:20:30.5Z nor a distance such as -8s"
+        ))
+    })
+}
+
+/// `start` and `end`; an absent end means now. At most `max_us` long.
+fn time_range(params: &Params, now: WallTime, max_us: i64) -> Result<TimeRange, ApiError> {
+    let start =
+        instant(params, "start", now)?.ok_or_else(|| ApiError::invalid("start is missing"))?;
+    let end = instant(params, "end", now)?.unwrap_or(now);
+    let range = TimeRange::new(start, end)
+        .filter(|range| range.micros() > 0)
+        .ok_or_else(|| ApiError::invalid("start is not before end"))?;
+    if range.micros() > max_us {
+        let days = max_us / 86_400_000_000;
+        return Err(ApiError::invalid(format!(
+            "the range is longer than {days} days"
+        )));
+    }
+    Ok(range)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_absolute_or_so_long_ago() {
+        let now: WallTime = "2024-05-01T10:00:00Z".parse().unwrap();
+        let read = |text: &str| read_instant(text, now).map(WallTime::to_rfc3339);
+        let at = |text: &str| Some(text.to_owned());
+        assert_eq!(read("now"), at("2024-05-01T10:00:00.000000Z"));
+        assert_eq!(read("-8s"), at("2024-05-01T09:59:52.000000Z"));
+        assert_eq!(read("-1.5s"), at("2024-05-01T09:59:58.500000Z"));
+        assert_eq!(read("-500ms"), at("2024-05-01T09:59:59.500000Z"));
+        assert_eq!(read("-2m"), at("2024-05-01T09:58:00.000000Z"));
+        assert_eq!(read("-1h"), at("2024-05-01T09:00:00.000000Z"));
+        assert_eq!(
+            read("2024-05-01T12:00:00 02:00"),
+            at("2024-05-01T10:00:00.000000Z")
+        );
+        for text in [
+            "",
+            "-",
+            "-8",
+            "8s",
+            "-8d",
+            "--8s",
+            "-1e99s",
+            "-.s",
+            "2024-05-01T10:00:00",
+            "yesterday",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn ranges_run_forward_and_are_bounded() {
+        let now = WallTime::from_secs(1_000_000);
+        let range = |query: &str| time_range(&Params::parse(Some(query)), now, 60_000_000);
+        assert_eq!(range("start=-10s&end=-5s").unwrap().micros(), 5_000_000);
+        assert_eq!(range("start=-10s").unwrap().end, now);
+        assert!(range("end=-5s").is_err());
+        assert!(range("start=-5s&end=-10s").is_err());
+        assert!(range("start=-5s&end=-5s").is_err());
+        assert!(range("start=-61s").is_err());
+    }
+}

@@ -1,3 +1,4 @@
-//! For whoever runs the server.
+//! For whoever runs the server: health and metrics. No credential: they say nothing about content.
 
 pub(crate) mod health;
+pub(crate) mod metrics;

@@ -1,1 +1,26 @@
-//! Placeholder.
+//! The compatible face: VXG Cloud VMS API v2 to v5, as its public clients use it.
+//!
+//! One file per resource. Answers follow the contract to the letter, odd as it is in places: times
+//! without a zone, server-relative `next`, `201` for creation, channel tokens as base64 JSON. None of
+//! that goes further than this module.
+
+pub(crate) mod cameras;
+pub(crate) mod channel;
+pub(crate) mod channel_tags;
+pub(crate) mod channels;
+mod fields;
+pub(crate) mod group_view;
+pub(crate) mod groups;
+mod ids;
+mod input;
+mod list;
+pub(crate) mod live;
+pub(crate) mod meta;
+pub(crate) mod meta_search;
+pub(crate) mod records;
+pub(crate) mod server;
+mod source;
+pub(crate) mod storage;
+pub(crate) mod streams;
+mod time;
+mod view;

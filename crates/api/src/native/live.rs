@@ -1,0 +1,39 @@
+//! `/v1/channels/{id}/live`.
+
+use super::channel_of;
+use super::types::{ErrorBody, LiveView};
+use crate::AppState;
+use crate::auth::Caller;
+use crate::error::ApiError;
+use crate::origin::{Links, Origin};
+use axum::Json;
+use axum::extract::{Path, State};
+
+/// Get URLs to watch live
+///
+/// The URLs carry a ticket and need no header. They exist whether or not the camera is streaming.
+#[utoipa::path(
+    get,
+    path = "/v1/channels/{id}/live",
+    tag = "video",
+    params(("id" = i64, Path, description = "Channel")),
+    responses(
+        (status = 200, description = "URLs", body = LiveView),
+        (status = 404, description = "No such channel behind this token", body = ErrorBody),
+    ),
+)]
+pub(crate) async fn show_live(
+    State(state): State<AppState>,
+    caller: Caller,
+    origin: Origin,
+    Path(id): Path<String>,
+) -> Result<Json<LiveView>, ApiError> {
+    let channel = channel_of(&state, &caller, &id).await?;
+    let links = Links::new(&state, &origin);
+    Ok(Json(LiveView {
+        hls: links.hls(channel),
+        rtsp: links.rtsp(channel),
+        image: links.live_image(channel),
+        expire: links.expire.to_rfc3339(),
+    }))
+}

@@ -1,0 +1,134 @@
+//! Pictures for both faces and for media URLs.
+
+use crate::AppState;
+use crate::error::ApiError;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use framewell_imaging::{Error, Image, Request};
+use framewell_model::{ChannelId, WallTime};
+use sha2::{Digest, Sha256};
+
+/// JPEG quality where nobody asks for another.
+pub(crate) const DEFAULT_QUALITY: u8 = 80;
+
+/// The newest live picture at full size.
+pub(crate) const fn newest(channel: ChannelId) -> Request {
+    Request {
+        channel,
+        at: None,
+        width: None,
+        height: None,
+        quality: DEFAULT_QUALITY,
+    }
+}
+
+/// Makes a picture; an error says what is nearest.
+pub(crate) async fn fetch(state: &AppState, request: &Request) -> Result<Image, ApiError> {
+    state.imaging.image(request).await.map_err(explain)
+}
+
+fn explain(error: Error) -> ApiError {
+    match &error {
+        Error::NotLive { newest, .. } => {
+            let newest = *newest;
+            ApiError::from(error).with_nearest(newest, None)
+        }
+        Error::Footage(framewell_footage::Error::NoFootage { before, after, .. }) => {
+            let (before, after) = (*before, *after);
+            ApiError::from(error).with_nearest(before, after)
+        }
+        _ => error.into(),
+    }
+}
+
+/// `ETag` of some bytes: equal bytes, equal tag, on every node and at any time.
+pub(crate) fn content_tag(data: &[u8]) -> String {
+    let digest = Sha256::digest(data);
+    let hex: String = digest[..16].iter().map(|b| format!("{b:02x}")).collect();
+    format!("\"{hex}\"")
+}
+
+/// The JPEG with the truth about its time in the headers. A recorded picture may be kept by the
+/// client, a live one may not.
+pub(crate) fn respond(image: &Image, now: WallTime, request: &HeaderMap) -> Response {
+    let age_ms = now.micros_since(image.captured) / 1_000;
+    let distance_ms = image.requested.micros_since(image.captured) / 1_000;
+    let mut headers = HeaderMap::new();
+    let mut set = |name: &'static str, value: String| {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    set("framewell-requested-time", image.requested.to_rfc3339());
+    set("framewell-capture-time", image.captured.to_rfc3339());
+    set("framewell-clock-source", image.clock.as_str().to_owned());
+    set("framewell-age-ms", age_ms.to_string());
+    set("framewell-distance-ms", distance_ms.to_string());
+    if image.is_live {
+        set("cache-control", "no-store".to_owned());
+    } else {
+        let tag = content_tag(&image.data);
+        set("etag", tag.clone());
+        set("cache-control", "private, max-age=3600".to_owned());
+        let known = request.get(header::IF_NONE_MATCH);
+        let known = known.and_then(|value| value.to_str().ok());
+        if known.is_some_and(|tags| crate::ranged::matches_tag(tags, &tag)) {
+            return (StatusCode::NOT_MODIFIED, headers).into_response();
+        }
+    }
+    set("content-type", "image/jpeg".to_owned());
+    (headers, image.data.clone()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use framewell_model::ClockSource;
+
+    fn image(is_live: bool) -> Image {
+        Image {
+            data: Bytes::from_static(b"jpeg"),
+            width: 4,
+            height: 2,
+            requested: WallTime::from_micros(10_500_000),
+            captured: WallTime::from_micros(10_460_000),
+            clock: ClockSource::CameraRtcp,
+            is_live,
+        }
+    }
+
+    #[test]
+    fn headers_tell_the_truth_about_the_time() {
+        let response = respond(&image(false), WallTime::from_secs(12), &HeaderMap::new());
+        let headers = response.headers();
+        assert_eq!(
+            headers["framewell-requested-time"],
+            "1970-01-01T00:00:10.500000Z"
+        );
+        assert_eq!(
+            headers["framewell-capture-time"],
+            "1970-01-01T00:00:10.460000Z"
+        );
+        assert_eq!(headers["framewell-clock-source"], "camera_rtcp");
+        assert_eq!(headers["framewell-age-ms"], "1540");
+        assert_eq!(headers["framewell-distance-ms"], "40");
+        assert_eq!(headers["content-type"], "image/jpeg");
+    }
+
+    #[test]
+    fn a_recorded_picture_is_revalidated_and_a_live_one_never_kept() {
+        let now = WallTime::from_secs(12);
+        let first = respond(&image(false), now, &HeaderMap::new());
+        let mut again = HeaderMap::new();
+        again.insert(header::IF_NONE_MATCH, first.headers()["etag"].clone());
+        assert_eq!(
+            respond(&image(false), now, &again).status(),
+            StatusCode::NOT_MODIFIED
+        );
+        let live = respond(&image(true), now, &again);
+        assert_eq!(live.status(), StatusCode::OK);
+        assert_eq!(live.headers()["cache-control"], "no-store");
+        assert!(!live.headers().contains_key("etag"));
+    }
+}

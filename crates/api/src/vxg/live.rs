@@ -1,0 +1,88 @@
+//! `/api/v4/live/`: stream URLs, the newest picture, the source (contract sections 6.2 to 6.4).
+
+use crate::AppState;
+use crate::auth::Caller;
+use crate::body::JsonObject;
+use crate::error::ApiError;
+use crate::origin::{Links, Origin};
+use crate::params::Params;
+use crate::picture;
+use crate::vxg::source::{SourceChange, show_source};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use framewell_model::{ChannelPatch, Right};
+use serde_json::{Value, json};
+
+/// `rtmp` is always there because a vendor sample reads it unguarded; nothing answers at that port
+/// until the server has an RTMP listener. `webrtc` and `rtc` are left out until they work: players
+/// prefer them where present.
+pub(crate) async fn watch(
+    State(state): State<AppState>,
+    caller: Caller,
+    origin: Origin,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
+    let channel = caller.own_channel(&state, &params).await?;
+    let links = Links::new(&state, &origin);
+    let expire = links.expire.to_naive_text();
+    Ok(Json(json!({
+        "rtmp": links.rtmp(channel),
+        "rtsp": links.rtsp(channel),
+        "hls": links.hls(channel),
+        "expire": expire,
+        "expire_hls": expire,
+    })))
+}
+
+/// The newest picture: made now, and the URL names that very instant. 404 while there is none.
+pub(crate) async fn show_live_image(
+    State(state): State<AppState>,
+    caller: Caller,
+    origin: Origin,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
+    let channel = caller.own_channel(&state, &params).await?;
+    let image = match picture::fetch(&state, &picture::newest(channel)).await {
+        Err(error) if error.status == StatusCode::SERVICE_UNAVAILABLE => {
+            return Err(error.with_status(StatusCode::NOT_FOUND));
+        }
+        other => other?,
+    };
+    let links = Links::new(&state, &origin);
+    Ok(Json(json!({
+        "url": links.image(channel, image.captured),
+        "time": image.captured.to_naive_text(),
+        "width": image.width,
+        "height": image.height,
+        "expire": links.expire.to_naive_text(),
+    })))
+}
+
+pub(crate) async fn show_source_of_channel(
+    State(state): State<AppState>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
+    let id = caller.own_channel(&state, &params).await?;
+    let channel = state.catalog.load_channel(id).await?;
+    let is_owner = caller.grant.rights.has(Right::Admin) && params.get("detail") == Some("detail");
+    Ok(Json(show_source(channel.source.as_ref(), is_owner)))
+}
+
+pub(crate) async fn update_source(
+    State(state): State<AppState>,
+    caller: Caller,
+    params: Params,
+    JsonObject(body): JsonObject,
+) -> Result<Json<Value>, ApiError> {
+    let id = caller.own_channel(&state, &params).await?;
+    let stored = state.catalog.load_channel(id).await?;
+    let source = SourceChange::read(&body)?.apply(stored.source.as_ref())?;
+    let patch = ChannelPatch {
+        source: Some(source),
+        ..ChannelPatch::default()
+    };
+    let channel = state.catalog.update_channel(stored.account, id, &patch);
+    Ok(Json(show_source(channel.await?.source.as_ref(), false)))
+}
