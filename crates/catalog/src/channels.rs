@@ -171,6 +171,20 @@ impl Catalog {
             .await
     }
 
+    /// Ids of all channels of an account, ascending.
+    pub async fn list_channel_ids(&self, account: AccountId) -> Result<Vec<ChannelId>, Error> {
+        let ids = Query::select()
+            .column("id")
+            .from("channel")
+            .and_where(Expr::col("account").eq(account.get()))
+            .order_by("id", Order::Asc)
+            .take();
+        let rows = self.read("list of channel ids", &ids).await?;
+        rows.iter()
+            .map(|row| row.id("id", ChannelId::new))
+            .collect()
+    }
+
     /// Every channel of every account, for the reconciler.
     pub async fn all_channels(&self) -> Result<Vec<Channel>, Error> {
         let all = with_columns(select())

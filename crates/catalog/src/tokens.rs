@@ -115,6 +115,24 @@ impl Catalog {
         Ok(())
     }
 
+    /// Revokes the standing token of a target, if it has one. [`Error::NotFound`] if the account does
+    /// not have the target.
+    pub async fn revoke_standing_token(
+        &self,
+        account: AccountId,
+        target: TokenTarget,
+        now: WallTime,
+    ) -> Result<(), Error> {
+        let wanted = Wanted::One(target);
+        let mut tx = self.begin("revocation of a token").await?;
+        wanted.require(&mut tx, account).await?;
+        let revoke = revoke(now)
+            .and_where(wanted.is_standing(account, tx.dialect()))
+            .take();
+        tx.execute(&revoke).await?;
+        tx.commit().await
+    }
+
     async fn ensure(
         &self,
         account: AccountId,

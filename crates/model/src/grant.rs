@@ -4,7 +4,7 @@ use crate::{AccountId, ChannelId, GroupId, TokenSerial, WallTime};
 use serde::{Deserialize, Serialize};
 
 /// Level of a channel or group token, in the words of the contract (section 3.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Access {
     /// Everything on the channel.

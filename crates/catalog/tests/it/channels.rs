@@ -129,6 +129,7 @@ conformance! {
         }
         let filter = ChannelFilter::default();
         assert_eq!(names(catalog, mine, filter.clone()).await, ["c0", "c1", "c2", "c3", "c4"]);
+        assert_eq!(catalog.list_channel_ids(mine).await.unwrap().len(), 5);
         let slice = Slice { limit: 2, offset: 3 };
         let page = catalog.list_channels(mine, &filter, slice).await.unwrap();
         assert_eq!(page.total, 5);

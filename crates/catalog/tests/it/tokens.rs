@@ -61,6 +61,22 @@ conformance! {
         }
     }
 
+    async fn the_standing_token_of_a_target_can_be_revoked_by_its_owner(catalog: &Catalog) {
+        let channel = channel(catalog).await;
+        let other = account(catalog, "other").await;
+        let target = TokenTarget::Channel(channel.id, Access::All);
+        let revoke = async |account| catalog.revoke_standing_token(account, target, at(9)).await;
+        revoke(channel.account).await.unwrap();
+        let row = catalog.ensure_token(channel.account, target, at(0)).await.unwrap();
+        let watch = TokenTarget::Channel(channel.id, Access::Watch);
+        let beside = catalog.ensure_token(channel.account, watch, at(0)).await.unwrap();
+        assert!(is_missing(revoke(other).await));
+        assert_eq!(catalog.load_token(row.serial).await.unwrap().revoked, None);
+        revoke(channel.account).await.unwrap();
+        assert_eq!(catalog.load_token(row.serial).await.unwrap().revoked, Some(at(9)));
+        assert_eq!(catalog.load_token(beside.serial).await.unwrap().revoked, None);
+    }
+
     async fn a_token_is_issued_at_a_whole_second(catalog: &Catalog) {
         let channel = channel(catalog).await;
         let target = TokenTarget::Channel(channel.id, Access::All);

@@ -1,0 +1,26 @@
+//! What tickets are for.
+
+use framewell_model::{ChannelId, RecordId, WallTime};
+use std::fmt;
+
+/// What a media ticket opens: exactly one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MediaScope {
+    /// Live streams of a channel, on every protocol.
+    Live(ChannelId),
+    /// One recorded segment.
+    Record(ChannelId, RecordId),
+    /// One picture of a channel at an instant.
+    Image(ChannelId, WallTime),
+}
+
+/// The text inside the ticket. It must not change: tickets that are out would end.
+impl fmt::Display for MediaScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Live(channel) => write!(f, "live/{channel}"),
+            Self::Record(channel, record) => write!(f, "rec/{channel}/{record}"),
+            Self::Image(channel, at) => write!(f, "img/{channel}/{}", at.micros()),
+        }
+    }
+}
