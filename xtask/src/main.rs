@@ -25,6 +25,8 @@ mod term;
 mod test;
 mod workspace;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 #[derive(Debug, Parser)]
@@ -50,11 +52,20 @@ enum Command {
     Deps(deps::Args),
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    match run_command(Args::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_command(command: Command) -> anyhow::Result<()> {
     stop::listen()?;
-    match args.command {
-        Command::Demo(args) => demo::main(&args),
+    match command {
+        Command::Demo(args) => demo::main(&args).map(drop),
         Command::Check(args) => check::main(&args),
         Command::Test(args) => test::main(&args),
         Command::Bench(args) => bench::main(&args),

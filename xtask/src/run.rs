@@ -1,6 +1,7 @@
 //! Running other programs to their end.
 
 use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -32,6 +33,63 @@ pub(crate) fn expect_success(command: &mut Command) -> anyhow::Result<()> {
     stop::check()?;
     anyhow::ensure!(status.success(), "{shown}: {status}");
     Ok(())
+}
+
+/// Like [`expect_success`]; gives the lines of its output that are worth repeating at the end of a long run.
+pub(crate) fn keep_lines(
+    command: &mut Command,
+    is_kept: fn(&str) -> bool,
+) -> anyhow::Result<Vec<String>> {
+    let shown = show(command);
+    println!("    $ {shown}");
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("{shown} could not be started"))?;
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let kept = std::thread::scope(|scope| {
+        let errors = scope.spawn(move || err.map(|pipe| copy(pipe, std::io::stderr(), is_kept)));
+        let mut kept = out
+            .map(|pipe| copy(pipe, std::io::stdout(), is_kept))
+            .unwrap_or_default();
+        kept.extend(errors.join().ok().flatten().unwrap_or_default());
+        kept
+    });
+    let status = child.wait()?;
+    stop::check()?;
+    anyhow::ensure!(
+        status.success(),
+        "{shown}: {status}{}",
+        kept.iter()
+            .map(|line| format!("\n    {line}"))
+            .collect::<String>()
+    );
+    Ok(kept)
+}
+
+/// Copies a pipe to the terminal line by line and returns the lines that are kept.
+fn copy(pipe: impl Read, mut to: impl Write, is_kept: fn(&str) -> bool) -> Vec<String> {
+    let mut kept = Vec::new();
+    for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line);
+        // A closed terminal must not end the command.
+        writeln!(to, "{line}").unwrap_or_default();
+        let plain = without_colours(&line);
+        if is_kept(&plain) {
+            kept.push(plain.trim().to_owned());
+        }
+    }
+    kept
+}
+
+/// The text without its terminal escapes.
+fn without_colours(line: &str) -> String {
+    let mut pieces = line.split('\u{1b}');
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |text, piece| {
+        text + piece.split_once('m').map_or("", |(_, rest)| rest)
+    })
 }
 
 /// Runs to the end and gives what it printed on standard output.
@@ -67,5 +125,30 @@ fn short(word: &OsStr) -> String {
         format!("'{shown}'")
     } else {
         shown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_lines_come_from_both_outputs_without_colours() {
+        let mut command = program("sh");
+        command.args([
+            "-c",
+            "printf 'a\\n\\033[1;32mkeep 1\\033[0m\\n'; printf 'keep 2' >&2",
+        ]);
+        let mut kept = keep_lines(&mut command, |line| line.starts_with("keep")).unwrap();
+        kept.sort();
+        assert_eq!(kept, ["keep 1", "keep 2"]);
+    }
+
+    #[test]
+    fn a_failure_repeats_the_kept_lines() {
+        let mut command = program("sh");
+        command.args(["-c", "echo 3 failed; exit 1"]);
+        let error = keep_lines(&mut command, |line| line.contains("failed")).unwrap_err();
+        assert!(error.to_string().contains("\n    3 failed"), "{error}");
     }
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything, unit to end-to-end, on a machine that had only Rust.
 
+use std::io::IsTerminal as _;
 use std::process::Command;
 
 use anyhow::Context as _;
@@ -27,19 +28,27 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
         ensure_nextest()?;
     }
     build()?;
-    rust_tests(args)?;
-    if args.filter.is_some() {
-        term::step("Only the Rust tests that match were run");
-        return Ok(());
+    // What each runner said about itself, repeated at the end.
+    let mut summaries = rust_tests(args)?;
+    if args.filter.is_none() {
+        summaries.extend(doc_tests()?);
+        summaries.extend(python_tests()?);
+        summaries.extend(demos()?);
     }
-    doc_tests()?;
-    python_tests()?;
-    demo::main(&demo::for_tests(None))?;
-    if let Some(media) = workspace::shared_media() {
-        demo::main(&demo::for_tests(Some(media)))?;
+    term::step("All tests passed");
+    for line in summaries {
+        term::note(&line);
     }
-    term::step("All tests passed: Rust, documentation, Python, the demo");
     Ok(())
+}
+
+/// The demo, which is the main job from end to end: on synthetic cameras, and on real footage if it is there.
+fn demos() -> anyhow::Result<Vec<String>> {
+    let mut summaries = demo::main(&demo::for_tests(None))?;
+    if let Some(media) = workspace::shared_media() {
+        summaries.extend(demo::main(&demo::for_tests(Some(media)))?);
+    }
+    Ok(summaries)
 }
 
 fn ensure_nextest() -> anyhow::Result<()> {
@@ -63,7 +72,7 @@ fn build() -> anyhow::Result<()> {
     run::expect_success(&mut run::cargo(["build", "--workspace", "--bins"]))
 }
 
-fn rust_tests(args: &Args) -> anyhow::Result<()> {
+fn rust_tests(args: &Args) -> anyhow::Result<Vec<String>> {
     term::step("PostgreSQL");
     let postgres = Postgres::start()?;
     term::step("Rust tests");
@@ -77,7 +86,16 @@ fn rust_tests(args: &Args) -> anyhow::Result<()> {
     if let Some(filter) = &args.filter {
         command.arg(filter);
     }
-    run::expect_success(&mut command)
+    if std::io::stderr().is_terminal() {
+        command.env("CARGO_TERM_COLOR", "always");
+    }
+    run::keep_lines(&mut command, |line| {
+        let line = line.trim_start();
+        line.starts_with("Summary [")
+            || line.starts_with("FAIL [")
+            || line.starts_with("TIMEOUT [")
+            || is_cargo_summary(line)
+    })
 }
 
 /// Tells the end-to-end tests where real footage is, and the reader whether they had any.
@@ -96,19 +114,29 @@ fn name_media(command: &mut Command) {
     }
 }
 
-fn doc_tests() -> anyhow::Result<()> {
-    term::step("Examples in the documentation");
-    run::expect_success(&mut run::cargo(["test", "--workspace", "--doc", "--quiet"]))
+/// The line of `cargo test` after each test binary that has tests.
+fn is_cargo_summary(line: &str) -> bool {
+    line.starts_with("test result: ") && !line.contains(" 0 passed; 0 failed;")
 }
 
-fn python_tests() -> anyhow::Result<()> {
+fn doc_tests() -> anyhow::Result<Vec<String>> {
+    term::step("Examples in the documentation");
+    run::keep_lines(
+        &mut run::cargo(["test", "--workspace", "--doc", "--quiet"]),
+        is_cargo_summary,
+    )
+}
+
+fn python_tests() -> anyhow::Result<Vec<String>> {
     term::step("Python tests of the example engine");
     let requirements = python::examples().join("requirements.txt");
     let interpreter = python::environment("python-examples", &requirements)?;
-    run::expect_success(
-        run::program(&interpreter)
-            .args(["-m", "unittest", "discover", "--start-directory"])
-            .arg(python::examples())
-            .args(["--pattern", "test_*.py"]),
-    )
+    let mut command = run::program(&interpreter);
+    command
+        .args(["-m", "unittest", "discover", "--start-directory"])
+        .arg(python::examples());
+    command.args(["--pattern", "test_*.py"]);
+    run::keep_lines(&mut command, |line| {
+        line.starts_with("Ran ") || line.starts_with("FAILED ")
+    })
 }
