@@ -1,11 +1,21 @@
 //! Pictures of a channel: now, or at any recorded instant, exact to the frame.
+//!
+//! [`Imaging::image`] finds the GOP (live ring first, then recorded footage), picks the picture on
+//! screen ([`shot`]), and has it decoded. What does not belong here: decoding itself, HTTP, rights.
 
+mod in_flight;
+mod live;
+mod shot;
+
+use crate::in_flight::{InFlight, PictureKey};
+use crate::shot::Shot;
 use bytes::Bytes;
-use framewell_decode::Pool;
+use framewell_decode::{Output, PictureFormat, Pool};
 use framewell_footage::Footage;
 use framewell_live::Registry;
 use framewell_model::{ChannelId, ClockSource, ErrorKind, HasKind, WallClock, WallTime};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A picture that cannot be had. Never a placeholder instead.
 #[derive(Debug, thiserror::Error)]
@@ -19,8 +29,18 @@ pub enum Error {
         /// Capture time of its last picture in memory, if there is one.
         newest: Option<WallTime>,
     },
+    /// A moment that has not come yet was asked for.
+    #[error("channel {channel} has no picture of {at} yet, now it is {now}")]
+    Future {
+        /// The channel.
+        channel: ChannelId,
+        /// The moment.
+        at: WallTime,
+        /// Our time.
+        now: WallTime,
+    },
     /// The footage.
-    #[error("{0}")]
+    #[error(transparent)]
     Footage(framewell_footage::Error),
     /// The decoder.
     #[error("decoding a picture of channel {channel} failed")]
@@ -36,6 +56,7 @@ impl HasKind for Error {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NotLive { .. } => ErrorKind::Unavailable,
+            Self::Future { .. } => ErrorKind::InvalidArgument,
             Self::Footage(source) => source.kind(),
             Self::Decode { source, .. } => source.kind(),
         }
@@ -84,6 +105,7 @@ pub struct Imaging {
     footage: Footage,
     pool: Pool,
     clock: Arc<dyn WallClock>,
+    in_flight: InFlight,
 }
 
 impl Imaging {
@@ -100,18 +122,96 @@ impl Imaging {
             footage,
             pool,
             clock,
+            in_flight: InFlight::default(),
         }
     }
 
     /// Makes a picture.
+    ///
+    /// A moment that the camera's stream is just reaching is waited for, at most
+    /// [`live::SETTLE_LIMIT`]. Callers that want the same picture at the same time share one decode.
     pub async fn image(&self, request: &Request) -> Result<Image, Error> {
-        let _ = (
-            request,
-            &self.registry,
-            &self.footage,
-            &self.pool,
-            &self.clock,
-        );
-        todo!()
+        let started = Instant::now();
+        let result = self.make(request).await;
+        let label = match &result {
+            Ok(image) if image.is_live => "live",
+            Ok(_) => "recorded",
+            Err(error) => error.kind().label(),
+        };
+        metrics::counter!("framewell_images_total", "result" => label).increment(1);
+        if result.is_ok() {
+            let seconds = started.elapsed().as_secs_f64();
+            metrics::histogram!("framewell_image_seconds", "source" => label).record(seconds);
+        }
+        result
+    }
+
+    async fn make(&self, request: &Request) -> Result<Image, Error> {
+        let channel = request.channel;
+        let failed = |source| Error::Decode { channel, source };
+        let output = Output {
+            format: PictureFormat::Jpeg {
+                quality: request.quality,
+            },
+            width: request.width,
+            height: request.height,
+        };
+        output
+            .check()
+            .map_err(|why| failed(framewell_decode::Error::Invalid(why)))?;
+        let (shot, is_live) = self.find(request).await?;
+        let key = PictureKey {
+            channel,
+            captured: shot.captured,
+            pts: shot.pts,
+            output,
+        };
+        let decode = || self.pool.decode(shot.job(output));
+        let picture = self.in_flight.join(key, decode).await.map_err(failed)?;
+        Ok(Image {
+            data: picture.data,
+            width: picture.width,
+            height: picture.height,
+            requested: request.at.unwrap_or_else(|| self.clock.now()),
+            captured: shot.captured,
+            clock: shot.clock,
+            is_live,
+        })
+    }
+
+    /// The picture's compressed form, and whether it comes from the live ring.
+    async fn find(&self, request: &Request) -> Result<(Shot, bool), Error> {
+        let channel = request.channel;
+        let track = self.registry.get(channel);
+        let Some(at) = request.at else {
+            let shot = match &track {
+                Some(track) => live::now(track, self.clock.as_ref()).await,
+                None => Err(None),
+            };
+            return match shot {
+                Ok(shot) => Ok((shot, true)),
+                Err(newest) => Err(Error::NotLive { channel, newest }),
+            };
+        };
+        if let Some(track) = &track
+            && let Some(shot) = live::at(track, at, self.clock.as_ref()).await
+        {
+            return Ok((shot, true));
+        }
+        let now = self.clock.now();
+        if at > now {
+            return Err(Error::Future { channel, at, now });
+        }
+        let gop = self.footage.gop_at(channel, at).await;
+        let gop = gop.map_err(Error::Footage)?;
+        match Shot::of_footage(gop, at) {
+            Some(shot) => Ok((shot, false)),
+            None => Err(Error::Footage(framewell_footage::Error::NoFootage {
+                channel,
+                at,
+                before: None,
+                after: None,
+            })),
+        }
     }
 }

@@ -4,9 +4,12 @@ use framewell_decode::{Job, JobSample, Output, Picture, PictureFormat, Pool, Poo
 use framewell_media::AccessUnit;
 use framewell_testkit::encode::EncodedClip;
 use framewell_testkit::stamp::{GrayImage, Stamp, read_stamp};
+use rustix::process::{Pid, Signal, kill_process};
 use std::future::Future;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 pub(crate) fn program() -> PathBuf {
@@ -93,4 +96,26 @@ pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), work)
         .await
         .expect("done within a minute")
+}
+
+/// Polls a future once.
+pub(crate) async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    std::future::poll_fn(|context| {
+        Poll::Ready(match future.as_mut().poll(context) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+/// The process of the pool's first worker, once it is ready.
+pub(crate) async fn ready_pid(pool: &Pool) -> Pid {
+    until(|| pool.workers()[0].pid.is_some()).await;
+    let pid = pool.workers()[0].pid.unwrap();
+    Pid::from_raw(pid.try_into().unwrap()).unwrap()
+}
+
+pub(crate) fn signal(pid: Pid, signal: Signal) {
+    kill_process(pid, signal).unwrap();
 }

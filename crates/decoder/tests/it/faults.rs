@@ -1,6 +1,6 @@
 //! Broken bitstreams, broken workers, impatient callers.
 
-use crate::common::{config, gops, job, pool, stamp, until, within};
+use crate::common::{config, gops, job, poll_once, pool, ready_pid, signal, stamp, until, within};
 use bytes::Bytes;
 use framewell_decode::{Error, Job, Pool, PoolConfig};
 use framewell_media::{AccessUnit, VideoCodec, VideoParameters};
@@ -30,16 +30,6 @@ fn good_job() -> Job {
 async fn assert_works(pool: &Pool) {
     let pictures = within(pool.decode(good_job())).await.unwrap();
     assert_eq!(stamp(&pictures[0]).frame, 5);
-}
-
-async fn ready_pid(pool: &Pool) -> Pid {
-    until(|| pool.workers()[0].pid.is_some()).await;
-    let pid = pool.workers()[0].pid.unwrap();
-    Pid::from_raw(pid.try_into().unwrap()).unwrap()
-}
-
-fn signal(pid: Pid, signal: Signal) {
-    kill_process(pid, signal).unwrap();
 }
 
 /// A pool whose only worker is stopped while it has this job.
@@ -105,7 +95,7 @@ async fn a_full_queue_says_busy_at_once() {
     .unwrap();
     let (pid, mut callers) = stuck(&pool).await;
     let mut waiting = std::pin::pin!(pool.decode(good_job()));
-    let polled = futures_poll(waiting.as_mut()).await;
+    let polled = poll_once(waiting.as_mut()).await;
     assert!(polled.is_none(), "one job may wait");
     let refused = within(pool.decode(good_job())).await;
     assert!(matches!(refused, Err(Error::Busy)), "{refused:?}");
@@ -115,23 +105,12 @@ async fn a_full_queue_says_busy_at_once() {
     assert_works(&pool).await;
 }
 
-/// Polls a future once.
-async fn futures_poll<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
-    std::future::poll_fn(|context| {
-        std::task::Poll::Ready(match future.as_mut().poll(context) {
-            std::task::Poll::Ready(output) => Some(output),
-            std::task::Poll::Pending => None,
-        })
-    })
-    .await
-}
-
 #[tokio::test]
 async fn callers_that_go_away_leave_the_worker_in_step() {
     let pool = pool();
     let (pid, mut callers) = stuck(&pool).await;
     let mut queued = Box::pin(pool.decode(good_job()));
-    assert!(futures_poll(queued.as_mut()).await.is_none());
+    assert!(poll_once(queued.as_mut()).await.is_none());
     drop(queued);
     callers.shutdown().await;
     signal(pid, Signal::CONT);

@@ -7,5 +7,8 @@ mod common;
 mod exact;
 mod faults;
 mod footage;
+mod live_pictures;
 mod process;
+mod recorded_pictures;
+mod rig;
 mod sizes;

@@ -1,0 +1,113 @@
+//! Pictures out of recorded footage.
+
+use crate::rig::{Rig, b_clip, channel, on_screen, run, stamp};
+use framewell_fmp4::{SegmentIdentity, build_fragment, build_init};
+use framewell_footage::SpoolSegment;
+use framewell_imaging::Error;
+use framewell_media::{AccessUnit, VideoCodec};
+use framewell_model::{ClockSource, SegmentId, WallTime};
+use framewell_testkit::encode::{ClipSpec, EncodedClip};
+use std::time::Duration;
+
+/// Writes the clip as one segment into the spool, with fragments of `per_fragment` pictures.
+fn record(rig: &Rig, clip: &EncodedClip, number: u32, per_fragment: usize) {
+    let units: Vec<AccessUnit> = clip.video().cloned().collect();
+    let id: SegmentId = format!("01900000-0000-7000-9000-{number:012}")
+        .parse()
+        .unwrap();
+    let identity = SegmentIdentity {
+        segment: id,
+        channel: channel(),
+        run: run(number),
+        sequence: 0,
+        wall_start: units[0].wall,
+        clock: units[0].clock,
+    };
+    let mut file = build_init(&clip.parameters, Some(&identity)).to_vec();
+    let path = rig.folder.path().join(format!("{number}.mp4"));
+    rig.spool.open(&SpoolSegment {
+        identity,
+        path: path.clone(),
+        init_len: u32::try_from(file.len()).unwrap(),
+    });
+    let mut entries = Vec::new();
+    for (index, piece) in units.chunks(per_fragment).enumerate() {
+        let next = units.get((index + 1) * per_fragment);
+        let sequence = u32::try_from(index + 1).unwrap();
+        let end_dts = next.map(|unit| unit.dts.ticks);
+        let mut fragment = build_fragment(sequence, &clip.parameters, piece, end_dts);
+        fragment.entry.offset = file.len() as u64;
+        file.extend_from_slice(&fragment.header);
+        fragment
+            .payload
+            .iter()
+            .for_each(|part| file.extend_from_slice(part));
+        entries.push(fragment.entry);
+    }
+    std::fs::write(path, file).unwrap();
+    entries
+        .into_iter()
+        .for_each(|entry| rig.spool.append(id, entry));
+}
+
+#[tokio::test]
+async fn any_recorded_instant_gives_the_picture_on_screen() {
+    for (number, codec, b_frames) in [(1, VideoCodec::H264, 2), (2, VideoCodec::H265, 2)] {
+        let spec = ClipSpec {
+            codec,
+            width: 320,
+            height: 240,
+            gop: 12,
+            b_frames,
+            frames: 48,
+            ..ClipSpec::default()
+        };
+        let clip = spec.encode().unwrap();
+        let rig = Rig::new(spec.start + Duration::from_secs(3_600)).await;
+        // Fragments end in the middle of a GOP, as those of long GOPs do.
+        record(&rig, &clip, number, 6);
+        for after_ms in (0..1_900).step_by(61) {
+            let at = spec.start + Duration::from_millis(after_ms);
+            let image = rig.image(Some(at)).await.unwrap();
+            assert_eq!(
+                stamp(&image).capture,
+                on_screen(&clip, at),
+                "{codec:?} {at}"
+            );
+            assert_eq!(image.captured, on_screen(&clip, at));
+            assert!(!image.is_live && image.clock == ClockSource::CameraRtcp);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_gap_names_the_footage_on_both_sides() {
+    let (spec, clip) = b_clip();
+    let rig = Rig::new(spec.start + Duration::from_secs(3_600)).await;
+    record(&rig, &clip, 1, 12);
+    let later = clip.starting_at(spec.start + Duration::from_secs(60));
+    record(&rig, &later, 2, 12);
+    let at = spec.start + Duration::from_secs(30);
+    let error = rig.image(Some(at)).await.unwrap_err();
+    let Error::Footage(framewell_footage::Error::NoFootage { before, after, .. }) = error else {
+        panic!("{error:?}");
+    };
+    let end: WallTime = spec.start + Duration::from_millis(1_920);
+    assert_eq!(
+        (before, after),
+        (Some(end), Some(spec.start + Duration::from_secs(60)))
+    );
+}
+
+#[tokio::test]
+async fn the_ring_answers_before_the_record() {
+    let (spec, clip) = b_clip();
+    let rig = Rig::new(spec.start + Duration::from_secs(2)).await;
+    record(&rig, &clip, 1, 12);
+    let units: Vec<&AccessUnit> = clip.video().collect();
+    rig.stream(1, &clip, units[24..].iter().copied());
+    for (frame, is_live) in [(5, false), (30, true)] {
+        let image = rig.image(Some(spec.stamp(frame).capture)).await.unwrap();
+        assert_eq!((stamp(&image), image.is_live), (spec.stamp(frame), is_live));
+    }
+}
