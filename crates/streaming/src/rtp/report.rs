@@ -51,10 +51,6 @@ pub(super) fn build(report: &Report) -> Vec<u8> {
 
 /// 32.32 fixed point seconds since 1900, rounded up, so that [`WallTime::from_ntp`] (which rounds
 /// down) gives back the same microsecond. Wraps into era 1 in 2036.
-#[expect(
-    clippy::cast_sign_loss,
-    reason = "the remainder of a division by a positive number"
-)]
 fn to_ntp(wall: WallTime) -> u64 {
     let micros = wall.micros().rem_euclid(1_000_000) as u64;
     let seconds = (wall.secs() + NTP_TO_UNIX_S).rem_euclid(1 << 32) as u64;

@@ -1,9 +1,7 @@
 //! Replies, and what the connection does after sending one.
 
 use super::fanout::Reader;
-use rtsp_types::{
-    Empty, HeaderName, Request, Response, ResponseBuilder, StatusCode, Version, headers,
-};
+use rtsp_types::{Empty, HeaderName, Request, Response, StatusCode, Version, headers};
 
 /// What the connection does next.
 #[derive(Debug)]
@@ -28,19 +26,35 @@ pub(super) struct Reply {
 const METHODS: &str =
     "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
 
-/// A reply without body.
-pub(super) fn refuse(status: StatusCode) -> Reply {
-    let builder: ResponseBuilder = Response::builder(Version::V1_0, status);
-    Reply {
-        response: builder.empty(),
-        body: Vec::new(),
-        then: Then::Continue,
-    }
-}
-
 impl Reply {
     pub(super) fn ok() -> Self {
-        refuse(StatusCode::Ok)
+        Self::empty(StatusCode::Ok)
+    }
+
+    /// The answer to a request that is refused, with the headers that its status calls for.
+    pub(super) fn refusal(status: StatusCode, request: &Request<Vec<u8>>) -> Self {
+        let reply = Self::empty(status);
+        match status {
+            // RFC 2326 section 11 wants a challenge. A ticket cannot be asked for in one, so the
+            // scheme is one that no client answers with a password prompt.
+            StatusCode::Unauthorized => {
+                reply.with(headers::WWW_AUTHENTICATE, "Ticket realm=\"framewell\"")
+            }
+            StatusCode::MethodNotAllowed => reply.with_methods(headers::ALLOW),
+            StatusCode::OptionNotSupported => match request.header(&headers::REQUIRE) {
+                Some(required) => reply.with(headers::UNSUPPORTED, required.as_str()),
+                None => reply,
+            },
+            _ => reply,
+        }
+    }
+
+    fn empty(status: StatusCode) -> Self {
+        Self {
+            response: Response::builder(Version::V1_0, status).empty(),
+            body: Vec::new(),
+            then: Then::Continue,
+        }
     }
 
     pub(super) fn with(mut self, name: HeaderName, value: &str) -> Self {
@@ -62,7 +76,7 @@ impl Reply {
         self
     }
 
-    /// Adds what every answer has. `Session` of the request is repeated unless set already.
+    /// Adds what every answer has.
     pub(super) fn answering(self, request: &Request<Vec<u8>>) -> Self {
         let mut reply = self.with(headers::SERVER, "framewell");
         if let Some(sequence) = request.header(&headers::CSEQ) {

@@ -4,7 +4,7 @@
 //! and `SETUP`, and again at `PLAY`.
 
 use super::fanout::{Fanouts, Reader};
-use super::reply::{Reply, Then, refuse};
+use super::reply::{Reply, Then};
 use super::uri::Target;
 use super::{sdp, transport};
 use crate::rtp::{CHANNEL_AUDIO, CHANNEL_VIDEO, Layout, TrackStart};
@@ -58,7 +58,8 @@ pub(super) struct Session {
     is_playing: bool,
 }
 
-type Refusal = Reply;
+/// A request that is refused: the status is the answer.
+type Refusal = StatusCode;
 
 impl Session {
     pub(super) const fn new(service: Service) -> Self {
@@ -81,19 +82,19 @@ impl Session {
 
     /// Answers one request.
     pub(super) async fn handle(&mut self, request: &Request<Vec<u8>>) -> Reply {
-        let reply = match self.dispatch(request).await {
-            Ok(reply) | Err(reply) => reply,
-        };
-        reply.answering(request)
+        match self.dispatch(request).await {
+            Ok(reply) => reply,
+            Err(status) => Reply::refusal(status, request),
+        }
+        .answering(request)
     }
 
     async fn dispatch(&mut self, request: &Request<Vec<u8>>) -> Result<Reply, Refusal> {
         if request.header(&headers::CSEQ).is_none() {
-            return Err(refuse(StatusCode::BadRequest));
+            return Err(StatusCode::BadRequest);
         }
-        if let Some(required) = request.header(&headers::REQUIRE) {
-            let refusal = refuse(StatusCode::OptionNotSupported);
-            return Err(refusal.with(headers::UNSUPPORTED, required.as_str()));
+        if request.header(&headers::REQUIRE).is_some() {
+            return Err(StatusCode::OptionNotSupported);
         }
         match request.method() {
             Method::Options => Ok(Reply::ok().with_methods(headers::PUBLIC)),
@@ -104,11 +105,11 @@ impl Session {
             Method::Teardown => self.tear_down(request),
             Method::GetParameter => Ok(self.in_session(Reply::ok())),
             Method::SetParameter if request.body().is_empty() => Ok(self.in_session(Reply::ok())),
-            Method::SetParameter => Err(refuse(StatusCode::ParameterNotUnderstood)),
+            Method::SetParameter => Err(StatusCode::ParameterNotUnderstood),
             Method::Announce | Method::Record | Method::Redirect | Method::PlayNotify => {
-                Err(refuse(StatusCode::MethodNotAllowed).with_methods(headers::ALLOW))
+                Err(StatusCode::MethodNotAllowed)
             }
-            Method::Extension(_) => Err(refuse(StatusCode::NotImplemented)),
+            Method::Extension(_) => Err(StatusCode::NotImplemented),
         }
     }
 
@@ -116,7 +117,7 @@ impl Session {
         if let Some(accept) = request.header(&headers::ACCEPT) {
             let accept = accept.as_str().to_ascii_lowercase();
             if !accept.contains("application/sdp") && !accept.contains('*') {
-                return Err(refuse(StatusCode::NotAcceptable));
+                return Err(StatusCode::NotAcceptable);
             }
         }
         let (url, target) = target(request)?;
@@ -131,7 +132,7 @@ impl Session {
 
     fn set_up(&mut self, request: &Request<Vec<u8>>) -> Result<Reply, Refusal> {
         if self.is_playing {
-            return Err(refuse(StatusCode::MethodNotValidInThisState));
+            return Err(StatusCode::MethodNotValidInThisState);
         }
         self.check_session(request)?;
         let (url, target) = target(request)?;
@@ -139,12 +140,12 @@ impl Session {
         let track = target.track.unwrap_or(TrackKind::Video);
         let layout = self.layout_of(&target)?;
         if track == TrackKind::Audio && layout.audio.is_none() {
-            return Err(refuse(StatusCode::NotFound));
+            return Err(StatusCode::NotFound);
         }
         let wanted = request
             .header(&headers::TRANSPORT)
             .and_then(|header| transport::choose(header.as_str()))
-            .ok_or_else(|| refuse(StatusCode::UnsupportedTransport))?;
+            .ok_or(StatusCode::UnsupportedTransport)?;
         let play = self.play.get_or_insert_with(|| Play {
             id: format!("{:016x}", rand::random::<u64>()),
             channel: target.channel,
@@ -153,7 +154,7 @@ impl Session {
             chosen: Vec::new(),
         });
         if play.channel != target.channel || play.layout != layout {
-            return Err(refuse(StatusCode::AggregateOperationNotAllowed));
+            return Err(StatusCode::AggregateOperationNotAllowed);
         }
         let channel = play.choose(track, wanted.channel, url)?;
         let transport = format!("RTP/AVP/TCP;unicast;interleaved={channel}-{}", channel + 1);
@@ -163,7 +164,7 @@ impl Session {
     fn play(&mut self, request: &Request<Vec<u8>>) -> Result<Reply, Refusal> {
         self.check_session(request)?;
         let Some(play) = &self.play else {
-            return Err(refuse(StatusCode::MethodNotValidInThisState));
+            return Err(StatusCode::MethodNotValidInThisState);
         };
         if self.is_playing {
             return Ok(self.in_session(Reply::ok()));
@@ -181,7 +182,7 @@ impl Session {
     fn pause(&mut self, request: &Request<Vec<u8>>) -> Result<Reply, Refusal> {
         self.check_session(request)?;
         if !self.is_playing {
-            return Err(refuse(StatusCode::MethodNotValidInThisState));
+            return Err(StatusCode::MethodNotValidInThisState);
         }
         self.is_playing = false;
         Ok(self.in_session(Reply::ok()).then(Then::Stop))
@@ -217,12 +218,12 @@ impl Session {
             // Some clients leave the header out of a second SETUP.
             (None, Some(_)) if *request.method() == Method::Setup => Ok(()),
             (named, own) if named == own => Ok(()),
-            _ => Err(refuse(StatusCode::SessionNotFound)),
+            _ => Err(StatusCode::SessionNotFound),
         }
     }
 
     fn authorise(&self, target: &Target) -> Result<String, Refusal> {
-        let ticket = target.ticket.clone().ok_or_else(unauthorized)?;
+        let ticket = target.ticket.clone().ok_or(StatusCode::Unauthorized)?;
         self.check_ticket(&ticket, target.channel)?;
         Ok(ticket)
     }
@@ -234,15 +235,13 @@ impl Session {
             .check_ticket(ticket, &scope)
             .map_err(|error| {
                 tracing::info!(channel.id = %channel, %error, "rtsp ticket refused");
-                unauthorized()
+                StatusCode::Unauthorized
             })
     }
 
     fn track(&self, channel: ChannelId) -> Result<Track, Refusal> {
         let registry = self.service.fanouts.registry();
-        registry
-            .get(channel)
-            .ok_or_else(|| refuse(StatusCode::NotFound))
+        registry.get(channel).ok_or(StatusCode::NotFound)
     }
 
     /// The track and what it sends now; waits a little for a camera that just connected.
@@ -259,26 +258,26 @@ impl Session {
                 return Ok((track, batch.parameters));
             }
         }
-        Err(refuse(StatusCode::ServiceUnavailable))
+        Err(StatusCode::ServiceUnavailable)
     }
 
     fn layout_of(&self, target: &Target) -> Result<Layout, Refusal> {
         let track = self.track(target.channel)?;
-        let parameters = streaming(&track).ok_or_else(|| refuse(StatusCode::ServiceUnavailable))?;
+        let parameters = streaming(&track).ok_or(StatusCode::ServiceUnavailable)?;
         Ok(Layout::of(&parameters))
     }
 
     fn open_reader(&self, play: &Play) -> Result<Reader, Refusal> {
         let track = self.track(play.channel)?;
         if streaming(&track).is_none() {
-            return Err(refuse(StatusCode::ServiceUnavailable));
+            return Err(StatusCode::ServiceUnavailable);
         }
         // A layout that changed since SETUP needs another DESCRIBE.
         self.service
             .fanouts
             .open(play.channel, &track)
             .filter(|reader| *reader.layout() == play.layout)
-            .ok_or_else(|| refuse(StatusCode::ServiceUnavailable))
+            .ok_or(StatusCode::ServiceUnavailable)
     }
 }
 
@@ -296,7 +295,7 @@ impl Play {
             .iter()
             .any(|other| other.channel.abs_diff(channel) < 2)
         {
-            return Err(refuse(StatusCode::UnsupportedTransport));
+            return Err(StatusCode::UnsupportedTransport);
         }
         self.chosen.push(Chosen {
             track,
@@ -316,16 +315,9 @@ fn streaming(track: &Track) -> Option<Arc<StreamParameters>> {
 }
 
 fn target(request: &Request<Vec<u8>>) -> Result<(&Url, Target), Refusal> {
-    let not_found = || refuse(StatusCode::NotFound);
-    let url = request.request_uri().ok_or_else(not_found)?;
-    let target = Target::parse(url).ok_or_else(not_found)?;
+    let url = request.request_uri().ok_or(StatusCode::NotFound)?;
+    let target = Target::parse(url).ok_or(StatusCode::NotFound)?;
     Ok((url, target))
-}
-
-/// 401 must carry a challenge (RFC 2326 section 11); a ticket cannot be asked for in one, so the
-/// scheme is one that no client answers with a password prompt.
-fn unauthorized() -> Refusal {
-    refuse(StatusCode::Unauthorized).with(headers::WWW_AUTHENTICATE, "Ticket realm=\"framewell\"")
 }
 
 /// RFC 2326 section 12.33.

@@ -1,0 +1,82 @@
+//! Strangers, floods and shutdown.
+
+use crate::client::Client;
+use crate::support::{Server, encode, spec};
+use framewell_streaming::rtsp::RtspConfig;
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_ends_its_own_connection_only() {
+    let clip = encode(spec()).await;
+    let mut server = Server::start(RtspConfig::default()).await;
+    server.feed(7, &clip);
+    let mut reader = Client::connect(server.addr).await;
+    reader.play(&server.url(7)).await;
+    let endless = [
+        b"OPTIONS * RTSP/1.0\r\nX: ".as_slice(),
+        &vec![b'x'; 40 << 10],
+    ]
+    .concat();
+    for bytes in [
+        b"\xff\xfe\x00 nonsense\r\n\r\n".as_slice(),
+        b"GET / HTTP/1.1\r\nHost: example\r\n\r\n",
+        b"DESCRIBE :: RTSP/1.0\r\nCSeq: 1\r\n\r\n",
+        b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\nContent-Length: -5\r\n\r\n",
+        b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 18446744073709551615\r\n\r\n",
+        &endless,
+    ] {
+        let mut stranger = Client::connect(server.addr).await;
+        stranger.send(bytes).await;
+        let answer = stranger.answer().await;
+        assert!(answer.is_none_or(|answer| answer.status == 400));
+        while stranger.fill().await {}
+    }
+    for _ in 0..30 {
+        assert!(reader.access_unit().await.is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_never_finishes_a_request_is_closed() {
+    let config = RtspConfig {
+        idle: Duration::from_millis(300),
+        ..RtspConfig::default()
+    };
+    let server = Server::start(config).await;
+    let mut silent = Client::connect(server.addr).await;
+    let mut drip = Client::connect(server.addr).await;
+    drip.send(b"OPTIONS * RTSP/1.0\r\nCSeq").await;
+    assert!(!silent.fill().await);
+    assert!(!drip.fill().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_connection_too_many_is_told_so() {
+    let config = RtspConfig {
+        max_connections: 2,
+        ..RtspConfig::default()
+    };
+    let server = Server::start(config).await;
+    let mut first = Client::connect(server.addr).await;
+    let mut second = Client::connect(server.addr).await;
+    assert_eq!(first.request("OPTIONS", "*", &[]).await.status, 200);
+    assert_eq!(second.request("OPTIONS", "*", &[]).await.status, 200);
+    let mut third = Client::connect(server.addr).await;
+    assert_eq!(third.answer().await.unwrap().status, 503);
+    assert!(!third.fill().await);
+    drop(first);
+    Client::connect_when_there_is_room(server.addr).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_ends_with_readers_on_it() {
+    let clip = encode(spec()).await;
+    let mut server = Server::start(RtspConfig::default()).await;
+    let track = server.track(7, &clip.parameters);
+    track.push(clip.units[0].clone());
+    let mut reader = Client::connect(server.addr).await;
+    reader.play(&server.url(7)).await;
+    server.stop.cancel();
+    server.tasks.join_next().await.unwrap().unwrap();
+    while reader.fill().await {}
+}

@@ -1,0 +1,14 @@
+//! The RTSP server over real sockets: `ffmpeg`, retina and a raw client as players, tracks in RAM fed
+//! with stamped clips as the camera.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails where it stands"
+)]
+
+mod client;
+mod limits;
+mod play;
+mod protocol;
+mod readers;
+mod support;
