@@ -44,8 +44,9 @@ impl FragmentEntry {
     /// Wall time of a video PTS (90 kHz ticks of the run) by this fragment's anchor.
     #[must_use]
     pub fn wall_of(&self, pts: i64) -> WallTime {
-        self.wall
-            .plus_micros(framewell_model::Timescale::HZ_90K.to_micros(pts - self.anchor_pts))
+        self.wall.plus_micros(
+            framewell_model::Timescale::HZ_90K.to_micros(pts.saturating_sub(self.anchor_pts)),
+        )
     }
 }
 
