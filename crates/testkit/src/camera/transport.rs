@@ -6,7 +6,7 @@ use rtsp_types::headers::{
     RtpLowerTransport, RtpProfile, RtpTransport, RtpTransportParameters, Transport, Transports,
 };
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use tokio::net::UdpSocket;
 
 /// Addressing state of one track in one session.
@@ -43,10 +43,10 @@ impl TrackOut {
                 (true, channels, _) => Route::Interleaved(channels.map_or(0, |c| c.0)),
                 (false, _, Some((port, rtcp_port))) => {
                     let rtcp_port = rtcp_port.unwrap_or(port.wrapping_add(1));
-                    Route::Datagrams {
-                        rtp: connect((client, port).into()).await?,
-                        rtcp: connect((client, rtcp_port).into()).await?,
-                    }
+                    let (rtp, rtcp) = bind_pair(client).await?;
+                    rtp.connect((client, port)).await?;
+                    rtcp.connect((client, rtcp_port)).await?;
+                    Route::Datagrams { rtp, rtcp }
                 }
                 (false, _, None) => continue,
             };
@@ -155,11 +155,22 @@ impl TrackOut {
     }
 }
 
-/// A socket of our own towards this one.
-async fn connect(client: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = UdpSocket::bind((client.ip(), 0)).await?;
-    socket.connect(client).await?;
-    Ok(socket)
+/// An even port for RTP and the one after it for RTCP (RFC 3550 section 11): clients insist on it.
+async fn bind_pair(interface: IpAddr) -> io::Result<(UdpSocket, UdpSocket)> {
+    const ATTEMPTS: usize = 100;
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for _ in 0..ATTEMPTS {
+        let rtp = UdpSocket::bind((interface, 0)).await?;
+        let port = rtp.local_addr()?.port();
+        if !port.is_multiple_of(2) {
+            continue;
+        }
+        match UdpSocket::bind((interface, port + 1)).await {
+            Ok(rtcp) => return Ok((rtp, rtcp)),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 fn interleave(channel: u8, packet: &[u8], out: &mut Vec<u8>) {

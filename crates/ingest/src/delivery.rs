@@ -1,0 +1,263 @@
+//! From frames of the RTSP client to access units in the channel's track: no sockets, no waiting.
+
+use crate::audio::{AudioClock, Report};
+use crate::jump::JumpDetector;
+use crate::status::StatusBoard;
+use bytes::Bytes;
+use framewell_live::{EndReason, Track};
+use framewell_media::nal::{self, NalKind};
+use framewell_media::{
+    AccessUnit, AudioParameters, DtsEstimator, StreamParameters, Timeline, TimelineConfig,
+    TrackKind, VideoParameters,
+};
+use framewell_model::{MediaTime, RunId, Timescale, WallTime};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Audio further than this from the newest picture does not belong to it.
+const MAX_AUDIO_DISTANCE_US: i64 = 10_000_000;
+
+/// A video frame as it came.
+#[derive(Debug)]
+pub(crate) struct VideoInput {
+    /// Unwrapped RTP time, 90 kHz.
+    pub(crate) ticks: i64,
+    /// The same since the start of play.
+    pub(crate) npt_ticks: i64,
+    pub(crate) is_random_access: bool,
+    pub(crate) data: Bytes,
+    pub(crate) arrival: WallTime,
+}
+
+/// An audio frame as it came.
+#[derive(Debug)]
+pub(crate) struct AudioInput<'a> {
+    /// Unwrapped RTP time in samples.
+    pub(crate) ticks: i64,
+    /// The same since the start of play.
+    pub(crate) npt_ticks: i64,
+    pub(crate) data: &'a [u8],
+    pub(crate) arrival: WallTime,
+}
+
+/// One session's writer into the track.
+#[derive(Debug)]
+pub(crate) struct Delivery<'a> {
+    track: &'a Track,
+    status: &'a StatusBoard,
+    audio: Option<AudioParameters>,
+    parameters: Option<Arc<StreamParameters>>,
+    run: Option<Run>,
+    video_report: Option<Report>,
+    audio_report: Option<Report>,
+}
+
+/// What holds from one discontinuity of the camera's clock to the next.
+#[derive(Debug)]
+struct Run {
+    /// RTP time of the first picture.
+    origin: i64,
+    /// Since the start of play.
+    start_us: i64,
+    timeline: Timeline,
+    dts: DtsEstimator,
+    jump: JumpDetector,
+    audio: Option<AudioClock>,
+    /// Media time of the newest picture, in RTP time and microseconds of the run.
+    newest_ticks: i64,
+}
+
+impl<'a> Delivery<'a> {
+    pub(crate) const fn new(
+        track: &'a Track,
+        status: &'a StatusBoard,
+        audio: Option<AudioParameters>,
+    ) -> Self {
+        Self {
+            track,
+            status,
+            audio,
+            parameters: None,
+            run: None,
+            video_report: None,
+            audio_report: None,
+        }
+    }
+
+    /// Takes in new video parameters, valid from the next key frame on.
+    pub(crate) fn set_video(&mut self, video: VideoParameters) {
+        if self.parameters.as_ref().is_some_and(|p| p.video == video) {
+            return;
+        }
+        let audio = self.audio.clone();
+        let parameters = StreamParameters { video, audio }.into_shared();
+        self.parameters = Some(Arc::clone(&parameters));
+        if self.run.is_some() {
+            self.track.set_parameters(parameters);
+        }
+    }
+
+    /// Whether a run is open: the camera has given a key frame.
+    pub(crate) const fn is_active(&self) -> bool {
+        self.run.is_some()
+    }
+
+    /// The session is over.
+    pub(crate) fn end(&mut self, reason: EndReason) {
+        if self.run.take().is_some() {
+            self.track.end_run(reason);
+        }
+    }
+
+    /// A sender report of the video track.
+    pub(crate) fn video_report(&mut self, report: Report) {
+        self.video_report = Some(report);
+        if let Some(run) = &mut self.run {
+            let media = run.media(report.ticks);
+            run.timeline
+                .sender_report(report.ntp, media, report.arrival);
+        }
+    }
+
+    /// A sender report of the audio track.
+    pub(crate) fn audio_report(&mut self, report: Report) {
+        self.audio_report = Some(report);
+        self.align_audio();
+    }
+
+    /// A frame of the video track.
+    pub(crate) fn video(&mut self, input: VideoInput) {
+        let Some(parameters) = &self.parameters else {
+            return;
+        };
+        let codec = parameters.video.codec;
+        let data = without_delimiter(codec, input.data);
+        if data.is_empty() {
+            return;
+        }
+        let is_key = input.is_random_access && nal::is_key(codec, &data);
+        if let Some(run) = &mut self.run
+            && run.jump.is_jump(input.ticks - run.origin, input.arrival)
+        {
+            self.forget_reports_before(input.ticks);
+            self.end(EndReason::TimeJump);
+        }
+        if self.run.is_none() {
+            if !is_key {
+                return;
+            }
+            self.begin_run(input.ticks, input.npt_ticks, input.arrival);
+        }
+        let Some(run) = &mut self.run else {
+            return;
+        };
+        let pts = run.media(input.ticks);
+        if pts.ticks < 0 {
+            // A picture that is shown before the first key frame refers to pictures we do not have.
+            return;
+        }
+        run.newest_ticks = input.ticks;
+        let dts = MediaTime::new(run.dts.place(pts.ticks), pts.scale);
+        let placement = run.timeline.place(pts, is_key, input.arrival);
+        self.track.push(AccessUnit {
+            track: TrackKind::Video,
+            pts,
+            dts,
+            wall: placement.wall,
+            clock: placement.clock,
+            is_key,
+            data,
+        });
+    }
+
+    /// A frame of the audio track; left out before the first picture.
+    pub(crate) fn audio(&mut self, input: &AudioInput<'_>) {
+        let Some(run) = &mut self.run else {
+            return;
+        };
+        let Some(clock) = &mut run.audio else {
+            return;
+        };
+        let Some(pts) = clock.place(input.ticks, input.npt_ticks, run.start_us) else {
+            return;
+        };
+        let newest_us = run.media(run.newest_ticks).micros();
+        if (pts.micros() - newest_us).abs() > MAX_AUDIO_DISTANCE_US {
+            return;
+        }
+        let placement = run.timeline.place(pts, false, input.arrival);
+        self.track.push(AccessUnit {
+            track: TrackKind::Audio,
+            pts,
+            dts: pts,
+            wall: placement.wall,
+            clock: placement.clock,
+            is_key: true,
+            data: Bytes::copy_from_slice(input.data),
+        });
+    }
+
+    fn begin_run(&mut self, ticks: i64, npt_ticks: i64, arrival: WallTime) {
+        let Some(parameters) = &self.parameters else {
+            return;
+        };
+        let mut run = Run {
+            origin: ticks,
+            start_us: Timescale::HZ_90K.to_micros(npt_ticks),
+            timeline: Timeline::new(TimelineConfig::default()),
+            dts: DtsEstimator::new(parameters.video.reorder_depth),
+            jump: JumpDetector::new(0, arrival),
+            audio: self.audio.as_ref().map(|a| AudioClock::new(a.timescale())),
+            newest_ticks: ticks,
+        };
+        if let Some(report) = self.video_report {
+            let media = run.media(report.ticks);
+            run.timeline
+                .sender_report(report.ntp, media, report.arrival);
+        }
+        let id = RunId::from_uuid(Uuid::now_v7());
+        self.track.begin_run(id, Arc::clone(parameters));
+        self.run = Some(run);
+        self.align_audio();
+        self.status.active(id);
+    }
+
+    /// Media time jumped to `ticks`: a report from before the jump would relate the wrong clocks.
+    /// One that is nearer to the new time than to the old came with it.
+    fn forget_reports_before(&mut self, ticks: i64) {
+        let before = self.run.as_ref().map_or(ticks, |run| run.newest_ticks);
+        self.video_report = self.video_report.filter(|report| {
+            let distance = |to: i64| report.ticks.saturating_sub(to).saturating_abs();
+            distance(ticks) < distance(before)
+        });
+        self.audio_report = None;
+    }
+
+    fn align_audio(&mut self) {
+        if let (Some(run), Some(video), Some(audio)) =
+            (&mut self.run, self.video_report, self.audio_report)
+        {
+            let video_us = run.media(video.ticks).micros();
+            if let Some(clock) = &mut run.audio {
+                clock.align(video, video_us, audio);
+            }
+        }
+    }
+}
+
+impl Run {
+    /// Media time of the run for an RTP time of the video track.
+    const fn media(&self, ticks: i64) -> MediaTime {
+        MediaTime::new(ticks.saturating_sub(self.origin), Timescale::HZ_90K)
+    }
+}
+
+/// Access unit delimiters carry nothing that a container does not; the first NAL unit is one or none
+/// is (ITU-T H.264 section 7.4.1.2.3).
+fn without_delimiter(codec: framewell_media::VideoCodec, data: Bytes) -> Bytes {
+    let first = nal::split_length_prefixed(&data).next();
+    match first {
+        Some(unit) if nal::kind(codec, &unit) == NalKind::Delimiter => data.slice(4 + unit.len()..),
+        _ => data,
+    }
+}

@@ -1,0 +1,239 @@
+//! One attempt with a camera: connect, read, deliver, until something fails.
+
+use crate::audio::Report;
+use crate::delivery::{AudioInput, Delivery, VideoInput};
+use crate::parameters::{self, Selection};
+use crate::source::Target;
+use crate::status::StatusBoard;
+use crate::{IngestConfig, SessionError};
+use bytes::Bytes;
+use framewell_live::{EndReason, Track};
+use framewell_model::{RtspTransport, WallClock, WallTime};
+use futures::StreamExt;
+use retina::client::{
+    Demuxed, InitialTimestampPolicy, PlayOptions, Session, SessionOptions, SetupOptions, Transport,
+};
+use retina::codec::{CodecItem, FrameFormat};
+use retina::rtcp::ReceivedCompoundPacket;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// What a session needs; it borrows from the supervisor, which starts one after the other.
+#[derive(Debug)]
+pub(crate) struct CameraSession<'a> {
+    pub(crate) config: &'a IngestConfig,
+    pub(crate) target: &'a Target,
+    pub(crate) transport: RtspTransport,
+    pub(crate) track: &'a Track,
+    pub(crate) status: &'a StatusBoard,
+    pub(crate) clock: &'a Arc<dyn WallClock>,
+}
+
+/// How a session went.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// `None` if we stopped it.
+    pub(crate) error: Option<SessionError>,
+    /// How long pictures came.
+    pub(crate) delivered: Duration,
+}
+
+impl CameraSession<'_> {
+    /// Runs until the camera fails or `stop`. A run that was begun has ended when this returns.
+    pub(crate) async fn run(&self, stop: &CancellationToken) -> Outcome {
+        let deadline = Instant::now() + self.config.connect;
+        let opened = tokio::select! {
+            () = stop.cancelled() => return Outcome { error: None, delivered: Duration::ZERO },
+            opened = tokio::time::timeout_at(deadline, Box::pin(self.open())) => opened,
+        };
+        let (stream, selection) = match opened {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(error)) => return Outcome::failed(error),
+            Err(_elapsed) => {
+                return Outcome::failed(SessionError::ConnectTimeout(self.config.connect));
+            }
+        };
+        self.read(stream, selection, deadline, stop).await
+    }
+
+    async fn open(&self) -> Result<(Demuxed, Selection), SessionError> {
+        let options = SessionOptions::default()
+            .creds(self.target.credentials.clone())
+            .user_agent(String::from("framewell"));
+        let opening = |error: retina::Error| SessionError::opening(&error);
+        let mut session = Session::describe(self.target.url.clone(), options)
+            .await
+            .map_err(opening)?;
+        let selection = Selection::of(session.streams())?;
+        let wanted = std::iter::once(selection.video).chain(selection.audio.map(|a| a.0));
+        for index in wanted {
+            let transport = match self.transport {
+                RtspTransport::Tcp => Transport::Tcp(Default::default()),
+                RtspTransport::Udp => Transport::Udp(Default::default()),
+            };
+            let options = SetupOptions::default()
+                .transport(transport)
+                .frame_format(FrameFormat::MP4);
+            session.setup(index, options).await.map_err(opening)?;
+        }
+        // Cameras leave the `rtptime` out, or set it wrongly; reports relate the tracks then.
+        let play = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Permissive);
+        let session = session.play(play).await.map_err(opening)?;
+        let stream = session.demuxed().map_err(opening)?;
+        Ok((stream, selection))
+    }
+
+    async fn read(
+        &self,
+        mut stream: Demuxed,
+        selection: Selection,
+        deadline: Instant,
+        stop: &CancellationToken,
+    ) -> Outcome {
+        let audio = selection
+            .audio
+            .and_then(|(index, codec)| parameters::audio(codec, &stream.streams()[index]));
+        let mut reader = Reader {
+            session: self,
+            selection,
+            delivery: Delivery::new(self.track, self.status, audio),
+            last_video: None,
+            first_video: None,
+        };
+        let stopped = stop.cancelled();
+        tokio::pin!(stopped);
+        // One timer for the whole session, moved only when it fires: frames cost no timer.
+        let watchdog = tokio::time::sleep_until(deadline);
+        tokio::pin!(watchdog);
+        let error = loop {
+            tokio::select! {
+                item = stream.next() => match item {
+                    Some(Ok(item)) => {
+                        if let Err(error) = reader.take(item, &stream) {
+                            break Some(error);
+                        }
+                    }
+                    Some(Err(error)) => break Some(SessionError::streaming(&error)),
+                    None => break Some(SessionError::Closed),
+                },
+                () = &mut stopped => break None,
+                () = &mut watchdog => match reader.next_deadline() {
+                    Ok(next) => watchdog.as_mut().reset(next),
+                    Err(error) => break Some(error),
+                },
+            }
+        };
+        reader.finish(error)
+    }
+}
+
+impl Outcome {
+    const fn failed(error: SessionError) -> Self {
+        Self {
+            error: Some(error),
+            delivered: Duration::ZERO,
+        }
+    }
+}
+
+/// Sorts what the camera sends.
+struct Reader<'a> {
+    session: &'a CameraSession<'a>,
+    selection: Selection,
+    delivery: Delivery<'a>,
+    first_video: Option<Instant>,
+    last_video: Option<Instant>,
+}
+
+impl Reader<'_> {
+    fn take(&mut self, item: CodecItem, stream: &Demuxed) -> Result<(), SessionError> {
+        let arrival = self.session.clock.now();
+        match item {
+            CodecItem::VideoFrame(frame) => {
+                let now = Instant::now();
+                self.last_video = Some(now);
+                self.first_video.get_or_insert(now);
+                self.count_lost(frame.loss());
+                if frame.has_new_parameters() || !self.delivery.is_active() {
+                    let video = &stream.streams()[self.selection.video];
+                    if let Some(video) = parameters::video(self.selection.codec, video)? {
+                        self.delivery.set_video(video);
+                    }
+                }
+                self.delivery.video(VideoInput {
+                    ticks: frame.timestamp().timestamp(),
+                    npt_ticks: frame.timestamp().elapsed(),
+                    is_random_access: frame.is_random_access_point(),
+                    data: Bytes::from(frame.into_data()),
+                    arrival,
+                });
+            }
+            CodecItem::AudioFrame(frame) => {
+                self.count_lost(frame.loss());
+                self.delivery.audio(&AudioInput {
+                    ticks: frame.timestamp().timestamp(),
+                    npt_ticks: frame.timestamp().elapsed(),
+                    data: frame.data(),
+                    arrival,
+                });
+            }
+            CodecItem::Rtcp(packet) => self.take_report(&packet, arrival),
+            // Metadata streams are not set up, and nothing else has frames.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn take_report(&mut self, packet: &ReceivedCompoundPacket, arrival: WallTime) {
+        let report = packet
+            .pkts()
+            .next()
+            .and_then(|first| first.as_sender_report().ok().flatten());
+        let (Some(report), Some(time)) = (report, packet.rtp_timestamp()) else {
+            return;
+        };
+        let report = Report {
+            ntp: WallTime::from_ntp(report.ntp_timestamp().0),
+            ticks: time.timestamp(),
+            arrival,
+        };
+        if packet.stream_id() == self.selection.video {
+            self.delivery.video_report(report);
+        } else {
+            self.delivery.audio_report(report);
+        }
+    }
+
+    fn count_lost(&self, packets: u16) {
+        if packets > 0 {
+            self.session.track.count_lost(packets.into());
+        }
+    }
+
+    /// When to look again; an error if the camera is silent.
+    fn next_deadline(&self) -> Result<Instant, SessionError> {
+        let config = self.session.config;
+        match self.last_video {
+            None => Err(SessionError::ConnectTimeout(config.connect)),
+            Some(last) if last.elapsed() >= config.silence => {
+                Err(SessionError::Silent(config.silence))
+            }
+            Some(last) => Ok(last + config.silence),
+        }
+    }
+
+    fn finish(mut self, error: Option<SessionError>) -> Outcome {
+        self.delivery.end(if error.is_some() {
+            EndReason::CameraLost
+        } else {
+            EndReason::Stopped
+        });
+        let delivered = match (self.first_video, self.last_video) {
+            (Some(first), Some(last)) => last.duration_since(first),
+            _ => Duration::ZERO,
+        };
+        Outcome { error, delivered }
+    }
+}

@@ -1,0 +1,136 @@
+//! Which camera URLs we are willing to open.
+
+use framewell_model::{CameraSource, ErrorKind, HasKind};
+use retina::client::Credentials;
+use url::Url;
+
+/// A source that cannot be pulled, whatever the camera does. The messages quote no part of the URL:
+/// it may hold credentials.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// No URL at all.
+    #[error("the camera URL cannot be parsed")]
+    NotAUrl,
+    /// A scheme that we do not pull from.
+    #[error("the camera URL must start with rtsp://, not {0}://")]
+    Scheme(String),
+    /// Nothing to connect to.
+    #[error("the camera URL names no host")]
+    NoHost,
+}
+
+impl HasKind for SourceError {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::InvalidArgument
+    }
+}
+
+/// The outbound policy: only `rtsp://` with a host. Everything that a user may type is checked here
+/// before a connection is made.
+pub fn check_source(source: &CameraSource) -> Result<(), SourceError> {
+    Target::of(source).map(|_| ())
+}
+
+/// Where to connect, and as whom.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// Without credentials.
+    pub(crate) url: Url,
+    pub(crate) credentials: Option<Credentials>,
+}
+
+impl Target {
+    /// Credentials inside the URL are split off, percent-decoding undone; those of the source itself
+    /// win.
+    pub(crate) fn of(source: &CameraSource) -> Result<Self, SourceError> {
+        let mut url = Url::parse(source.url.trim()).map_err(|_| SourceError::NotAUrl)?;
+        if url.scheme() != "rtsp" {
+            return Err(SourceError::Scheme(url.scheme().to_owned()));
+        }
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(SourceError::NoHost);
+        }
+        let inside = (!url.username().is_empty()).then(|| Credentials {
+            username: decoded(url.username()),
+            password: decoded(url.password().unwrap_or("")),
+        });
+        let stored = (!source.login.is_empty()).then(|| Credentials {
+            username: source.login.clone(),
+            password: source.password.expose().clone(),
+        });
+        // A URL with a host can carry a user name, so removing it cannot fail.
+        let _checked = url.set_username("").and(url.set_password(None));
+        Ok(Self {
+            url,
+            credentials: stored.or(inside),
+        })
+    }
+}
+
+/// Percent-decoding (RFC 3986 section 2.1); what is no escape stays as it is.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let escaped = tail
+            .get(..2)
+            .filter(|_| *first == b'%')
+            .and_then(|hex| std::str::from_utf8(hex).ok())
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use framewell_model::{RtspTransport, Secret};
+
+    fn source(url: &str, login: &str) -> CameraSource {
+        CameraSource {
+            url: url.to_owned(),
+            login: login.to_owned(),
+            password: Secret::new("stored".to_owned()),
+            transport: RtspTransport::Tcp,
+        }
+    }
+
+    #[test]
+    fn only_rtsp_urls_with_a_host_are_accepted() {
+        let check = |url: &str| check_source(&source(url, ""));
+        assert_eq!(check("rtsp://10.0.0.7:554/live?ch=1"), Ok(()));
+        assert_eq!(check("camera"), Err(SourceError::NotAUrl));
+        for scheme in ["http", "file", "rtsps", "ftp"] {
+            let expected = Err(SourceError::Scheme(scheme.to_owned()));
+            assert_eq!(check(&format!("{scheme}://host/x")), expected);
+        }
+        assert_eq!(check("rtsp:///x"), Err(SourceError::NoHost));
+    }
+
+    #[test]
+    fn credentials_inside_the_url_are_split_off_and_decoded() {
+        let target = Target::of(&source("rtsp://ad%6din:p%40ss@host/x", "")).unwrap();
+        assert_eq!(target.url.as_str(), "rtsp://host/x");
+        let credentials = target.credentials.unwrap();
+        assert_eq!(credentials.username, "admin");
+        assert_eq!(credentials.password, "p@ss");
+    }
+
+    #[test]
+    fn stored_credentials_win_over_those_in_the_url() {
+        let target = Target::of(&source("rtsp://a:b@host/x", "admin")).unwrap();
+        assert_eq!(target.url.as_str(), "rtsp://host/x");
+        let credentials = target.credentials.unwrap();
+        assert_eq!(credentials.username, "admin");
+        assert_eq!(credentials.password, "stored");
+    }
+
+    #[test]
+    fn an_error_does_not_quote_the_url() {
+        let error = Target::of(&source("http://admin:hunter2@host", "")).unwrap_err();
+        assert!(!error.to_string().contains("hunter2"));
+    }
+}

@@ -1,0 +1,86 @@
+//! Keeps one channel's camera connected.
+
+use crate::backoff::Backoff;
+use crate::session::CameraSession;
+use crate::source::Target;
+use crate::status::StatusBoard;
+use crate::{IngestConfig, SessionError};
+use framewell_live::Track;
+use framewell_model::{CameraSource, ChannelId, ChannelStatus, WallClock};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// A camera that delivered for this long was healthy: its next failure is a first one.
+const HEALTHY: Duration = Duration::from_secs(10);
+
+/// Owner of a channel's track as long as the channel has this source: the only one who writes.
+#[derive(Debug)]
+pub(crate) struct ChannelSupervisor {
+    pub(crate) channel: ChannelId,
+    pub(crate) source: CameraSource,
+    pub(crate) config: Arc<IngestConfig>,
+    pub(crate) track: Track,
+    pub(crate) clock: Arc<dyn WallClock>,
+}
+
+impl ChannelSupervisor {
+    /// Starts one session after the other until `stop`. The channel is inactive afterwards.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let status = StatusBoard::new(self.track.clone(), Arc::clone(&self.clock));
+        match Target::of(&self.source) {
+            Ok(target) => self.supervise(&target, &status, &stop).await,
+            Err(error) => {
+                // Trying again changes nothing until somebody corrects the URL.
+                warn!(channel.id = %self.channel, %error, "camera source refused");
+                status.failed(ChannelStatus::Offline, error.to_string());
+                stop.cancelled().await;
+            }
+        }
+        status.inactive();
+    }
+
+    async fn supervise(&self, target: &Target, status: &StatusBoard, stop: &CancellationToken) {
+        let session = CameraSession {
+            config: &self.config,
+            target,
+            transport: self.source.transport,
+            track: &self.track,
+            status,
+            clock: &self.clock,
+        };
+        let mut backoff = Backoff::new(&self.config);
+        status.failed(ChannelStatus::Offline, String::from("connecting"));
+        loop {
+            let outcome = Box::pin(session.run(stop)).await;
+            let Some(error) = outcome.error else {
+                info!(channel.id = %self.channel, "camera session stopped");
+                return;
+            };
+            self.report(&error, status);
+            if outcome.delivered >= HEALTHY {
+                backoff.reset();
+            }
+            let roll = rand::random();
+            let pause = match error {
+                SessionError::Unauthorized => backoff.long_pause(roll),
+                _ => backoff.pause(roll),
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            self.track.count_reconnect();
+        }
+    }
+
+    fn report(&self, error: &SessionError, status: &StatusBoard) {
+        warn!(channel.id = %self.channel, %error, "camera session failed");
+        let word = match error {
+            SessionError::Unauthorized => ChannelStatus::Unauthorized,
+            _ => ChannelStatus::Offline,
+        };
+        status.failed(word, error.to_string());
+    }
+}
