@@ -20,15 +20,23 @@ async fn chromium_plays_live_hls_and_shows_picture_after_picture() {
     let camera = cameras::h264().await;
     let channel = create_channel(&server, "gate", &camera).await;
     wait_for_status(&server, &channel, "active").await;
-    let urls = acc(&server, &channel).get("/api/v4/live/watch/").await.expect(200);
+    let urls = acc(&server, &channel)
+        .get("/api/v4/live/watch/")
+        .await
+        .expect(200);
     let page = Page::serve(urls["hls"].as_str().expect("a URL")).await;
     let _browser = Browser::open(&format!("http://{}/", page.address));
 
     let first = page.wait_for_stamp(|_| true).await;
-    let later = page.wait_for_stamp(|stamp| stamp.frame > first.frame + 20).await;
+    let later = page
+        .wait_for_stamp(|stamp| stamp.frame > first.frame + 20)
+        .await;
     assert!(later.capture > first.capture);
     let behind_us = cameras::now().micros_since(later.capture);
-    assert!(behind_us < 15_000_000, "the browser is {behind_us} us behind the camera");
+    assert!(
+        behind_us < 15_000_000,
+        "the browser is {behind_us} us behind the camera"
+    );
 }
 
 /// The page and what it reports.
@@ -43,25 +51,39 @@ impl Page {
         let html = include_str!("browser.html").replace("__HLS__", hls);
         let reports: Arc<Mutex<Option<Value>>> = Arc::default();
         let sink = Arc::clone(&reports);
-        let router = Router::new().route("/", get(|| async { Html(html) })).route(
-            "/report",
-            post(move |body: String| async move {
-                *sink.lock().expect("not poisoned") = serde_json::from_str(&body).ok();
-            }),
-        );
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let router = Router::new()
+            .route("/", get(|| async { Html(html) }))
+            .route(
+                "/report",
+                post(move |body: String| async move {
+                    *sink.lock().expect("not poisoned") = serde_json::from_str(&body).ok();
+                }),
+            );
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
         let address = listener.local_addr().expect("bound");
         let mut serving = tokio::task::JoinSet::new();
         serving.spawn(async move { axum::serve(listener, router).await.expect("served") });
-        Self { address, reports, _serving: serving }
+        Self {
+            address,
+            reports,
+            _serving: serving,
+        }
     }
 
     /// Waits until the browser shows a picture whose stamp is as wanted.
     async fn wait_for_stamp(&self, wanted: impl Fn(&Stamp) -> bool) -> Stamp {
         wait_for("a picture in the browser", 40, async || {
             let report = self.reports.lock().expect("not poisoned").clone()?;
-            assert!(report["error"].is_null(), "the browser says {}", report["error"]);
-            let jpeg = STANDARD.decode(report["picture"].as_str()?).expect("base64");
+            assert!(
+                report["error"].is_null(),
+                "the browser says {}",
+                report["error"]
+            );
+            let jpeg = STANDARD
+                .decode(report["picture"].as_str()?)
+                .expect("base64");
             read_stamp_jpeg(&jpeg).ok().filter(&wanted)
         })
         .await
@@ -78,9 +100,22 @@ impl Browser {
     fn open(url: &str) -> Self {
         let profile = tempfile::tempdir().expect("a profile folder");
         let child = Command::new("chromium")
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
-            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-            .args(["--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required"])
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+            ])
+            .args([
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ])
+            .args([
+                "--disable-dev-shm-usage",
+                "--autoplay-policy=no-user-gesture-required",
+            ])
             // Without this, headless mode draws nothing until something asks for a picture.
             .arg("--remote-debugging-port=0")
             .arg(format!("--user-data-dir={}", profile.path().display()))
@@ -89,7 +124,10 @@ impl Browser {
             .stderr(Stdio::null())
             .spawn()
             .expect("chromium starts: cargo xtask test installs it");
-        Self { child, _profile: profile }
+        Self {
+            child,
+            _profile: profile,
+        }
     }
 }
 

@@ -44,12 +44,19 @@ impl Answer {
 
     /// Panics with the body unless the status is 200.
     pub(crate) fn expect_ok(&self) {
-        assert_eq!(self.status.as_u16(), 200, "{}", String::from_utf8_lossy(&self.body));
+        assert_eq!(
+            self.status.as_u16(),
+            200,
+            "{}",
+            String::from_utf8_lossy(&self.body)
+        );
     }
 
     /// A header of the native face that holds a time.
     pub(crate) fn time(&self, name: &str) -> framewell_model::WallTime {
-        self.header(name).parse().unwrap_or_else(|error| panic!("header {name}: {error}"))
+        self.header(name)
+            .parse()
+            .unwrap_or_else(|error| panic!("header {name}: {error}"))
     }
 
     /// A header as text; empty if absent.

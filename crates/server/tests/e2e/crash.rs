@@ -14,7 +14,10 @@ async fn after_kill_9_every_complete_fragment_plays_and_the_hole_is_a_gap_row() 
     let camera = cameras::h264().await;
     let channel = create_channel(&server, "gate", &camera).await;
     wait_for_records(&server, &channel, 2).await;
-    wait_for("an open segment with a complete fragment", 20, async || spooled_end(&server)).await;
+    wait_for("an open segment with a complete fragment", 20, async || {
+        spooled_end(&server)
+    })
+    .await;
 
     server.kill_9();
     let killed = cameras::now();
@@ -30,21 +33,39 @@ async fn after_kill_9_every_complete_fragment_plays_and_the_hole_is_a_gap_row() 
     .await;
 
     let stamps = play_all(&server, &channel).await;
-    let before: Vec<&Stamp> = stamps.iter().filter(|stamp| stamp.capture < killed).collect();
+    let before: Vec<&Stamp> = stamps
+        .iter()
+        .filter(|stamp| stamp.capture < killed)
+        .collect();
     let numbers: Vec<u32> = before.iter().map(|stamp| stamp.frame).collect();
-    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "holes before the crash: {numbers:?}");
+    assert!(
+        numbers.windows(2).all(|pair| pair[1] == pair[0] + 1),
+        "holes before the crash: {numbers:?}"
+    );
     let last = before.last().expect("footage before the crash").capture;
-    assert!(last >= spooled.plus_micros(-1), "the spool had pictures up to {spooled}, recovered up to {last}");
+    assert!(
+        last >= spooled.plus_micros(-1),
+        "the spool had pictures up to {spooled}, recovered up to {last}"
+    );
 
-    let first_after = stamps.iter().find(|stamp| stamp.capture > killed).expect("footage after").capture;
+    let first_after = stamps
+        .iter()
+        .find(|stamp| stamp.capture > killed)
+        .expect("footage after")
+        .capture;
     let gaps = gaps(&server, &channel, last, restarted.plus_micros(60_000_000)).await;
     let covering = gaps.iter().find(|gap| {
         let (start, end) = (native_time(&gap["start"]), native_time(&gap["end"]));
         start.micros_since(last).abs() <= 1_000_000 / cameras::FPS + 2_000 && end == first_after
     });
-    let gap = covering.unwrap_or_else(|| panic!("no gap from {last} to {first_after} in {gaps:#?}"));
+    let gap =
+        covering.unwrap_or_else(|| panic!("no gap from {last} to {first_after} in {gaps:#?}"));
     assert_eq!(gap["reason"], "server_down");
-    assert_eq!(files_below(&server.data_dir().join("spool")).len(), 1, "only the open segment is left");
+    assert_eq!(
+        files_below(&server.data_dir().join("spool")).len(),
+        1,
+        "only the open segment is left"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,14 +74,24 @@ async fn a_stop_closes_and_publishes_the_open_segment() {
     let camera = cameras::h264().await;
     let channel = create_channel(&server, "gate", &camera).await;
     wait_for_records(&server, &channel, 1).await;
-    wait_for("an open segment with a complete fragment", 20, async || spooled_end(&server)).await;
+    wait_for("an open segment with a complete fragment", 20, async || {
+        spooled_end(&server)
+    })
+    .await;
     let stopping = cameras::now();
     assert!(server.stop().await.success(), "{}", server.log());
-    assert_eq!(files_below(&server.data_dir().join("spool")).len(), 0, "nothing waits for a recovery");
+    assert_eq!(
+        files_below(&server.data_dir().join("spool")).len(),
+        0,
+        "nothing waits for a recovery"
+    );
     server.restart().await;
     let records = records(&server, &channel).await;
     let end = time(&records.last().expect("records")["end"]);
-    assert!(end >= stopping.plus_micros(-1_000_000), "recorded up to {end}, stopped at {stopping}");
+    assert!(
+        end >= stopping.plus_micros(-1_000_000),
+        "recorded up to {end}, stopped at {stopping}"
+    );
 }
 
 /// Capture time of the last picture in the complete fragments of the spool.
@@ -76,8 +107,13 @@ fn spooled_end(server: &Server) -> Option<WallTime> {
 }
 
 async fn records(server: &Server, channel: &ChannelKeys) -> Vec<Value> {
-    let answer = acc(server, channel).get("/api/v4/storage/records/?limit=1000&order_by=time").await;
-    answer.expect(200)["objects"].as_array().expect("a list").clone()
+    let answer = acc(server, channel)
+        .get("/api/v4/storage/records/?limit=1000&order_by=time")
+        .await;
+    answer.expect(200)["objects"]
+        .as_array()
+        .expect("a list")
+        .clone()
 }
 
 /// Downloads every record, has ffprobe look at it, and reads the stamps of all pictures in order.
@@ -87,7 +123,11 @@ async fn play_all(server: &Server, channel: &ChannelKeys) -> Vec<Stamp> {
     for record in records(server, channel).await {
         let answer = open.get(record["url"].as_str().expect("a URL")).await;
         answer.expect_ok();
-        assert_eq!(record["size"].as_u64(), Some(answer.body.len() as u64), "the size is the real one");
+        assert_eq!(
+            record["size"].as_u64(),
+            Some(answer.body.len() as u64),
+            "the size is the real one"
+        );
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), &answer.body).expect("written");
         let name = file.path().to_str().expect("UTF-8");
@@ -97,17 +137,34 @@ async fn play_all(server: &Server, channel: &ChannelKeys) -> Vec<Stamp> {
     stamps
 }
 
-async fn gaps(server: &Server, channel: &ChannelKeys, start: WallTime, end: WallTime) -> Vec<Value> {
+async fn gaps(
+    server: &Server,
+    channel: &ChannelKeys,
+    start: WallTime,
+    end: WallTime,
+) -> Vec<Value> {
     let start = start.plus_micros(-1_000_000);
-    let path = format!("/v1/channels/{}/timeline?start={start}&end={end}", channel.id);
-    let timeline = server.api(&format!("Bearer {}", channel.all)).get(&path).await.expect(200);
+    let path = format!(
+        "/v1/channels/{}/timeline?start={start}&end={end}",
+        channel.id
+    );
+    let timeline = server
+        .api(&format!("Bearer {}", channel.all))
+        .get(&path)
+        .await
+        .expect(200);
     timeline["gaps"].as_array().expect("a list").clone()
 }
 
 fn time(value: &Value) -> WallTime {
-    format!("{}Z", value.as_str().expect("a time")).parse().expect("a time without zone")
+    format!("{}Z", value.as_str().expect("a time"))
+        .parse()
+        .expect("a time without zone")
 }
 
 fn native_time(value: &Value) -> WallTime {
-    value.as_str().and_then(|text| text.parse().ok()).unwrap_or(WallTime::from_micros(i64::MAX))
+    value
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(WallTime::from_micros(i64::MAX))
 }

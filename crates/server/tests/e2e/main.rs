@@ -1,4 +1,13 @@
 //! The real `framewell` process, real cameras over RTSP, real players.
 
+mod bad_input;
+mod browser;
+mod cameras;
 mod client;
+mod contract;
+mod crash;
+mod main_job;
 mod server;
+mod site;
+mod slow_reader;
+mod tools;

@@ -25,19 +25,32 @@ async fn a_reader_that_stops_reading_slows_nobody() {
         stuck.push(play_and_stall(rtsp, server.rtsp()).await);
     }
     let record = first[0]["url"].as_str().expect("a URL");
-    let mut http = TcpStream::connect(server.base().trim_start_matches("http://")).await.expect("connected");
+    let mut http = TcpStream::connect(server.base().trim_start_matches("http://"))
+        .await
+        .expect("connected");
     let path = &record[server.base().len()..];
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", server.base().trim_start_matches("http://"));
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n",
+        server.base().trim_start_matches("http://")
+    );
     http.write_all(request.as_bytes()).await.expect("sent");
 
     let stamps = stamps_of(rtsp, &[("-rtsp_transport", "tcp")], 60).await;
     assert_consecutive(&stamps);
     wait_for_records(&server, &channel, 4).await;
     let start = first[0]["start"].as_str().expect("a time");
-    let records = api.get(&format!("/api/v4/storage/records/?start={start}&limit=1000")).await.expect(200);
+    let records = api
+        .get(&format!(
+            "/api/v4/storage/records/?start={start}&limit=1000"
+        ))
+        .await
+        .expect(200);
     let mut recorded = Vec::new();
     for record in records["objects"].as_array().expect("a list") {
-        let answer = server.api("").get(record["url"].as_str().expect("a URL")).await;
+        let answer = server
+            .api("")
+            .get(record["url"].as_str().expect("a URL"))
+            .await;
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), &answer.body).expect("written");
         recorded.extend(stamps_of(file.path().to_str().expect("UTF-8"), &[], 100_000).await);
