@@ -119,7 +119,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Openapi => {
-            let document = framewell_api::openapi_document();
+            let document = framewell_api::openapi_document(env!("CARGO_PKG_VERSION"));
             logging::print(&serde_json::to_string_pretty(&document).context("rendering failed")?);
             Ok(())
         }
