@@ -38,7 +38,8 @@ impl Worker {
     /// Starts the process; [`Worker::greet`] tells when it is ready.
     ///
     /// The socket is its standard input. It gets no environment: nothing in there is its business,
-    /// and some of it may be secret.
+    /// and some of it may be secret. It is a process group of its own, so that an interrupt typed at a
+    /// terminal stops the server and not the workers that its last answers need.
     pub(crate) fn spawn(program: &Path) -> io::Result<Self> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
@@ -47,6 +48,7 @@ impl Worker {
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
         Ok(Self {

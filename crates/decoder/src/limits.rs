@@ -7,6 +7,9 @@ use rustix::process::{
 use std::io;
 
 /// Dies with the pool, leaves no core file, opens few files, takes no more than this memory.
+///
+/// The death signal follows the thread that started this process, a long-lived one of the server's
+/// runtime. A worker between jobs also ends because its socket does.
 pub(crate) fn apply(memory_mib: u64) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     limit(Resource::Core, 0)?;

@@ -34,7 +34,7 @@ pub(crate) async fn now(track: &Track, clock: &dyn WallClock) -> Result<Shot, Op
     }
     let gop = track.newest_gop().ok_or(None)?;
     let last = gop.newest().ok_or(None)?;
-    Shot::of_live(&gop, last).ok_or(Some(last))
+    Shot::of_live(&gop, None, last).ok_or(Some(last))
 }
 
 /// The picture on screen at `at`, if the ring has it; `at` may also lie between the newest picture
@@ -48,24 +48,35 @@ pub(crate) async fn at(track: &Track, at: WallTime, clock: &dyn WallClock) -> Op
     };
     let settled = tokio::time::timeout(SETTLE_LIMIT, settle).await;
     if let Some(gop) = track.gop_at(at) {
-        return Shot::of_live(&gop, at);
+        return Shot::of_live(&gop, next_gop(track, &gop).as_ref(), at);
     }
     // No picture came in time: the newest one is still on screen.
     let is_late = settled.is_err() && is_active(track);
     let gop = track
         .newest_gop()
         .filter(|gop| is_late && is_at_edge(gop, at))?;
-    Shot::of_live(&gop, at)
+    Shot::of_live(&gop, None, at)
 }
 
-/// Whether the ring's answer for `at` is final: it is about a GOP that is over, or every picture yet
-/// to come is decoded, hence shown, after `at`.
+/// The GOP behind `gop` if pictures may refer from there to `gop`.
+fn next_gop(track: &Track, gop: &Gop) -> Option<Gop> {
+    if gop.parameters.video.reorder_depth == 0 {
+        return None;
+    }
+    let is_next = |next: &Gop| {
+        next.id == gop.id + 1 && next.run == gop.run && next.parameters == gop.parameters
+    };
+    track.gops().into_iter().find(is_next)
+}
+
+/// Whether the ring's answer for `at` is final: its run is over, or every picture yet to come is
+/// decoded, hence shown, after `at`.
 fn is_settled(track: &Track, at: WallTime) -> bool {
-    let Some(gop) = track.gop_at(at) else {
+    let (Some(gop), Some(newest)) = (track.gop_at(at), track.newest_gop()) else {
         return false;
     };
-    let last = gop.units.iter().rfind(|u| u.track == TrackKind::Video);
-    gop.is_closed || last.is_some_and(|unit| decode_wall(unit) >= at)
+    let last = newest.units.iter().rfind(|u| u.track == TrackKind::Video);
+    newest.is_closed || newest.run != gop.run || last.is_some_and(|unit| decode_wall(unit) >= at)
 }
 
 /// Whether the stream will get to `at` in a moment.
@@ -73,9 +84,10 @@ fn may_settle(track: &Track, at: WallTime, clock: &dyn WallClock) -> bool {
     let Some(gop) = track.newest_gop().filter(|_| is_active(track)) else {
         return false;
     };
-    let is_begun = gop.start().is_some_and(|start| start <= at);
-    let is_reached = gop.newest().is_some_and(|newest| at <= newest);
-    is_begun && (is_reached || (at <= clock.now() && is_at_edge(&gop, at)))
+    if gop.newest().is_some_and(|newest| at <= newest) {
+        return track.gop_at(at).is_some();
+    }
+    at <= clock.now() && is_at_edge(&gop, at)
 }
 
 /// Whether `at` lies just behind the newest picture.

@@ -24,10 +24,15 @@ pub(crate) struct Shot {
 }
 
 impl Shot {
-    /// From a GOP of the live ring; `None` if nothing in it was captured at or before `at`.
-    pub(crate) fn of_live(gop: &Gop, at: WallTime) -> Option<Self> {
-        let units = gop.units.iter().filter(|u| u.track == TrackKind::Video);
-        let samples: Vec<&AccessUnit> = units.collect();
+    /// From a GOP of the live ring, and the one after it if that is of the same run and parameters;
+    /// `None` if nothing in them was captured at or before `at`.
+    ///
+    /// The next GOP counts for its leading pictures only: in an open GOP (H.265 section 3.81, RASL)
+    /// those are shown before its key frame and refer to the GOP before.
+    pub(crate) fn of_live(gop: &Gop, next: Option<&Gop>, at: WallTime) -> Option<Self> {
+        let samples: Vec<&AccessUnit> = pictures(gop)
+            .chain(next.into_iter().flat_map(up_to_leading))
+            .collect();
         let video = &gop.parameters.video;
         let index = on_screen(samples.iter().map(|unit| unit.wall), at)?;
         let needed = needed(video.codec, &samples[..=index], |unit| &unit.data);
@@ -74,6 +79,16 @@ impl Shot {
             output,
         }
     }
+}
+
+fn pictures(gop: &Gop) -> impl Iterator<Item = &AccessUnit> {
+    gop.units.iter().filter(|u| u.track == TrackKind::Video)
+}
+
+/// The key frame and its leading pictures; they come right behind it in decoding order.
+fn up_to_leading(gop: &Gop) -> impl Iterator<Item = &AccessUnit> {
+    let key = pictures(gop).next().map(|unit| unit.pts.ticks);
+    pictures(gop).take_while(move |unit| key.is_some_and(|key| unit.pts.ticks <= key))
 }
 
 /// Index of the picture on screen at `at`: of those captured at or before it, the last one. Capture

@@ -26,7 +26,8 @@ pub enum PictureFormat {
     },
 }
 
-/// What a finished picture looks like.
+/// What a finished picture looks like. Pixels are those of the coded picture: a sample aspect ratio
+/// other than 1:1 is not corrected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Output {
     /// Encoding.

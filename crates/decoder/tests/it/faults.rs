@@ -192,6 +192,46 @@ async fn garbage_is_an_error_and_the_worker_lives_on() {
 }
 
 #[tokio::test]
+async fn flipped_bits_never_cost_more_than_their_job() {
+    let pool = pool();
+    let mut noise = 7u32;
+    let mut next = |below: usize| {
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (noise >> 8) as usize % below
+    };
+    for codec in [VideoCodec::H264, VideoCodec::H265] {
+        let spec = ClipSpec {
+            codec,
+            width: 320,
+            height: 240,
+            gop: 12,
+            b_frames: 2,
+            frames: 12,
+            ..ClipSpec::default()
+        };
+        let clip = spec.encode().unwrap();
+        let gop = gops(&clip).remove(0);
+        for _ in 0..40 {
+            let mut broken = gop.clone();
+            for _ in 0..4 {
+                let unit = &mut broken[next(12)];
+                let mut data = unit.data.to_vec();
+                let at = next(data.len());
+                data[at] ^= 1 << next(8);
+                unit.data = data.into();
+            }
+            let wanted = broken[next(12)].pts.ticks;
+            match within(pool.decode(job(&clip, &broken, &[wanted]))).await {
+                Ok(pictures) => assert_eq!(pictures[0].pts, wanted),
+                Err(Error::Bitstream(_) | Error::Died(_)) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        assert_works(&pool).await;
+    }
+}
+
+#[tokio::test]
 async fn pictures_before_the_damage_are_given_and_those_behind_it_refused() {
     let (clip, gop) = clip();
     let mut damaged = gop.clone();

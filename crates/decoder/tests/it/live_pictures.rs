@@ -6,7 +6,7 @@ use framewell_imaging::Error;
 use framewell_live::EndReason;
 use framewell_media::{AccessUnit, VideoCodec};
 use framewell_model::{ChannelStatus, ErrorKind, HasKind, WallTime};
-use framewell_testkit::encode::ClipSpec;
+use framewell_testkit::encode::{ClipSpec, EncodedClip};
 use rustix::process::Signal;
 use std::time::Duration;
 
@@ -43,6 +43,47 @@ async fn any_instant_of_the_ring_gives_the_picture_on_screen() {
             assert_eq!((image.captured, image.requested), (expected, at));
             assert!(image.is_live && image.clock == clip.units[0].clock);
         }
+    }
+}
+
+/// H.265 with open GOPs: pictures before a key frame refer to the GOP before it.
+fn open_gop_clip() -> EncodedClip {
+    let (spec, clip) = b_clip();
+    let folder = tempfile::tempdir().unwrap();
+    let [source, target] = ["in.h264", "out.mp4"].map(|name| folder.path().join(name));
+    std::fs::write(&source, clip.annex_b()).unwrap();
+    let params = "open-gop=1:keyint=12:min-keyint=12:scenecut=0:bframes=3:b-adapt=0:log-level=none";
+    let ran = std::process::Command::new("ffmpeg")
+        .args(["-loglevel", "error", "-f", "h264", "-framerate", "25", "-i"])
+        .arg(&source)
+        .args(["-c:v", "libx265", "-crf", "15", "-x265-params", params])
+        .arg(&target)
+        .status();
+    assert!(ran.unwrap().success());
+    EncodedClip::from_file(&target, spec.start).unwrap()
+}
+
+#[tokio::test]
+async fn leading_pictures_of_an_open_gop_are_found() {
+    let clip = open_gop_clip();
+    let mut key = 0;
+    let mut leading = Vec::new();
+    for unit in clip.video() {
+        if unit.is_key {
+            key = unit.pts.ticks;
+        } else if unit.pts.ticks < key {
+            leading.push(unit);
+        }
+    }
+    assert!(leading.len() > 3, "the encoder made open GOPs");
+    let rig = Rig::new(leading[0].wall + ms(5_000)).await;
+    rig.stream(1, &clip, clip.video());
+    for unit in clip.video() {
+        let image = within(rig.image(Some(unit.wall))).await.unwrap();
+        assert_eq!(
+            (image.captured, stamp(&image).capture),
+            (unit.wall, unit.wall)
+        );
     }
 }
 
