@@ -6,6 +6,7 @@ use crate::channel_rows::{
 };
 use crate::slice::count;
 use crate::sql::{Dialect, Row, Tx};
+use crate::text::fold;
 use crate::{Catalog, Error, Page, Slice};
 use framewell_model::{
     AccountId, Channel, ChannelId, ChannelPatch, GroupId, NewChannel, SegmentState, WallTime,
@@ -223,11 +224,6 @@ impl Catalog {
             total,
         })
     }
-}
-
-/// The form in which names are compared: search ignores case in the same way on both databases.
-fn fold(name: &str) -> String {
-    name.to_lowercase()
 }
 
 fn restrict(select: &mut SelectStatement, filter: &ChannelFilter, dialect: Dialect) {

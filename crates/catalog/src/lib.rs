@@ -13,11 +13,15 @@ mod gaps;
 mod group_rows;
 mod groups;
 pub mod meta;
+mod meta_filter;
+mod meta_number;
+mod meta_rows;
 mod segment_lists;
 mod segment_rows;
 mod segments;
 mod slice;
 mod sql;
+mod text;
 mod tokens;
 
 pub use accounts::Account;

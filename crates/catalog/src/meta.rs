@@ -1,8 +1,17 @@
 //! Metadata documents and the typed filter over them (contract section 11).
 
+use crate::channel_rows::not_found;
+use crate::channels::only;
+use crate::meta_filter::{condition, order};
+use crate::meta_rows::{
+    FieldRow, ROWS_AT_ONCE, check, document, fields, insert_fields, upsert, with_columns,
+};
+use crate::slice::count;
+use crate::sql::{Dialect, Tx};
 use crate::{Catalog, Error, Page, Slice};
 use framewell_model::{ChannelId, WallTime};
-use std::collections::BTreeMap;
+use sea_query::{Expr, ExprTrait as _, LockType, Query, SelectStatement};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A stored document.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +79,8 @@ pub enum Test {
     Lte(Value),
     /// One of.
     In(Vec<Value>),
-    /// Text contains all of these words, in any case; a word is a run of letters and digits.
+    /// Text contains all of these words, in any case; a word is a run of letters and digits. A text
+    /// with several words stands for all of them.
     WordsIn(Vec<String>),
     /// The field is there, or is not.
     Exists(bool),
@@ -99,33 +109,74 @@ pub struct Sort {
 }
 
 impl Catalog {
-    /// Inserts or replaces documents, all or none.
+    /// Inserts or replaces documents, all or none. Of two with one id the last one counts.
+    ///
+    /// [`Error::NotFound`] names a channel that does not exist; [`Error::AlreadyExists`] an id that a
+    /// document of another channel has; [`Error::Invalid`] a number that is not finite, or a name or an
+    /// id that is empty or longer than 512 bytes.
     pub async fn put_documents(&self, documents: &[Document]) -> Result<(), Error> {
-        let _ = documents;
-        todo!()
+        // By id, so that two callers at once lock rows in the same order.
+        let by_id: BTreeMap<&str, &Document> = documents
+            .iter()
+            .map(|document| (document.id.as_str(), document))
+            .collect();
+        let documents: Vec<&Document> = by_id.into_values().collect();
+        documents.iter().try_for_each(|document| check(document))?;
+        let mut tx = self.begin("storing of documents").await?;
+        let channels = documents.iter().map(|document| document.channel).collect();
+        require_all(&mut tx, &channels).await?;
+        for some in documents.chunks(ROWS_AT_ONCE) {
+            put(&mut tx, some).await?;
+        }
+        tx.commit().await
     }
 
-    /// Documents by id among these channels; missing ones are left out.
+    /// Documents by id among these channels, ascending by id; missing ones are left out.
     pub async fn load_documents(
         &self,
         channels: &[ChannelId],
         ids: &[String],
     ) -> Result<Vec<Document>, Error> {
-        let _ = (channels, ids);
-        todo!()
+        let mut found = Vec::new();
+        for some in ids.chunks(ROWS_AT_ONCE) {
+            let select = with_columns(among(channels, self.dialect()))
+                .and_where(Expr::col(("meta_document", "id")).is_in(some))
+                .take();
+            for row in self.read("load of documents", &select).await? {
+                found.push(document(&row)?);
+            }
+        }
+        found.sort_by(|one, other| one.id.cmp(&other.id));
+        found.dedup_by(|one, other| one.id == other.id);
+        Ok(found)
     }
 
-    /// Deletes documents by id among these channels; which were there.
+    /// Deletes documents by id among these channels, all or none; which were there, ascending.
     pub async fn delete_documents(
         &self,
         channels: &[ChannelId],
         ids: &[String],
     ) -> Result<Vec<String>, Error> {
-        let _ = (channels, ids);
-        todo!()
+        let mut tx = self.begin("deletion of documents").await?;
+        let mut deleted = Vec::new();
+        for some in ids.chunks(ROWS_AT_ONCE) {
+            let delete = Query::delete()
+                .from_table("meta_document")
+                .and_where(is_among(channels, tx.dialect()))
+                .and_where(Expr::col(("meta_document", "id")).is_in(some))
+                .returning_col("id")
+                .take();
+            for row in tx.fetch(&delete).await? {
+                deleted.push(row.get("id")?);
+            }
+        }
+        tx.commit().await?;
+        deleted.sort_unstable();
+        Ok(deleted)
     }
 
-    /// Documents of these channels that match.
+    /// Documents of these channels that match. Without sort keys they come by id. [`Error::Invalid`]
+    /// for a value that is not of the field's type, and for filters of absurd size.
     pub async fn find_documents(
         &self,
         channels: &[ChannelId],
@@ -133,17 +184,92 @@ impl Catalog {
         sort: &[Sort],
         slice: Slice,
     ) -> Result<Page<Document>, Error> {
-        let _ = (channels, filter, sort, slice);
-        todo!()
+        const OPERATION: &str = "search for documents";
+        let matching = among(channels, self.dialect())
+            .and_where(condition(filter, self.dialect())?)
+            .take();
+        let total = only(&self.read(OPERATION, &count(&matching)).await?)?.get("total")?;
+        let mut page = with_columns(matching);
+        order(&mut page, sort);
+        slice.apply(&mut page);
+        let rows = self.read(OPERATION, &page).await?;
+        let items = rows.iter().map(document).collect::<Result<_, _>>()?;
+        Ok(Page { items, total })
     }
 
-    /// Deletes documents of these channels that match; how many.
+    /// Deletes documents of these channels that match; how many. Errors as of
+    /// [`Catalog::find_documents`].
     pub async fn delete_matching_documents(
         &self,
         channels: &[ChannelId],
         filter: &Filter,
     ) -> Result<u64, Error> {
-        let _ = (channels, filter);
-        todo!()
+        let delete = Query::delete()
+            .from_table("meta_document")
+            .and_where(is_among(channels, self.dialect()))
+            .and_where(condition(filter, self.dialect())?)
+            .take();
+        self.execute("deletion of matching documents", &delete)
+            .await
     }
+}
+
+fn is_among(channels: &[ChannelId], dialect: Dialect) -> Expr {
+    let ids: Vec<i64> = channels.iter().map(|channel| channel.get()).collect();
+    dialect.is_one_of(Expr::col(("meta_document", "channel")), &ids)
+}
+
+/// Documents of these channels; no columns yet.
+fn among(channels: &[ChannelId], dialect: Dialect) -> SelectStatement {
+    Query::select()
+        .from("meta_document")
+        .and_where(is_among(channels, dialect))
+        .take()
+}
+
+/// Fails unless all channels exist; they stay until the transaction ends.
+async fn require_all(tx: &mut Tx, channels: &BTreeSet<ChannelId>) -> Result<(), Error> {
+    let ids: Vec<i64> = channels.iter().map(|channel| channel.get()).collect();
+    let select = Query::select()
+        .column("id")
+        .from("channel")
+        .and_where(tx.dialect().is_one_of(Expr::col("id"), &ids))
+        .lock(LockType::KeyShare)
+        .take();
+    let rows = tx.fetch(&select).await?;
+    let found = rows
+        .iter()
+        .map(|row| row.id("id", ChannelId::new))
+        .collect::<Result<BTreeSet<_>, _>>()?;
+    match channels.difference(&found).next() {
+        Some(missing) => Err(not_found(*missing)),
+        None => Ok(()),
+    }
+}
+
+async fn put(tx: &mut Tx, documents: &[&Document]) -> Result<(), Error> {
+    let mut numbers: BTreeMap<String, i64> = BTreeMap::new();
+    for row in tx.fetch(&upsert(documents)?).await? {
+        numbers.insert(row.get("id")?, row.get("number")?);
+    }
+    let ids: Vec<i64> = numbers.values().copied().collect();
+    let outdated = Query::delete()
+        .from_table("meta_field")
+        .and_where(tx.dialect().is_one_of(Expr::col("document"), &ids))
+        .take();
+    tx.execute(&outdated).await?;
+    let mut rows: Vec<FieldRow<'_>> = Vec::new();
+    for document in documents {
+        // The row of another channel was left alone, so it did not come back.
+        let number = numbers
+            .get(&document.id)
+            .ok_or_else(|| Error::AlreadyExists {
+                what: format!("document {:?}", document.id),
+            })?;
+        rows.extend(fields(*number, document));
+    }
+    for some in rows.chunks(ROWS_AT_ONCE) {
+        tx.execute(&insert_fields(some)).await?;
+    }
+    Ok(())
 }

@@ -50,12 +50,17 @@ impl Dialect {
     }
 }
 
+/// Most values of a statement that connections keep prepared. Longer ones insert many rows or list many
+/// ids; they differ from call to call, and a hundred of them would hold much memory.
+const MOST_VALUES_PREPARED: usize = 64;
+
 /// A statement with its values, ready to run.
 #[derive(Debug)]
 pub(crate) struct Query {
     operation: &'static str,
     sql: String,
     values: SqlxValues,
+    is_kept_prepared: bool,
 }
 
 impl Query {
@@ -69,10 +74,12 @@ impl Query {
             Dialect::Postgres => statement.build_sqlx(PostgresQueryBuilder),
         };
         refuse_nul(&values)?;
+        let is_kept_prepared = values.0.0.len() <= MOST_VALUES_PREPARED;
         Ok(Self {
             operation,
             sql,
             values,
+            is_kept_prepared,
         })
     }
 }
@@ -123,10 +130,12 @@ impl Db {
         let sql = AssertSqlSafe(query.sql);
         match self {
             Self::Sqlite { readers, .. } => query_with(sql, query.values)
+                .persistent(query.is_kept_prepared)
                 .fetch_all(readers)
                 .await
                 .map(|rows| rows.into_iter().map(Row::Sqlite).collect()),
             Self::Postgres(pool) => query_with(sql, query.values)
+                .persistent(query.is_kept_prepared)
                 .fetch_all(pool)
                 .await
                 .map(|rows| rows.into_iter().map(Row::Postgres).collect()),
@@ -184,14 +193,17 @@ impl Tx {
                 operation,
                 sql,
                 values,
+                is_kept_prepared,
             } = query?;
             let sql = AssertSqlSafe(sql);
             match &mut self.connection {
                 TxConnection::Sqlite(tx) => query_with(sql, values)
+                    .persistent(is_kept_prepared)
                     .fetch_all(&mut **tx)
                     .await
                     .map(|rows| rows.into_iter().map(Row::Sqlite).collect()),
                 TxConnection::Postgres(tx) => query_with(sql, values)
+                    .persistent(is_kept_prepared)
                     .fetch_all(&mut **tx)
                     .await
                     .map(|rows| rows.into_iter().map(Row::Postgres).collect()),
@@ -211,14 +223,17 @@ impl Tx {
                 operation,
                 sql,
                 values,
+                is_kept_prepared,
             } = query?;
             let sql = AssertSqlSafe(sql);
             match &mut self.connection {
                 TxConnection::Sqlite(tx) => query_with(sql, values)
+                    .persistent(is_kept_prepared)
                     .execute(&mut **tx)
                     .await
                     .map(|done| done.rows_affected()),
                 TxConnection::Postgres(tx) => query_with(sql, values)
+                    .persistent(is_kept_prepared)
                     .execute(&mut **tx)
                     .await
                     .map(|done| done.rows_affected()),

@@ -12,7 +12,7 @@ CREATE TABLE channel (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     account BIGINT NOT NULL REFERENCES account (id),
     name TEXT COLLATE "C" NOT NULL,
-    -- The name in lower case, so that a search ignores case in the same way on both databases.
+    -- The name, case folded, so that a search ignores case in the same way on both databases.
     name_folded TEXT COLLATE "C" NOT NULL,
     created_us BIGINT NOT NULL,
     rec_mode TEXT COLLATE "C" NOT NULL,
@@ -129,7 +129,8 @@ CREATE TABLE meta_document (
     channel BIGINT NOT NULL REFERENCES channel (id) ON DELETE CASCADE,
     timestamp_us BIGINT NOT NULL,
     raw_data TEXT COLLATE "C",
-    -- Words of raw_data, see meta_field.words.
+    -- Words of id and raw_data, see meta_field.words.
+    id_words TEXT COLLATE "C" NOT NULL,
     raw_words TEXT COLLATE "C",
     -- The typed maps as they are given back; meta_field is what filters read.
     body TEXT COLLATE "C" NOT NULL
@@ -146,7 +147,7 @@ CREATE TABLE meta_field (
     text_value TEXT COLLATE "C",
     -- Beginning of text_value, short enough for an index entry.
     text_key TEXT COLLATE "C",
-    -- Words of text_value in lower case with a space before and after each.
+    -- Words of text_value, case folded, with a space before and after each.
     words TEXT COLLATE "C",
     PRIMARY KEY (document, kind, name)
 );

@@ -11,7 +11,7 @@ CREATE TABLE channel (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     account INTEGER NOT NULL REFERENCES account (id),
     name TEXT NOT NULL,
-    -- The name in lower case, so that a search ignores case in the same way on both databases.
+    -- The name, case folded, so that a search ignores case in the same way on both databases.
     name_folded TEXT NOT NULL,
     created_us INTEGER NOT NULL,
     rec_mode TEXT NOT NULL,
@@ -128,7 +128,8 @@ CREATE TABLE meta_document (
     channel INTEGER NOT NULL REFERENCES channel (id) ON DELETE CASCADE,
     timestamp_us INTEGER NOT NULL,
     raw_data TEXT,
-    -- Words of raw_data, see meta_field.words.
+    -- Words of id and raw_data, see meta_field.words.
+    id_words TEXT NOT NULL,
     raw_words TEXT,
     -- The typed maps as they are given back; meta_field is what filters read.
     body TEXT NOT NULL
@@ -145,7 +146,7 @@ CREATE TABLE meta_field (
     text_value TEXT,
     -- Beginning of text_value, short enough for an index entry.
     text_key TEXT,
-    -- Words of text_value in lower case with a space before and after each.
+    -- Words of text_value, case folded, with a space before and after each.
     words TEXT,
     PRIMARY KEY (document, kind, name)
 ) STRICT, WITHOUT ROWID;

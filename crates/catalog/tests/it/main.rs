@@ -5,6 +5,7 @@ mod backend;
 mod channels;
 mod gaps;
 mod groups;
+mod meta;
 mod open;
 mod segments;
 mod tokens;
