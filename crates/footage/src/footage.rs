@@ -1,5 +1,6 @@
 //! Finding and reading footage.
 
+use crate::gop::Hole;
 use crate::parameters::ParameterCache;
 use crate::{CONTINUITY_US, CompressedGop, Location, Piece, Spool, gop};
 use bytes::Bytes;
@@ -229,13 +230,14 @@ impl Footage {
         };
         let pieces = self.pieces(channel, near).await?;
         let Some(piece) = gop::piece_at(&pieces, at) else {
-            return Err(self.no_footage(channel, at).await?);
+            return Err(self.no_footage(channel, at, None).await?);
         };
-        let Some(fragments) = gop::fragments_at(&piece.index, at) else {
-            return Err(self.no_footage(channel, at).await?);
+        let fragments = match gop::fragments_at(&piece.index, at) {
+            Ok(fragments) => fragments,
+            Err(hole) => return Err(self.no_footage(channel, at, Some(hole)).await?),
         };
         let (Some(first), Some(last)) = (fragments.first(), fragments.last()) else {
-            return Err(self.no_footage(channel, at).await?);
+            return Err(self.no_footage(channel, at, None).await?);
         };
         let bytes = self
             .read(piece, first.offset..last.offset + u64::from(last.len))
@@ -251,21 +253,28 @@ impl Footage {
         })
     }
 
-    /// Where the footage nearest to `at` is, as the error to answer with.
-    async fn no_footage(&self, channel: ChannelId, at: WallTime) -> Result<Error, Error> {
+    /// Where the footage nearest to `at` is, as the error to answer with. The edges of a hole inside
+    /// a segment are nearer than any other segment.
+    async fn no_footage(
+        &self,
+        channel: ChannelId,
+        at: WallTime,
+        hole: Option<Hole>,
+    ) -> Result<Error, Error> {
         let (spooled_before, spooled_after) = self.spool.around(channel, at);
         let (before, after) = self
             .catalog
             .footage_around(channel, at)
             .await
             .map_err(|source| Error::Catalog { channel, source })?;
+        let (inner_before, inner_after) = hole.map_or((None, None), |h| (h.before, h.after));
         let ends = [before, spooled_before].into_iter().flatten();
         let starts = [after, spooled_after].into_iter().flatten();
         Ok(Error::NoFootage {
             channel,
             at,
-            before: ends.map(|range| range.end).max(),
-            after: starts.map(|range| range.start).min(),
+            before: inner_before.or_else(|| ends.map(|range| range.end).max()),
+            after: inner_after.or_else(|| starts.map(|range| range.start).min()),
         })
     }
 }

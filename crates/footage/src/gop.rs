@@ -1,6 +1,6 @@
 //! A compressed GOP, ready for a decoder.
 
-use crate::Piece;
+use crate::{CONTINUITY_US, Piece};
 use bytes::Bytes;
 use framewell_fmp4::{FragmentEntry, SegmentIndex, parse_fragment};
 use framewell_media::{TrackKind, VideoParameters};
@@ -49,20 +49,43 @@ pub(crate) fn piece_at(pieces: &[Piece], at: WallTime) -> Option<&Piece> {
     held.or_else(|| is_continued().then_some(newest))
 }
 
+/// A hole inside a segment: the camera paused, or its clock was set, and the run went on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hole {
+    /// End of the last picture before it.
+    pub(crate) before: Option<WallTime>,
+    /// Capture time of the first picture after it.
+    pub(crate) after: Option<WallTime>,
+}
+
 /// The fragments to decode for the picture on screen at `at`: from the last key fragment captured at
-/// or before it, up to the last one with a picture at or before it. `None` if the segment starts
-/// after `at`.
-pub(crate) fn fragments_at(index: &SegmentIndex, at: WallTime) -> Option<&[FragmentEntry]> {
+/// or before it, up to the last one with a picture at or before it.
+pub(crate) fn fragments_at(
+    index: &SegmentIndex,
+    at: WallTime,
+) -> Result<&[FragmentEntry], Hole> {
     let fragments = &index.fragments;
     let key = fragments
         .iter()
-        .rposition(|fragment| fragment.is_key && fragment.wall <= at)?;
+        .rposition(|fragment| fragment.is_key && fragment.wall <= at)
+        .ok_or_else(|| Hole {
+            before: None,
+            after: fragments.first().map(|fragment| fragment.wall),
+        })?;
     // With reordering, a picture may lie in a fragment whose first picture is captured later.
-    let needed = fragments[key..]
+    let count = fragments[key..]
         .iter()
         .take_while(|fragment| fragment.wall_of(fragment.min_pts) <= at)
         .count();
-    Some(&fragments[key..key + needed.max(1)])
+    let (needed, later) = fragments[key..].split_at(count.max(1));
+    let end = needed.iter().map(|f| f.wall_of(f.end_pts)).max();
+    if end.is_some_and(|end| at.micros_since(end) > CONTINUITY_US) {
+        return Err(Hole {
+            before: end,
+            after: later.first().map(|next| next.wall_of(next.min_pts)),
+        });
+    }
+    Ok(needed)
 }
 
 /// The video samples of adjacent fragments, in decoding order, up to the last one captured at or
