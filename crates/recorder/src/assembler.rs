@@ -188,3 +188,191 @@ impl Assembler {
         self.units.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use framewell_media::{VideoCodec, VideoParameters};
+    use framewell_model::{MediaTime, Timescale};
+    use uuid::Uuid;
+
+    fn parameters(width: u32) -> Arc<StreamParameters> {
+        StreamParameters {
+            video: VideoParameters {
+                codec: VideoCodec::H264,
+                width,
+                height: 360,
+                config: Bytes::new(),
+                reorder_depth: 0,
+                rfc6381: String::new(),
+            },
+            audio: None,
+        }
+        .into_shared()
+    }
+
+    fn run(n: u128) -> RunId {
+        RunId::from_uuid(Uuid::from_u128(n))
+    }
+
+    /// A picture at 25 per second, or a sound between two of them.
+    fn unit(track: TrackKind, n: i64, is_key: bool) -> AccessUnit {
+        let time = MediaTime::new(n * 3_600, Timescale::HZ_90K);
+        AccessUnit {
+            track,
+            pts: time,
+            dts: time,
+            wall: WallTime::from_micros(n * 40_000),
+            clock: ClockSource::ServerArrival,
+            is_key,
+            data: Bytes::new(),
+        }
+    }
+
+    /// A whole GOP of `len` pictures from picture `first` on.
+    fn gop(id: GopId, first: i64, len: i64) -> Batch {
+        let video = |n| unit(TrackKind::Video, n, n == first);
+        Batch {
+            gop: id,
+            run: run(1),
+            parameters: parameters(640),
+            units: (first..first + len).map(video).collect(),
+            starts_gop: true,
+            is_closed: true,
+            missed_gops: 0,
+            run_end: None,
+        }
+    }
+
+    /// One letter per step: `(` begin, fragments by length, `)` end, `m` missed, `e` run ended; a
+    /// fragment with an unknown end has a `!`.
+    fn sketch(steps: &[Step]) -> String {
+        let letter = |step: &Step| match step {
+            Step::Begin { .. } => "(".to_owned(),
+            Step::Fragment { units, end_dts } => {
+                let mark = if end_dts.is_none() { "!" } else { "" };
+                format!("{}{mark} ", units.len())
+            }
+            Step::End => ")".to_owned(),
+            Step::Missed { gops } => format!("m{gops} "),
+            Step::RunEnded { .. } => "e".to_owned(),
+        };
+        steps.iter().map(letter).collect()
+    }
+
+    fn assembler() -> Assembler {
+        Assembler::new(Duration::from_secs(2), Duration::from_secs(1))
+    }
+
+    fn push_all(assembler: &mut Assembler, batches: impl IntoIterator<Item = Batch>) -> String {
+        let steps: Vec<Step> = batches
+            .into_iter()
+            .flat_map(|batch| assembler.push(batch))
+            .collect();
+        sketch(&steps)
+    }
+
+    #[test]
+    fn a_fragment_is_written_when_the_next_picture_is_known() {
+        let mut a = assembler();
+        assert_eq!(push_all(&mut a, [gop(1, 0, 25)]), "(");
+        assert_eq!(push_all(&mut a, [gop(2, 25, 25)]), "25 ");
+        assert_eq!(push_all(&mut a, [gop(3, 50, 25)]), "25 )(");
+        assert_eq!(sketch(&a.finish()), "25! )");
+        assert_eq!(sketch(&a.finish()), "");
+    }
+
+    #[test]
+    fn the_end_of_a_run_closes_its_segment() {
+        let mut a = assembler();
+        let last = Batch {
+            run_end: Some(EndReason::CameraLost),
+            ..gop(2, 25, 5)
+        };
+        assert_eq!(push_all(&mut a, [gop(1, 0, 25), last]), "(25 5! )e");
+        let next = Batch {
+            run: run(2),
+            ..gop(3, 0, 25)
+        };
+        assert_eq!(push_all(&mut a, [next]), "(");
+    }
+
+    #[test]
+    fn a_new_run_or_new_parameters_start_a_segment_at_once() {
+        let mut a = assembler();
+        let other_run = Batch {
+            run: run(2),
+            ..gop(2, 0, 10)
+        };
+        let other_size = Batch {
+            run: run(2),
+            parameters: parameters(1280),
+            ..gop(3, 10, 10)
+        };
+        let equal = Batch {
+            run: run(2),
+            parameters: parameters(1280),
+            ..gop(4, 20, 10)
+        };
+        let sketched = push_all(&mut a, [gop(1, 0, 10), other_run, other_size, equal]);
+        assert_eq!(sketched, "(10! )(10 )(10 ");
+    }
+
+    #[test]
+    fn missed_gops_end_the_segment_before_them() {
+        let mut a = assembler();
+        let lagged = Batch {
+            missed_gops: 3,
+            ..gop(5, 100, 25)
+        };
+        assert_eq!(push_all(&mut a, [gop(1, 0, 25), lagged]), "(25! )m3 (");
+    }
+
+    #[test]
+    fn a_long_pause_does_not_stretch_the_picture_before_it() {
+        let mut a = assembler();
+        let mut paused = gop(1, 0, 5);
+        paused.units.push(unit(TrackKind::Video, 500, false));
+        assert_eq!(push_all(&mut a, [paused]), "(5! ");
+    }
+
+    #[test]
+    fn sound_goes_with_the_pictures_it_arrived_with() {
+        let mut a = assembler();
+        let mut first = gop(1, 0, 3);
+        first.units.insert(1, unit(TrackKind::Audio, 0, true));
+        first.units.push(unit(TrackKind::Audio, 2, true));
+        assert_eq!(push_all(&mut a, [first, gop(2, 3, 3)]), "(5 ");
+        let mut idle = assembler();
+        let mut tail = gop(9, 0, 0);
+        tail.starts_gop = false;
+        tail.units = vec![
+            unit(TrackKind::Audio, 2, true),
+            unit(TrackKind::Video, 3, false),
+        ];
+        assert_eq!(push_all(&mut idle, [tail]), "", "no segment without a key");
+    }
+
+    #[test]
+    fn a_stream_without_key_frames_does_not_make_an_endless_segment() {
+        let mut a = assembler();
+        let endless = gop(1, 0, 25 * 60 * 40);
+        let sketched = push_all(&mut a, [endless]);
+        assert!(sketched.ends_with(')'), "{sketched}");
+        assert_eq!(sketched.matches('(').count(), 1);
+        assert!(!a.is_open());
+        assert_eq!(push_all(&mut a, [gop(2, 60_000, 25)]), "(");
+    }
+
+    #[test]
+    fn after_a_failed_write_it_goes_on_at_the_next_key_frame() {
+        let mut a = assembler();
+        push_all(&mut a, [gop(1, 0, 25)]);
+        a.abandon();
+        let mut rest = gop(1, 25, 5);
+        rest.starts_gop = false;
+        rest.units[0].is_key = false;
+        assert_eq!(push_all(&mut a, [rest, gop(2, 30, 25)]), "(");
+    }
+}
