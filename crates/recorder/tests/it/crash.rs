@@ -1,0 +1,268 @@
+//! Killed at any moment: everything complete is published exactly once, and the hole has a row.
+
+use crate::rig::{Camera, Rig, small_clip, until};
+use framewell_blob::ObjectKey;
+use framewell_catalog::NewSegment;
+use framewell_live::EndReason;
+use framewell_model::{ClockSource, GapReason, RunId, SegmentId, TimeRange};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::Path;
+use uuid::Uuid;
+
+/// Records a loop and a half and kills the recorder; the open segment is a spool file.
+async fn crashed_rig() -> (Rig, Camera) {
+    let mut rig = Rig::new().await;
+    rig.record();
+    let clip = small_clip().encode().unwrap();
+    let mut camera = Camera::connect(&rig, &clip, small_clip().start);
+    camera.play();
+    camera.play_units(19);
+    rig.until_recorded(50).await;
+    rig.until_published(2).await;
+    rig.crash().await;
+    (rig, camera)
+}
+
+fn cut(file: &Path, len: u64) {
+    let file = File::options().write(true).open(file).unwrap();
+    file.set_len(len).unwrap();
+}
+
+/// Every segment once, the gap since the tail open.
+async fn assert_recovered(rig: &Rig, camera: &Camera, pictures: usize) {
+    let pieces = rig.pieces().await;
+    assert!(pieces.iter().all(|piece| piece.record.is_some()));
+    let ids: BTreeSet<_> = pieces.iter().map(|piece| piece.id).collect();
+    assert_eq!(ids.len(), pieces.len());
+    rig.assert_recorded(&camera.video()[..pictures]).await;
+    assert!(rig.files("spool").is_empty());
+    assert_eq!(rig.files("objects").len(), pieces.len());
+    let staged = rig.catalog.list_staged_segments(10).await.unwrap();
+    assert!(staged.is_empty());
+    let tail = pieces.last().unwrap().range.end;
+    assert_eq!(rig.gaps().await, [(tail, None, GapReason::ServerDown)]);
+}
+
+#[tokio::test]
+async fn complete_fragments_of_an_open_file_are_published_and_the_hole_gets_a_row() {
+    let (mut rig, camera) = crashed_rig().await;
+    rig.node.recorder.recover().await.unwrap();
+    assert_recovered(&rig, &camera, 50).await;
+    // Once more changes nothing.
+    rig.node.recorder.recover().await.unwrap();
+    assert_recovered(&rig, &camera, 50).await;
+
+    let tail = rig.pieces().await.last().unwrap().range.end;
+    let back = tail.plus_micros(20_000_000);
+    rig.record();
+    let clip = small_clip().encode().unwrap();
+    let mut camera = Camera::connect(&rig, &clip, back);
+    camera.play();
+    let gaps = rig
+        .until_gaps("a closed gap", |gaps| gaps[0].1.is_some())
+        .await;
+    assert_eq!(gaps, [(tail, Some(back), GapReason::ServerDown)]);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_torn_at_any_byte_keeps_its_complete_fragments() {
+    let (rig, _) = crashed_rig().await;
+    let spooled = rig.files("spool");
+    assert_eq!(spooled.len(), 1);
+    let whole = std::fs::read(&spooled[0]).unwrap();
+    let index = framewell_fmp4::scan_segment(&whole).unwrap().index;
+    let ends: Vec<u64> = index
+        .fragments
+        .iter()
+        .map(|fragment| fragment.offset + u64::from(fragment.len))
+        .collect();
+    assert_eq!(ends.last(), Some(&(whole.len() as u64)));
+    // Around every border, and in between.
+    let init = u64::from(index.init_len);
+    let mut lengths: BTreeSet<u64> = (0..whole.len() as u64).step_by(997).collect();
+    for border in ends.iter().copied().chain([init]) {
+        lengths.extend([border - 1, border, border + 1]);
+    }
+    let channel = rig.channel.to_string();
+    for length in lengths {
+        let fresh = Rig::new().await;
+        assert_eq!(fresh.channel, rig.channel, "ids count from 1 in each rig");
+        let folder = fresh.dir.path().join("spool").join(&channel);
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join(spooled[0].file_name().unwrap());
+        std::fs::write(&file, &whole).unwrap();
+        cut(&file, length);
+        fresh.node.recorder.recover().await.unwrap();
+        let pieces = fresh.pieces().await;
+        let kept = ends.iter().filter(|end| **end <= length).count();
+        let found = pieces.first().map_or(0, |p| p.index.fragments.len());
+        assert_eq!(found, kept, "cut to {length} bytes");
+        assert_eq!(pieces.len(), usize::from(kept > 0));
+        if kept > 0 {
+            assert_eq!(pieces[0].size_bytes, ends[kept - 1]);
+            let object = std::fs::metadata(&fresh.files("objects")[0]).unwrap();
+            assert_eq!(object.len(), ends[kept - 1], "the torn tail is cut off");
+        }
+        assert!(fresh.files("spool").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn killed_at_many_moments_nothing_complete_is_lost_or_doubled() {
+    let clip = small_clip().encode().unwrap();
+    for moment in 0..12usize {
+        let mut rig = Rig::new().await;
+        rig.record();
+        let mut camera = Camera::connect(&rig, &clip, small_clip().start);
+        // The recorder runs some way while the pictures come, and is killed somewhere: with a file
+        // half written, a row staged, an object moved.
+        for _ in 0..3 {
+            camera.play();
+            for _ in 0..moment * 3 {
+                tokio::task::yield_now().await;
+            }
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(2 * moment as u64)).await;
+        let announced = rig.samples().await.len();
+        rig.crash().await;
+        rig.node.recorder.recover().await.unwrap();
+        let recovered = rig.samples().await.len();
+        assert!(
+            recovered >= announced,
+            "{recovered} of {announced} at moment {moment}"
+        );
+        if recovered > 0 {
+            assert_recovered(&rig, &camera, recovered).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_an_unknown_channel_or_without_footage_is_removed() {
+    let (rig, _) = crashed_rig().await;
+    let file = rig.files("spool").pop().unwrap();
+    let fresh = Rig::new().await;
+    let account = fresh
+        .catalog
+        .load_channel(fresh.channel)
+        .await
+        .unwrap()
+        .account;
+    let now = small_clip().start;
+    fresh
+        .catalog
+        .delete_channel(account, fresh.channel, now)
+        .await
+        .unwrap();
+    let folder = fresh.dir.path().join("spool").join("1");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::copy(&file, folder.join(file.file_name().unwrap())).unwrap();
+    let empty = format!("{}.mp4", Uuid::now_v7());
+    std::fs::write(folder.join(empty), b"").unwrap();
+    let garbage = format!("{}.mp4", Uuid::now_v7());
+    std::fs::write(folder.join(garbage), [0xa5; 5_000]).unwrap();
+    fresh.node.recorder.recover().await.unwrap();
+    assert!(fresh.files("spool").is_empty());
+    assert!(fresh.files("objects").is_empty());
+}
+
+#[tokio::test]
+async fn a_staged_row_is_finished_if_its_object_is_there_and_dropped_if_not() {
+    let rig = Rig::new().await;
+    let now = small_clip().start;
+    let stage = async |n: u128| {
+        let row = NewSegment {
+            id: SegmentId::from_uuid(Uuid::from_u128(n)),
+            channel: rig.channel,
+            run: RunId::from_uuid(Uuid::from_u128(1)),
+            sequence: 0,
+            range: TimeRange::new(now, now.plus_micros(2_000_000)).unwrap(),
+            clock: ClockSource::ServerArrival,
+            size_bytes: 7,
+            codecs: "avc1.64001f".to_owned(),
+            index: Vec::new(),
+        };
+        rig.catalog.stage_segment(&row, now).await.unwrap()
+    };
+    let (stored, lost) = (stage(1).await, stage(2).await);
+    let file = rig.dir.path().join("stored");
+    std::fs::write(&file, b"footage").unwrap();
+    let key = ObjectKey::Segment {
+        channel: rig.channel,
+        start: now,
+        id: SegmentId::from_uuid(Uuid::from_u128(1)),
+    };
+    rig.blobs.put_file(&key, &file).await.unwrap();
+    rig.node.recorder.recover().await.unwrap();
+    assert!(rig.catalog.load_segment(stored).await.is_ok());
+    assert!(rig.catalog.load_segment(lost).await.is_err());
+    let staged = rig.catalog.list_staged_segments(10).await.unwrap();
+    assert!(staged.is_empty());
+}
+
+#[tokio::test]
+async fn what_the_store_does_not_take_at_the_start_is_published_while_running() {
+    let (mut rig, camera) = crashed_rig().await;
+    let (objects, away) = (rig.dir.path().join("objects"), rig.dir.path().join("away"));
+    std::fs::rename(&objects, &away).unwrap();
+    std::fs::write(&objects, b"in the way").unwrap();
+    rig.node.recorder.recover().await.unwrap();
+    assert_eq!(rig.files("spool").len(), 1);
+    std::fs::remove_file(&objects).unwrap();
+    std::fs::rename(&away, &objects).unwrap();
+    rig.record();
+    until("an empty spool", async || {
+        rig.files("spool").is_empty().then_some(())
+    })
+    .await;
+    rig.until_published(3).await;
+    rig.assert_recorded(&camera.video()[..50]).await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_gap_that_was_over_before_the_crash_ends_where_footage_began() {
+    let (mut rig, _) = crashed_rig().await;
+    // The row of an older gap was never closed, though footage came back at once.
+    let open = framewell_catalog::NewGap {
+        channel: rig.channel,
+        start: small_clip().start.plus_micros(-5_000_000),
+        end: None,
+        reason: GapReason::CameraOffline,
+    };
+    rig.catalog.insert_gap(open).await.unwrap();
+    rig.node.recorder.recover().await.unwrap();
+    let tail = rig.pieces().await.last().unwrap().range.end;
+    assert_eq!(
+        rig.gaps().await,
+        [
+            (
+                open.start,
+                Some(small_clip().start),
+                GapReason::CameraOffline
+            ),
+            (tail, None, GapReason::ServerDown)
+        ]
+    );
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_graceful_stop_publishes_everything_and_says_that_the_server_is_down() {
+    let mut rig = Rig::new().await;
+    rig.record();
+    let clip = small_clip().encode().unwrap();
+    let mut camera = Camera::connect(&rig, &clip, small_clip().start);
+    camera.play();
+    camera.end_run(EndReason::Stopped);
+    rig.stop().await;
+    rig.assert_recorded(&camera.video()).await;
+    let down = (camera.end(), None, GapReason::ServerDown);
+    assert_eq!(rig.gaps().await, [down]);
+    assert!(rig.files("spool").is_empty());
+    rig.crash().await;
+    rig.node.recorder.recover().await.unwrap();
+    assert_eq!(rig.gaps().await, [down]);
+}

@@ -1,0 +1,10 @@
+//! The recorder between a real ring, a real database and a real store.
+
+#![expect(clippy::unwrap_used, reason = "a failed helper fails the test")]
+
+mod crash;
+mod gaps;
+mod outage;
+mod recording;
+mod retention;
+mod rig;

@@ -1,0 +1,201 @@
+//! What is pushed is recorded: every unit, once, with its times.
+
+use crate::rig::{Camera, Rig, small_clip, until};
+use framewell_live::EndReason;
+use framewell_media::{AccessUnit, AudioCodec, TrackKind, VideoCodec};
+use framewell_model::RecMode;
+use framewell_testkit::encode::ClipSpec;
+use std::path::Path;
+use std::process::Command;
+
+fn pictures_by_ffprobe(file: &Path) -> usize {
+    let args =
+        "-v error -count_frames -select_streams v -show_entries stream=nb_read_frames -of csv=p=0";
+    let output = Command::new("ffprobe")
+        .args(args.split(' '))
+        .arg(file)
+        .output()
+        .unwrap();
+    let (text, errors) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(errors.is_empty(), "{errors}");
+    text.trim().parse().unwrap()
+}
+
+async fn records_everything(spec: ClipSpec) {
+    let mut rig = Rig::new().await;
+    rig.record();
+    let clip = spec.encode().unwrap();
+    let mut camera = Camera::connect(&rig, &clip, spec.start);
+    for _ in 0..3 {
+        camera.play();
+    }
+    camera.end_run(EndReason::Stopped);
+    rig.until_recorded(camera.video().len()).await;
+    rig.stop().await;
+
+    rig.assert_recorded(&camera.video()).await;
+    let samples = rig.samples().await;
+    let recorded = samples.iter().filter(|s| s.track == TrackKind::Audio);
+    let is_audio = |unit: &&AccessUnit| unit.track == TrackKind::Audio;
+    // Sound from before the first picture has nothing to go with.
+    let first = camera.sent.iter().position(|u| u.track == TrackKind::Video);
+    let sent = camera.sent[first.unwrap()..].iter().filter(is_audio);
+    let sent: Vec<_> = sent.map(|u| (u.pts.ticks, u.data.clone())).collect();
+    let recorded: Vec<_> = recorded.map(|s| (s.pts, s.data.clone())).collect();
+    assert!(sent == recorded, "{} of {}", recorded.len(), sent.len());
+    assert_eq!(spec.audio.is_some(), !sent.is_empty());
+
+    let pieces = rig.pieces().await;
+    assert_eq!(pieces.len(), 6, "12 s in segments of 2 s");
+    assert!(pieces.iter().all(|piece| piece.run == camera.run()));
+    assert!(pieces.iter().map(|piece| piece.sequence).eq(0..6));
+    assert!(pieces.windows(2).all(|w| w[0].continues_into(&w[1])));
+    assert_eq!(pieces[5].range.end, camera.end());
+    assert!(rig.files("spool").is_empty(), "all is published");
+    let counts = rig.files("objects").into_iter();
+    let counts: Vec<_> = counts.map(|file| pictures_by_ffprobe(&file)).collect();
+    assert_eq!(counts, [20; 6]);
+}
+
+#[tokio::test]
+async fn every_picture_is_recorded_once_with_its_capture_time() {
+    records_everything(small_clip()).await;
+}
+
+#[tokio::test]
+async fn reordered_pictures_and_sound_are_recorded_too() {
+    let spec = ClipSpec {
+        b_frames: 2,
+        audio: Some(AudioCodec::Aac),
+        ..small_clip()
+    };
+    records_everything(spec).await;
+}
+
+#[tokio::test]
+async fn h265_is_recorded_as_well() {
+    let spec = ClipSpec {
+        codec: VideoCodec::H265,
+        ..small_clip()
+    };
+    records_everything(spec).await;
+}
+
+#[tokio::test]
+async fn long_gops_are_cut_by_the_second_and_read_from_their_key_frame() {
+    let mut rig = Rig::new().await;
+    rig.record();
+    let spec = ClipSpec {
+        gop: 40,
+        ..small_clip()
+    };
+    let clip = spec.encode().unwrap();
+    let mut camera = Camera::connect(&rig, &clip, spec.start);
+    camera.play();
+    camera.play();
+    rig.until_recorded(70).await;
+    let pieces = rig.pieces().await;
+    let first = &pieces[0].index.fragments;
+    let keys: Vec<bool> = first.iter().map(|fragment| fragment.is_key).collect();
+    assert_eq!(keys, [true, false, false, false]);
+    assert!(first.iter().all(|fragment| fragment.duration == 90_000));
+
+    let at = spec.start.plus_micros(2_450_000);
+    let gop = rig.footage().gop_at(rig.channel, at).await.unwrap();
+    assert_eq!(gop.samples.len(), 25);
+    assert!(gop.samples[0].is_key);
+    assert_eq!(gop.samples[24].wall, spec.stamp(24).capture);
+    rig.stop().await;
+    rig.assert_recorded(&camera.video()).await;
+}
+
+#[tokio::test]
+async fn new_parameters_start_a_segment_with_its_own_init() {
+    let mut rig = Rig::new().await;
+    rig.record();
+    let small = small_clip().encode().unwrap();
+    let larger = ClipSpec {
+        width: 480,
+        height: 352,
+        ..small_clip()
+    };
+    let larger = larger.encode().unwrap();
+    let mut camera = Camera::connect(&rig, &small, small_clip().start);
+    camera.play_units(10);
+    camera.change(&larger);
+    camera.play_units(20);
+    camera.end_run(EndReason::CameraLost);
+    rig.until_published(2).await;
+    let pieces = rig.pieces().await;
+    assert_eq!(pieces.len(), 2);
+    for (piece, (width, pictures)) in pieces.iter().zip([(320, 10), (480, 20)]) {
+        let parameters = rig.footage().parameters(piece).await.unwrap();
+        assert_eq!(parameters.video.width, width);
+        let ticks: i64 = piece.index.fragments.iter().map(|f| f.duration).sum();
+        // The camera sent one second of a clip of four, and went on at the fourth.
+        assert!(ticks >= pictures * 9_000, "{ticks}");
+    }
+    rig.assert_recorded(&camera.video()).await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn footage_is_readable_before_its_segment_is_closed() {
+    let mut rig = Rig::new().await;
+    rig.record();
+    let clip = small_clip().encode().unwrap();
+    let mut camera = Camera::connect(&rig, &clip, small_clip().start);
+    camera.play_units(15);
+    rig.until_recorded(10).await;
+    let pieces = rig.pieces().await;
+    assert_eq!(pieces.len(), 1);
+    assert_eq!(pieces[0].record, None);
+    let parameters = rig.footage().parameters(&pieces[0]).await.unwrap();
+    assert_eq!(*parameters, clip.parameters);
+    assert!(*rig.track().recording().borrow());
+
+    camera.end_run(EndReason::CameraLost);
+    let published = rig.until_published(1).await;
+    assert_eq!(published[0].id, pieces[0].id);
+    // What a reader got before is still good: the file has become the object.
+    let init = rig.footage().read(&pieces[0], 0..16).await.unwrap();
+    assert_eq!(init.len(), 16);
+    assert!(!*rig.track().recording().borrow());
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn recording_starts_with_the_gop_that_is_on() {
+    let mut rig = Rig::new().await;
+    let clip = small_clip().encode().unwrap();
+    let mut camera = Camera::connect(&rig, &clip, small_clip().start);
+    camera.play_units(35);
+    rig.record();
+    until("recording", async || {
+        let source = rig.track();
+        camera.play_units(10);
+        (*source.recording().borrow()).then_some(())
+    })
+    .await;
+    rig.stop().await;
+    let sent = camera.video();
+    rig.assert_recorded(&sent[30..]).await;
+}
+
+#[tokio::test]
+async fn a_channel_that_is_not_wanted_is_not_recorded() {
+    let mut rig = Rig::new().await;
+    rig.set_mode(RecMode::Off);
+    rig.start();
+    let clip = small_clip().encode().unwrap();
+    let mut camera = Camera::connect(&rig, &clip, small_clip().start);
+    camera.play();
+    camera.end_run(EndReason::CameraLost);
+    rig.stop().await;
+    assert!(rig.pieces().await.is_empty());
+    assert!(rig.gaps().await.is_empty());
+    assert!(rig.files("spool").is_empty());
+}
