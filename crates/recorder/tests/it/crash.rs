@@ -5,6 +5,7 @@ use framewell_blob::ObjectKey;
 use framewell_catalog::NewSegment;
 use framewell_live::EndReason;
 use framewell_model::{ClockSource, GapReason, RunId, SegmentId, TimeRange};
+use framewell_testkit::encode::EncodedClip;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
@@ -13,7 +14,7 @@ use uuid::Uuid;
 /// Records a loop and a half and kills the recorder; the open segment is a spool file.
 async fn crashed_rig() -> (Rig, Camera) {
     let mut rig = Rig::new().await;
-    rig.record();
+    rig.record().await;
     let clip = small_clip().encode().unwrap();
     let mut camera = Camera::connect(&rig, &clip, small_clip().start);
     camera.play();
@@ -55,7 +56,7 @@ async fn complete_fragments_of_an_open_file_are_published_and_the_hole_gets_a_ro
 
     let tail = rig.pieces().await.last().unwrap().range.end;
     let back = tail.plus_micros(20_000_000);
-    rig.record();
+    rig.record().await;
     let clip = small_clip().encode().unwrap();
     let mut camera = Camera::connect(&rig, &clip, back);
     camera.play();
@@ -109,33 +110,48 @@ async fn a_file_torn_at_any_byte_keeps_its_complete_fragments() {
     }
 }
 
-#[tokio::test]
-async fn killed_at_many_moments_nothing_complete_is_lost_or_doubled() {
+/// The kernel finishes a system call of a killed process or never begins it; here, a blocking call
+/// goes on without its task. With one thread for such calls, an empty one waits for those before it.
+fn with_one_blocking_thread(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap()
+        .block_on(test);
+}
+
+#[test]
+fn killed_at_many_moments_nothing_complete_is_lost_or_doubled() {
     let clip = small_clip().encode().unwrap();
-    for moment in 0..12usize {
-        let mut rig = Rig::new().await;
-        rig.record();
-        let mut camera = Camera::connect(&rig, &clip, small_clip().start);
-        // The recorder runs some way while the pictures come, and is killed somewhere: with a file
-        // half written, a row staged, an object moved.
-        for _ in 0..3 {
-            camera.play();
-            for _ in 0..moment * 3 {
-                tokio::task::yield_now().await;
-            }
+    for moment in 0..24usize {
+        with_one_blocking_thread(kill_at(moment, &clip));
+    }
+}
+
+/// The recorder runs some way while the pictures come, and is killed somewhere: with a file half
+/// written, a row staged, an object moved.
+async fn kill_at(moment: usize, clip: &EncodedClip) {
+    let mut rig = Rig::new().await;
+    rig.record().await;
+    let mut camera = Camera::connect(&rig, clip, small_clip().start);
+    for _ in 0..3 {
+        camera.play();
+        for _ in 0..moment {
+            tokio::task::spawn_blocking(|| ()).await.unwrap();
         }
-        tokio::time::sleep(std::time::Duration::from_millis(2 * moment as u64)).await;
-        let announced = rig.samples().await.len();
-        rig.crash().await;
-        rig.node.recorder.recover().await.unwrap();
-        let recovered = rig.samples().await.len();
-        assert!(
-            recovered >= announced,
-            "{recovered} of {announced} at moment {moment}"
-        );
-        if recovered > 0 {
-            assert_recovered(&rig, &camera, recovered).await;
-        }
+    }
+    let announced = rig.samples().await.len();
+    rig.crash().await;
+    tokio::task::spawn_blocking(|| ()).await.unwrap();
+    rig.node.recorder.recover().await.unwrap();
+    let recovered = rig.samples().await.len();
+    assert!(
+        recovered >= announced,
+        "{recovered} of {announced} at moment {moment}"
+    );
+    if recovered > 0 {
+        assert_recovered(&rig, &camera, recovered).await;
     }
 }
 
@@ -212,7 +228,7 @@ async fn what_the_store_does_not_take_at_the_start_is_published_while_running() 
     assert_eq!(rig.files("spool").len(), 1);
     std::fs::remove_file(&objects).unwrap();
     std::fs::rename(&away, &objects).unwrap();
-    rig.record();
+    rig.record().await;
     until("an empty spool", async || {
         rig.files("spool").is_empty().then_some(())
     })
@@ -252,7 +268,7 @@ async fn a_gap_that_was_over_before_the_crash_ends_where_footage_began() {
 #[tokio::test]
 async fn a_graceful_stop_publishes_everything_and_says_that_the_server_is_down() {
     let mut rig = Rig::new().await;
-    rig.record();
+    rig.record().await;
     let clip = small_clip().encode().unwrap();
     let mut camera = Camera::connect(&rig, &clip, small_clip().start);
     camera.play();

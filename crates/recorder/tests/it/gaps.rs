@@ -7,7 +7,7 @@ use framewell_model::{ChannelStatus, GapReason, RecMode};
 #[tokio::test]
 async fn a_lost_camera_leaves_a_gap_from_its_last_picture_to_the_next() {
     let mut rig = Rig::new().await;
-    rig.record();
+    rig.record().await;
     let clip = small_clip().encode().unwrap();
     let mut camera = Camera::connect(&rig, &clip, small_clip().start);
     camera.play();
@@ -29,7 +29,7 @@ async fn a_lost_camera_leaves_a_gap_from_its_last_picture_to_the_next() {
 #[tokio::test]
 async fn refused_credentials_are_told_from_a_lost_camera() {
     let mut rig = Rig::new().await;
-    rig.record();
+    rig.record().await;
     let clip = small_clip().encode().unwrap();
     let mut camera = Camera::connect(&rig, &clip, small_clip().start);
     camera.play();
@@ -58,7 +58,7 @@ async fn a_recorder_that_lags_says_what_it_missed() {
         ..RingConfig::default()
     };
     let mut rig = Rig::with_ring(ring).await;
-    rig.record();
+    rig.record().await;
     let clip = small_clip().encode().unwrap();
     let mut camera = Camera::connect(&rig, &clip, small_clip().start);
     // Ten pictures are one GOP; the eleventh completes it.
@@ -90,7 +90,7 @@ async fn a_recorder_that_lags_says_what_it_missed() {
 #[tokio::test]
 async fn switching_off_and_on_leaves_a_gap_and_records_nothing_twice() {
     let mut rig = Rig::new().await;
-    rig.record();
+    rig.record().await;
     let clip = small_clip().encode().unwrap();
     let mut camera = Camera::connect(&rig, &clip, small_clip().start);
     camera.play_units(25);
@@ -139,7 +139,7 @@ async fn switching_off_and_on_leaves_a_gap_and_records_nothing_twice() {
 #[tokio::test]
 async fn a_jump_of_media_time_starts_a_run_and_a_hole_in_it_has_a_row() {
     let mut rig = Rig::new().await;
-    rig.record();
+    rig.record().await;
     let clip = small_clip().encode().unwrap();
     let mut camera = Camera::connect(&rig, &clip, small_clip().start);
     camera.play();
@@ -162,7 +162,7 @@ async fn a_jump_of_media_time_starts_a_run_and_a_hole_in_it_has_a_row() {
 #[tokio::test]
 async fn a_source_that_is_removed_is_recording_switched_off() {
     let mut rig = Rig::new().await;
-    rig.record();
+    rig.record().await;
     let clip = small_clip().encode().unwrap();
     let mut camera = Camera::connect(&rig, &clip, small_clip().start);
     camera.play();

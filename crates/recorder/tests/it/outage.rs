@@ -20,7 +20,7 @@ async fn rename_table(rig: &Rig, from: &str, to: &str) {
 #[tokio::test]
 async fn segments_recorded_while_the_database_is_away_are_published_later() {
     let mut rig = Rig::new().await;
-    rig.record();
+    rig.record().await;
     let clip = small_clip().encode().unwrap();
     let mut camera = Camera::connect(&rig, &clip, small_clip().start);
     rename_table(&rig, "segment", "away").await;
@@ -44,7 +44,7 @@ async fn segments_recorded_while_the_database_is_away_are_published_later() {
 #[tokio::test]
 async fn gap_rows_wait_for_the_database_too() {
     let mut rig = Rig::new().await;
-    rig.record();
+    rig.record().await;
     let clip = small_clip().encode().unwrap();
     let mut camera = Camera::connect(&rig, &clip, small_clip().start);
     rename_table(&rig, "gap", "away").await;
@@ -71,7 +71,7 @@ async fn segments_recorded_while_the_store_is_away_are_published_later() {
     let (objects, away) = (rig.dir.path().join("objects"), rig.dir.path().join("away"));
     std::fs::rename(&objects, &away).unwrap();
     std::fs::write(&objects, b"in the way").unwrap();
-    rig.record();
+    rig.record().await;
     let clip = small_clip().encode().unwrap();
     let mut camera = Camera::connect(&rig, &clip, small_clip().start);
     camera.play();
@@ -91,7 +91,7 @@ async fn segments_recorded_while_the_store_is_away_are_published_later() {
 #[tokio::test]
 async fn a_spool_that_cannot_be_written_is_a_gap_until_it_can() {
     let mut rig = Rig::new().await;
-    rig.record();
+    rig.record().await;
     let clip = small_clip().encode().unwrap();
     let mut camera = Camera::connect(&rig, &clip, small_clip().start);
     camera.play();

@@ -26,7 +26,7 @@ fn pictures_by_ffprobe(file: &Path) -> usize {
 
 async fn records_everything(spec: ClipSpec) {
     let mut rig = Rig::new().await;
-    rig.record();
+    rig.record().await;
     let clip = spec.encode().unwrap();
     let mut camera = Camera::connect(&rig, &clip, spec.start);
     for _ in 0..3 {
@@ -87,7 +87,7 @@ async fn h265_is_recorded_as_well() {
 #[tokio::test]
 async fn long_gops_are_cut_by_the_second_and_read_from_their_key_frame() {
     let mut rig = Rig::new().await;
-    rig.record();
+    rig.record().await;
     let spec = ClipSpec {
         gop: 40,
         ..small_clip()
@@ -115,7 +115,7 @@ async fn long_gops_are_cut_by_the_second_and_read_from_their_key_frame() {
 #[tokio::test]
 async fn new_parameters_start_a_segment_with_its_own_init() {
     let mut rig = Rig::new().await;
-    rig.record();
+    rig.record().await;
     let small = small_clip().encode().unwrap();
     let larger = ClipSpec {
         width: 480,
@@ -145,7 +145,7 @@ async fn new_parameters_start_a_segment_with_its_own_init() {
 #[tokio::test]
 async fn footage_is_readable_before_its_segment_is_closed() {
     let mut rig = Rig::new().await;
-    rig.record();
+    rig.record().await;
     let clip = small_clip().encode().unwrap();
     let mut camera = Camera::connect(&rig, &clip, small_clip().start);
     camera.play_units(15);
@@ -173,7 +173,7 @@ async fn recording_starts_with_the_gop_that_is_on() {
     let clip = small_clip().encode().unwrap();
     let mut camera = Camera::connect(&rig, &clip, small_clip().start);
     camera.play_units(35);
-    rig.record();
+    rig.record().await;
     until("recording", async || {
         let source = rig.track();
         camera.play_units(10);

@@ -12,7 +12,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 async fn recorded_rig() -> Rig {
     let mut rig = Rig::new().await;
-    rig.record();
+    rig.record().await;
     let clip = small_clip().encode().unwrap();
     let mut camera = Camera::connect(&rig, &clip, small_clip().start);
     camera.play();

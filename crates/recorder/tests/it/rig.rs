@@ -124,10 +124,14 @@ impl Rig {
         self.node.recorder.set_wanted(wanted);
     }
 
-    /// Starts the recorder with its channel on.
-    pub(crate) fn record(&mut self) {
+    /// Starts the recorder with its channel on. When this returns it follows the ring: the runtime of
+    /// a test has one thread and runs each waiting task once per turn.
+    pub(crate) async fn record(&mut self) {
         self.set_mode(RecMode::On);
         self.start();
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// A graceful end.
