@@ -60,10 +60,7 @@ pub(crate) struct Hole {
 
 /// The fragments to decode for the picture on screen at `at`: from the last key fragment captured at
 /// or before it, up to the last one with a picture at or before it.
-pub(crate) fn fragments_at(
-    index: &SegmentIndex,
-    at: WallTime,
-) -> Result<&[FragmentEntry], Hole> {
+pub(crate) fn fragments_at(index: &SegmentIndex, at: WallTime) -> Result<&[FragmentEntry], Hole> {
     let fragments = &index.fragments;
     let key = fragments
         .iter()

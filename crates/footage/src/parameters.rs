@@ -10,11 +10,13 @@ use std::sync::Arc;
 /// costs a few dozen bytes.
 const CAPACITY: usize = 256;
 
+type Entry = (SegmentId, Arc<StreamParameters>);
+
 /// Least recently used segments go first; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ParameterCache {
     /// Newest use at the back.
-    entries: Arc<Mutex<VecDeque<(SegmentId, Arc<StreamParameters>)>>>,
+    entries: Arc<Mutex<VecDeque<Entry>>>,
 }
 
 impl ParameterCache {

@@ -8,7 +8,7 @@ use framewell_live::{EndReason, Registry, RingConfig, SourceState, Track};
 use framewell_media::{AccessUnit, StreamParameters, TrackKind};
 use framewell_model::{
     ChannelId, ChannelStatus, Gap, GapReason, MediaTime, NewChannel, RecMode, RunId, Secret,
-    TimeRange, WallTime,
+    TimeRange, WallClock, WallTime,
 };
 use framewell_recorder::{Policy, Recorder, RecorderConfig};
 use framewell_testkit::clock::MovableClock;
@@ -220,7 +220,6 @@ impl Rig {
                     let start = sample.offset as usize;
                     all.push(Recorded {
                         track: sample.track,
-                        run: piece.run,
                         pts: sample.pts,
                         dts: sample.dts,
                         is_key: sample.is_key,
@@ -262,7 +261,6 @@ impl Rig {
 
 pub(crate) struct Recorded {
     pub(crate) track: TrackKind,
-    pub(crate) run: RunId,
     pub(crate) pts: i64,
     pub(crate) dts: i64,
     pub(crate) is_key: bool,
@@ -283,8 +281,9 @@ impl Node {
             segment: Duration::from_secs(2),
             fragment: Duration::from_secs(1),
         };
-        let (clock, spool) = (Arc::clone(clock), Spool::new());
-        let registry = Registry::new(ring, clock.clone());
+        let clock: Arc<dyn WallClock> = Arc::<MovableClock>::clone(clock);
+        let spool = Spool::new();
+        let registry = Registry::new(ring, Arc::clone(&clock));
         let recorder = Recorder::new(
             config,
             registry.clone(),
