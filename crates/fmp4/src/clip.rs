@@ -2,6 +2,8 @@
 
 mod audio;
 mod layout;
+#[cfg(test)]
+mod recorded;
 mod select;
 mod tables;
 
@@ -78,10 +80,13 @@ impl ClipPlan {
     /// not follow each other in decode time, the later one is laid after the earlier one.
     ///
     /// # Errors
-    /// [`Error::Unwritable`] without a picture in `wanted`, or with more samples than a file holds.
+    /// [`Error::NoPicture`] without a picture in `wanted`, [`Error::Unwritable`] with more samples
+    /// than a file holds.
     pub fn build(wanted: TimeRange, sources: &[ClipSource]) -> Result<Self, Error> {
-        let selection = select::select(wanted, sources)
-            .ok_or_else(|| Error::Unwritable("a clip without a picture".to_owned()))?;
+        let selection = select::select(wanted, sources).ok_or(Error::NoPicture {
+            start: wanted.start,
+            end: wanted.end,
+        })?;
         let sound = audio::select(&selection, sources);
         let sample_count =
             selection.pictures.len() + sound.as_ref().map_or(0, |sound| sound.samples.len());

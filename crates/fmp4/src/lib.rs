@@ -30,7 +30,7 @@ pub use index::{FragmentEntry, SegmentIndex};
 pub use init::{build_init, parse_init};
 pub use reader::{Sample, ScannedSegment, parse_fragment, scan_segment};
 
-use framewell_model::{ErrorKind, HasKind};
+use framewell_model::{ErrorKind, HasKind, WallTime};
 
 /// A file that is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +49,14 @@ pub enum Error {
     /// An encoded index that this version cannot read.
     #[error("bad segment index: {0}")]
     BadIndex(String),
+    /// A clip of a range that shows nothing.
+    #[error("no picture between {start} and {end}")]
+    NoPicture {
+        /// Start of the wanted range.
+        start: WallTime,
+        /// Its end.
+        end: WallTime,
+    },
     /// Samples that cannot be in one file.
     #[error("cannot write: {0}")]
     Unwritable(String),
@@ -58,6 +66,7 @@ impl HasKind for Error {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::BadBox { .. } | Self::BadIndex(_) => ErrorKind::DataLoss,
+            Self::NoPicture { .. } => ErrorKind::NotFound,
             Self::Unwritable(_) => ErrorKind::Internal,
         }
     }

@@ -1,6 +1,7 @@
 //! H.264 parameter sets and `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15 section 5.3.3).
 
 use crate::codec::{ParameterError, ParameterSets, Picture, picture_size};
+use crate::record::{RecordReader, put_nals};
 use bytes::{BufMut, Bytes, BytesMut};
 use h264_reader::nal::sps::{ChromaFormat, FrameMbsFlags, PicOrderCntType, SeqParameterSet};
 use h264_reader::rbsp::{BitReader, ByteReader};
@@ -87,16 +88,6 @@ fn narrow(count: usize) -> Result<u8, ParameterError> {
     u8::try_from(count).map_err(|_| ParameterError::new("parameter sets", "too many"))
 }
 
-pub(crate) fn put_nals(out: &mut BytesMut, nals: &[Bytes]) -> Result<(), ParameterError> {
-    for nal in nals {
-        let length = u16::try_from(nal.len())
-            .map_err(|_| ParameterError::new("parameter sets", "longer than 65535 bytes"))?;
-        out.put_u16(length);
-        out.put_slice(nal);
-    }
-    Ok(())
-}
-
 /// Takes a record apart.
 pub(crate) fn split_record(record: &Bytes) -> Result<ParameterSets, ParameterError> {
     let mut rest = RecordReader::new("avcC", record);
@@ -116,53 +107,6 @@ pub(crate) fn split_record(record: &Bytes) -> Result<ParameterSets, ParameterErr
         sps,
         pps,
     })
-}
-
-/// Walks the bytes of a configuration record.
-#[derive(Debug)]
-pub(crate) struct RecordReader<'a> {
-    what: &'static str,
-    record: &'a Bytes,
-    at: usize,
-}
-
-impl<'a> RecordReader<'a> {
-    pub(crate) fn new(what: &'static str, record: &'a Bytes) -> Self {
-        Self {
-            what,
-            record,
-            at: 0,
-        }
-    }
-
-    pub(crate) fn take(&mut self, count: usize) -> Result<Bytes, ParameterError> {
-        let end = self.at.saturating_add(count);
-        if end > self.record.len() {
-            return Err(ParameterError::new(self.what, "cut off"));
-        }
-        let taken = self.record.slice(self.at..end);
-        self.at = end;
-        Ok(taken)
-    }
-
-    pub(crate) fn u8(&mut self) -> Result<u8, ParameterError> {
-        Ok(self.take(1)?[0])
-    }
-
-    pub(crate) fn u16(&mut self) -> Result<u16, ParameterError> {
-        let bytes = self.take(2)?;
-        Ok(u16::from_be_bytes([bytes[0], bytes[1]]))
-    }
-
-    /// NAL units behind 16-bit lengths.
-    pub(crate) fn nals(&mut self, count: usize) -> Result<Vec<Bytes>, ParameterError> {
-        (0..count)
-            .map(|_| {
-                let length = self.u16()?;
-                self.take(usize::from(length))
-            })
-            .collect()
-    }
 }
 
 /// Reads what matters from an SPS NAL unit.

@@ -1,7 +1,7 @@
 //! H.265 parameter sets and `HEVCDecoderConfigurationRecord` (ISO/IEC 14496-15 section 8.3.3).
 
 use crate::codec::{ParameterError, ParameterSets, Picture, picture_size};
-use crate::h264::{RecordReader, put_nals};
+use crate::record::{RecordReader, put_nals};
 use bytes::{BufMut, Bytes, BytesMut};
 use h264_reader::rbsp::{BitRead, BitReader, BitReaderError, ByteReader};
 use std::num::NonZeroUsize;

@@ -11,6 +11,7 @@ mod h264;
 mod h265;
 pub mod nal;
 mod planner;
+mod record;
 mod timeline;
 
 pub use access_unit::{AccessUnit, TrackKind};
