@@ -1,7 +1,7 @@
 //! Pictures of a channel: now, or at any recorded instant, exact to the frame.
 //!
 //! [`Imaging::image`] finds the GOP (live ring first, then recorded footage), picks the picture on
-//! screen ([`shot`]), and has it decoded. What does not belong here: decoding itself, HTTP, rights.
+//! screen, and has it decoded. What does not belong here: decoding itself, HTTP, rights.
 
 mod in_flight;
 mod live;
@@ -128,8 +128,8 @@ impl Imaging {
 
     /// Makes a picture.
     ///
-    /// A moment that the camera's stream is just reaching is waited for, at most
-    /// [`live::SETTLE_LIMIT`]. Callers that want the same picture at the same time share one decode.
+    /// A moment that the camera's stream is just reaching is waited for, one second at most.
+    /// Callers that want the same picture at the same time share one decode.
     pub async fn image(&self, request: &Request) -> Result<Image, Error> {
         let started = Instant::now();
         let result = self.make(request).await;

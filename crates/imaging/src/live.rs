@@ -13,7 +13,7 @@ const FRESH_US: i64 = 3_000_000;
 const PROOF_OF_LIFE: Duration = Duration::from_secs(2);
 /// How long to wait until no more picture can arrive that was captured at or before a moment at the
 /// live edge.
-pub(crate) const SETTLE_LIMIT: Duration = Duration::from_secs(1);
+const SETTLE_LIMIT: Duration = Duration::from_secs(1);
 
 /// The newest picture of a camera that delivers; else the capture time of its last one in memory.
 pub(crate) async fn now(track: &Track, clock: &dyn WallClock) -> Result<Shot, Option<WallTime>> {
