@@ -10,7 +10,7 @@ use framewell_media::{
     AccessUnit, AudioParameters, DtsEstimator, StreamParameters, Timeline, TimelineConfig,
     TrackKind, VideoParameters,
 };
-use framewell_model::{MediaTime, RunId, Timescale, WallTime};
+use framewell_model::{ChannelStatus, MediaTime, RunId, Timescale, WallTime};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -24,7 +24,6 @@ pub(crate) struct VideoInput {
     pub(crate) ticks: i64,
     /// The same since the start of play.
     pub(crate) npt_ticks: i64,
-    pub(crate) is_random_access: bool,
     pub(crate) data: Bytes,
     pub(crate) arrival: WallTime,
 }
@@ -135,7 +134,8 @@ impl<'a> Delivery<'a> {
         if data.is_empty() {
             return;
         }
-        let is_key = input.is_random_access && nal::is_key(codec, &data);
+        // The RTSP client knows only IDR pictures; H.265 cameras begin GOPs with CRA ones, too.
+        let is_key = nal::is_key(codec, &data);
         if let Some(run) = &mut self.run
             && run.jump.is_jump(input.ticks - run.origin, input.arrival)
         {
@@ -144,6 +144,8 @@ impl<'a> Delivery<'a> {
         }
         if self.run.is_none() {
             if !is_key {
+                let detail = String::from("waiting for a key frame");
+                self.status.failed(ChannelStatus::Offline, detail);
                 return;
             }
             self.begin_run(input.ticks, input.npt_ticks, input.arrival);

@@ -60,6 +60,9 @@ fn audio_stream(streams: &[Stream]) -> Option<(usize, AudioCodec)> {
 }
 
 /// Parameters of a video stream; `None` until the camera has sent its parameter sets.
+///
+/// The RTSP client's record leaves out what High profile asks for (ISO/IEC 14496-15 section
+/// 5.3.3.1.2), so ours is made from the sets inside it.
 pub(crate) fn video(
     codec: VideoCodec,
     stream: &Stream,
@@ -68,7 +71,8 @@ pub(crate) fn video(
         return Ok(None);
     };
     let record = Bytes::copy_from_slice(parameters.extra_data());
-    Ok(Some(VideoParameters::from_config(codec, record)?))
+    let sets = VideoParameters::from_config(codec, record)?.parameter_sets();
+    Ok(Some(VideoParameters::from_parameter_sets(codec, &sets)?))
 }
 
 /// Parameters of an audio stream.

@@ -165,7 +165,6 @@ impl Reader<'_> {
                 self.delivery.video(VideoInput {
                     ticks: frame.timestamp().timestamp(),
                     npt_ticks: frame.timestamp().elapsed(),
-                    is_random_access: frame.is_random_access_point(),
                     data: Bytes::from(frame.into_data()),
                     arrival,
                 });

@@ -7,6 +7,7 @@
 pub mod camera;
 pub mod clock;
 pub mod encode;
+pub mod footage;
 pub mod postgres;
 pub mod process;
 pub mod stamp;

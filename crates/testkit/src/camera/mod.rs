@@ -20,7 +20,7 @@ pub use control::Control;
 pub use truth::Truth;
 
 use crate::encode::{ClipSpec, EncodedClip};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use framewell_media::StreamParameters;
 use player::{PacketizedClip, Phase};
 use state::CameraState;
@@ -34,6 +34,9 @@ use tokio::task::JoinSet;
 
 /// Longest time until a source has its first key frame.
 const SOURCE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Pause before an encoder that failed is started again.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a camera shows.
 #[derive(Debug, Clone)]
@@ -175,11 +178,20 @@ impl Camera {
 
     async fn wait_for_source(&self) -> Result<()> {
         let mut parameters = self.state.parameters.subscribe();
-        let ready = parameters.wait_for(Option::is_some);
-        tokio::time::timeout(SOURCE_LIMIT, ready)
+        let mut failure = self.state.failure.subscribe();
+        let wait = async {
+            tokio::select! {
+                ready = parameters.wait_for(Option::is_some) => ready.map(|_| None),
+                failed = failure.wait_for(Option::is_some) => failed.map(|why| why.clone()),
+            }
+        };
+        let failed = tokio::time::timeout(SOURCE_LIMIT, wait)
             .await
             .with_context(|| format!("camera {} gives no picture", self.name))??;
-        Ok(())
+        match failed {
+            Some(why) => bail!("camera {} failed: {why}", self.name),
+            None => Ok(()),
+        }
     }
 }
 
@@ -262,12 +274,7 @@ async fn serve(listener: TcpListener, cameras: session::Cameras, sources: Source
     for (state, config) in sources {
         match config.source {
             Source::Live(spec) => {
-                tasks.spawn(async move {
-                    let name = config.name.clone();
-                    if let Err(error) = live::run(state, spec, config.name).await {
-                        tracing::error!(camera = name, "live camera failed: {error:#}");
-                    }
-                });
+                tasks.spawn(run_live(state, spec, config.name));
             }
             Source::Clip(clip) => {
                 let phase = Phase {
@@ -294,6 +301,17 @@ async fn serve(listener: TcpListener, cameras: session::Cameras, sources: Source
             }
             Some(_ended) = tasks.join_next() => {}
         }
+    }
+}
+
+/// Never ends; an encoder that fails is started again.
+async fn run_live(state: Arc<CameraState>, spec: ClipSpec, name: String) {
+    loop {
+        if let Err(error) = live::run(Arc::clone(&state), spec.clone(), name.clone()).await {
+            tracing::error!(camera = name, "live camera failed: {error:#}");
+            state.failure.send_replace(Some(format!("{error:#}")));
+        }
+        tokio::time::sleep(RESTART_PAUSE).await;
     }
 }
 

@@ -35,6 +35,8 @@ pub(super) struct CameraState {
     pub(super) commands: broadcast::Sender<SessionCommand>,
     /// Known as soon as the source has given its first key frame.
     pub(super) parameters: watch::Sender<Option<Arc<StreamParameters>>>,
+    /// Why the source gives no pictures.
+    pub(super) failure: watch::Sender<Option<String>>,
     /// The clip to go on with.
     pub(super) switch: watch::Sender<Option<Arc<PacketizedClip>>>,
     pub(super) plays: watch::Sender<u64>,
@@ -55,6 +57,7 @@ impl CameraState {
             feed: broadcast::Sender::new(FEED_FRAMES),
             commands: broadcast::Sender::new(COMMANDS),
             parameters: watch::Sender::new(None),
+            failure: watch::Sender::new(None),
             switch: watch::Sender::new(None),
             plays: watch::Sender::new(0),
             truth: Truth::default(),
