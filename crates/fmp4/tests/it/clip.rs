@@ -26,7 +26,12 @@ fn bytes_of<'a>(piece: &'a Piece, segments: &'a [Vec<u8>]) -> &'a [u8] {
 }
 
 /// Writes a clip as a client gets it: by ranges of `step` bytes.
-fn write_clip(stream: &Stream, plan: &ClipPlan, segments: &[Vec<u8>], step: usize) -> PathBuf {
+pub(crate) fn write_clip(
+    stream: &Stream,
+    plan: &ClipPlan,
+    segments: &[Vec<u8>],
+    step: usize,
+) -> PathBuf {
     let mut file = Vec::new();
     for start in (0..plan.len).step_by(step) {
         for piece in plan.slice(start..(start + step as u64).min(plan.len)) {

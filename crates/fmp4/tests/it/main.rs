@@ -9,5 +9,6 @@
 
 mod clip;
 mod ffmpeg;
+mod footage;
 mod playback;
 mod stream;

@@ -121,6 +121,37 @@ impl Stream {
         }
     }
 
+    /// The first seconds of the video of a stored file, packets untouched.
+    pub(crate) fn import(codec: VideoCodec, file: &Path) -> Self {
+        let folder = TempDir::new().unwrap();
+        let container = folder.path().join("video.ts");
+        ffmpeg::run(
+            "ffmpeg",
+            &[
+                "-i",
+                arg(file),
+                "-t",
+                "6",
+                "-map",
+                "0:v",
+                "-c",
+                "copy",
+                "-f",
+                "mpegts",
+                "-y",
+                arg(&container),
+            ],
+        );
+        let (video, units) = read_video(codec, folder.path(), &container);
+        let reference = ffmpeg::frames(&container);
+        Self {
+            folder,
+            parameters: StreamParameters { video, audio: None },
+            units,
+            reference,
+        }
+    }
+
     pub(crate) fn pictures(&self) -> impl Iterator<Item = &AccessUnit> {
         self.units
             .iter()
