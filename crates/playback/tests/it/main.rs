@@ -1,0 +1,11 @@
+//! Playback proven by the stamps in the pictures, and HLS by RFC 8216 and by `ffmpeg`.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails where it stands"
+)]
+
+mod hls;
+mod hls_change;
+mod m3u8;
+mod support;
