@@ -7,6 +7,7 @@ use framewell_footage::{Error, Footage, Piece};
 use framewell_model::{ChannelId, TimeRange};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Longest clip: a day. Its sample tables take some 50 MiB.
 const MAX_CLIP_S: u64 = 24 * 3_600;
@@ -85,7 +86,7 @@ async fn load_sources(
                 segment: read.piece,
                 entry: *entry,
                 samples,
-                parameters: parameters.clone(),
+                parameters: Arc::clone(&parameters),
             })
         })
         .collect()

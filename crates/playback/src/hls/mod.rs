@@ -7,6 +7,8 @@
 mod packager;
 mod playlist;
 mod segment;
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
 use framewell_live::{Registry, Start, Track, Wake};
@@ -84,7 +86,7 @@ impl Live {
     pub async fn run(&self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(FOLLOW_EVERY);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            self.drop_idle();
+            self.drop_idle(Instant::now());
             let packagers: Vec<_> = self.channels.lock().packagers.values().cloned().collect();
             for packager in packagers {
                 packager.lock().advance(Instant::now());
@@ -95,14 +97,14 @@ impl Live {
     /// Multivariant playlist: codecs, resolution, the one rendition. `query` (for example
     /// `ticket=…`) is appended to every URI.
     pub async fn multivariant(&self, channel: ChannelId, query: &str) -> Result<String, Error> {
-        let packager = self.ready(channel).await?;
+        let packager = self.ready(channel, Instant::now() + MAX_START_WAIT).await?;
         let packager = packager.lock();
         playlist::multivariant(&packager, query).ok_or(Error::NotLive(channel))
     }
 
     /// Media playlist. Waits a short while for the first segments of a stream that just started.
     pub async fn playlist(&self, channel: ChannelId, query: &str) -> Result<String, Error> {
-        let packager = self.ready(channel).await?;
+        let packager = self.ready(channel, Instant::now() + MAX_START_WAIT).await?;
         let packager = packager.lock();
         Ok(playlist::media(&packager, query))
     }
@@ -129,11 +131,14 @@ impl Live {
     }
 
     /// A packager with enough segments to play, moved on to now.
-    async fn ready(&self, channel: ChannelId) -> Result<Arc<Mutex<Packager>>, Error> {
+    async fn ready(
+        &self,
+        channel: ChannelId,
+        deadline: Instant,
+    ) -> Result<Arc<Mutex<Packager>>, Error> {
         let not_live = Error::NotLive(channel);
-        self.drop_idle();
+        self.drop_idle(Instant::now());
         let track = self.registry.get(channel).ok_or_else(|| not_live.clone())?;
-        let deadline = Instant::now() + MAX_START_WAIT;
         let mut news = track.subscribe(Start::NewestKey);
         loop {
             let packager = self.start(channel, &track);
@@ -171,8 +176,7 @@ impl Live {
         Some(packager)
     }
 
-    fn drop_idle(&self) {
-        let now = Instant::now();
+    fn drop_idle(&self, now: Instant) {
         let mut channels = self.channels.lock();
         let Channels {
             packagers,

@@ -1,17 +1,14 @@
 //! Playlists and segments of a steady stream.
 
 use crate::m3u8::{Playlist, attribute};
-use crate::support::{begin, channel, encode, fetch, later, pace, push_all, registry, serve, spec};
-use framewell_live::{EndReason, SourceState};
+use crate::support::{begin, channel, encode, fetch, pace, push_all, registry, serve, spec};
+use framewell_live::SourceState;
 use framewell_media::{AudioCodec, VideoCodec};
 use framewell_model::{ChannelStatus, WallTime};
-use framewell_playback::hls::{Error, Live};
+use framewell_playback::hls::Live;
 use framewell_testkit::encode::ClipSpec;
 use framewell_testkit::stamp::{Stamp, VideoInput, read_stamps_video_bytes};
-use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 pub(crate) async fn playlist(live: &Live) -> Playlist {
     let text = live.playlist(channel(7), "ticket=t").await.unwrap();
@@ -233,73 +230,4 @@ async fn a_stream_that_just_started_is_waited_for() {
         push_all(&track, &clip.units);
     });
     assert!(playlist(&live).await.segments.len() >= 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_camera_that_delivers_nothing_is_not_live() {
-    let live_registry = registry();
-    let live = Live::new(live_registry.clone());
-    let not_live = Error::NotLive(channel(7));
-    assert_eq!(live.playlist(channel(7), "").await, Err(not_live.clone()));
-    let track = live_registry.track(channel(7));
-    let begin = Instant::now();
-    assert_eq!(live.playlist(channel(7), "").await, Err(not_live.clone()));
-    assert_eq!(
-        begin.elapsed(),
-        Duration::ZERO,
-        "an idle camera is not waited for"
-    );
-    track.set_source_state(SourceState {
-        status: ChannelStatus::Active,
-        ..SourceState::inactive(WallTime::from_secs(0))
-    });
-    assert_eq!(live.playlist(channel(7), "").await, Err(not_live));
-    assert_eq!(begin.elapsed().as_secs(), 10);
-    let missing = Error::NoSegment(channel(7), 1);
-    assert_eq!(live.segment(channel(7), 1).await, Err(missing.clone()));
-    assert_eq!(live.init(channel(7), 1).await, Err(missing));
-}
-
-#[tokio::test(start_paused = true)]
-async fn packagers_end_when_nobody_asks_and_numbers_go_on_after_them() {
-    let clip = spec(100).encode().unwrap();
-    let live_registry = registry();
-    let live = Live::new(live_registry.clone());
-    let track = begin(&live_registry, &clip.parameters);
-    push_all(&track, &clip.units);
-    let mut tasks = JoinSet::new();
-    let (stop, running) = (CancellationToken::new(), live.clone());
-    let token = stop.clone();
-    tasks.spawn(async move { running.run(token).await });
-    let first = playlist(&live).await;
-    let segment = first.segments[0].sequence;
-    tokio::time::sleep(Duration::from_secs(40)).await;
-    assert!(
-        live.segment(channel(7), segment).await.is_ok(),
-        "asking keeps it"
-    );
-    track.push(later(&clip.units, 4_000_000)[0].clone());
-    tokio::time::sleep(Duration::from_secs(40)).await;
-    assert!(live.segment(channel(7), segment).await.is_ok());
-    tokio::time::sleep(Duration::from_secs(62)).await;
-    assert!(
-        live.segment(channel(7), segment).await.is_err(),
-        "nobody asked"
-    );
-    let again = playlist(&live).await;
-    assert!(again.segments[0].sequence > first.segments.last().unwrap().sequence);
-    assert!(again.segments[0].discontinuity > first.segments.last().unwrap().discontinuity);
-    // A camera that is gone for a minute is not live, however often somebody asks.
-    track.end_run(EndReason::CameraLost);
-    playlist(&live).await;
-    for _ in 0..13 {
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        live.playlist(channel(7), "").await.ok();
-    }
-    assert_eq!(
-        live.playlist(channel(7), "").await,
-        Err(Error::NotLive(channel(7)))
-    );
-    stop.cancel();
-    tasks.join_next().await.unwrap().unwrap();
 }

@@ -28,8 +28,7 @@ pub(crate) struct Playlist {
 
 /// A quoted or plain attribute of a tag (section 4.2).
 pub(crate) fn attribute(line: &str, name: &str) -> Option<String> {
-    let at = line.find(&format!("{name}="))? + name.len() + 1;
-    let rest = &line[at..];
+    let (_, rest) = line.split_once(&format!("{name}="))?;
     Some(match rest.strip_prefix('"') {
         Some(quoted) => quoted.split('"').next()?.to_owned(),
         None => rest.split(',').next()?.to_owned(),
