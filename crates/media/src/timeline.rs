@@ -51,7 +51,7 @@ const DELAY_DIVISOR: i64 = 8;
 ///
 /// Arrival gives the *earliest* arrival seen lately, relative to media time: bursts and stalls of
 /// the network do not move it. When the camera's clock turns out to lie behind the mapping, the
-/// mapping goes back by half a frame per GOP and no faster, and the source stays
+/// mapping goes back by three quarters of a frame per GOP and no faster, and the source stays
 /// [`ClockSource::ServerArrival`] until it has got there.
 ///
 /// Media time that jumps in mid-GOP re-anchors the mapping at once, because nothing after it could
@@ -312,7 +312,7 @@ impl Timeline {
         present_us.saturating_add(error_us.clamp(-slew_us, slew_us))
     }
 
-    /// The earliest wall time that a new GOP may begin with. Half a frame of slack leaves room for
+    /// The earliest wall time that a new GOP may begin with. A quarter of a frame is left for
     /// pictures that are decoded after the key frame and shown before it.
     fn floor_of(&self, media_us: i64, has_jumped: bool) -> Option<WallTime> {
         let frame_us = self.video.frame_us();
@@ -321,7 +321,9 @@ impl Timeline {
         }
         self.video.max_wall?;
         let present = self.mapping?.offset_us().saturating_add(media_us);
-        Some(WallTime::from_micros(present.saturating_sub(frame_us / 2)))
+        Some(WallTime::from_micros(
+            present.saturating_sub(frame_us / 4 * 3),
+        ))
     }
 
     fn max_clock_offset_us(&self) -> i64 {

@@ -79,11 +79,11 @@ fn a_camera_clock_behind_ours_is_approached_without_running_back() {
         placed.push(frame(&mut timeline, n, 30_000));
     }
     assert!(is_rising(&placed));
-    // 330 ms at 20 ms per GOP.
-    let there = (18 * GOP) as usize;
+    // 330 ms at 30 ms per GOP.
+    let there = (11 * GOP) as usize;
     assert_eq!(placed[10 * GOP as usize].clock, ClockSource::ServerArrival);
     assert_eq!(placed[there].clock, ClockSource::CameraRtcp);
-    assert_eq!(placed[there].wall, at(18 * GOP * FRAME_US - 300_000));
+    assert_eq!(placed[there].wall, at(11 * GOP * FRAME_US - 300_000));
 }
 
 #[test]

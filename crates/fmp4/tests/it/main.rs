@@ -4,7 +4,8 @@
 
 #![expect(
     clippy::unwrap_used,
-    reason = "helpers of tests; output of known tools"
+    clippy::print_stderr,
+    reason = "tests and their helpers"
 )]
 
 mod clip;
