@@ -1,7 +1,6 @@
 //! The OpenAPI document of the native face, and the page that shows it.
 
-use crate::AppState;
-use crate::native;
+use crate::{AppState, native};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, header};
@@ -48,7 +47,7 @@ impl Modify for Security {
     }
 }
 
-/// The document as served at `/v1/openapi.json`, with this version in it.
+/// The document as served at `/v1/openapi.json` by this version.
 #[must_use]
 pub fn document(version: &str) -> Value {
     let mut document = Document::openapi();

@@ -1,0 +1,198 @@
+//! Every route against every kind of credential: what the table says is what happens.
+
+use crate::site::{Answer, Site, TestChannel};
+use framewell_api::auth::Need;
+use framewell_api::routes::{Route, TABLE};
+use framewell_model::{RecordId, Right};
+
+/// What one credential may do on the things of the fixture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    None,
+    Garbage,
+    Watch,
+    All,
+    GroupWatch,
+    GroupAll,
+    Account,
+    OtherAccount,
+    OtherChannel,
+}
+
+const KINDS: [Kind; 9] = [
+    Kind::None,
+    Kind::Garbage,
+    Kind::Watch,
+    Kind::All,
+    Kind::GroupWatch,
+    Kind::GroupAll,
+    Kind::Account,
+    Kind::OtherAccount,
+    Kind::OtherChannel,
+];
+
+struct Fixture {
+    channel: TestChannel,
+    record: RecordId,
+    group: i64,
+    group_all: String,
+    group_watch: String,
+}
+
+impl Fixture {
+    async fn new(site: &Site) -> Self {
+        let channel = site.channel("fixture").await;
+        let record = site.record(channel.id, "2024-05-01T10:00:00Z", 10).await;
+        let tag = serde_json::json!({"tag": "t", "data": "d"});
+        let tags = format!("/api/v3/channels/{}/meta/", channel.id);
+        site.post(site.key(), &tags, &tag).await.expect(201);
+        let (group, group_all) = site.group(&[&channel], "all").await;
+        let (_, group_watch) = site.group(&[&channel], "watch").await;
+        Self {
+            channel,
+            record,
+            group,
+            group_all,
+            group_watch,
+        }
+    }
+
+    fn uri(&self, route: &Route, kind: Kind) -> String {
+        let id = if route.path.contains("channel_groups") {
+            self.group
+        } else if route.path.contains("records") {
+            self.record.get()
+        } else {
+            self.channel.id.get()
+        };
+        let channel = self.channel.id.to_string();
+        let path = route
+            .path
+            .replace("{id}", &id.to_string())
+            .replace("{camid}", &channel)
+            .replace("{channel}", &channel)
+            .replace("{tag}", "t")
+            .replace("{stream}", "vs_main")
+            .replace("{file}", "index.m3u8")
+            .replace(
+                "{name}",
+                if route.path.contains("img") {
+                    "live.jpg"
+                } else {
+                    "x_1.mp4"
+                },
+            );
+        // Credentials of many channels have to say which one they mean; a channel token means its own.
+        match kind {
+            Kind::Watch | Kind::All | Kind::OtherChannel => path,
+            _ => format!("{path}?camid={channel}"),
+        }
+    }
+}
+
+/// What the gate has to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// Anything but 401 and 403.
+    Admitted,
+    Unauthenticated,
+    Denied,
+    /// 404, or an answer about other things than the fixture's.
+    Hidden,
+}
+
+fn verdict(route: &Route, kind: Kind) -> Verdict {
+    let is_group_view = route.path.starts_with("/api/v5/");
+    let right = match route.need {
+        Need::Nothing => return Verdict::Admitted,
+        Need::Ticket => return Verdict::Unauthenticated,
+        Need::Account => {
+            return match kind {
+                Kind::None | Kind::Garbage => Verdict::Unauthenticated,
+                Kind::Account => Verdict::Admitted,
+                Kind::OtherAccount => Verdict::Hidden,
+                _ => Verdict::Denied,
+            };
+        }
+        Need::Right(right) => right,
+    };
+    let is_channel_token = matches!(kind, Kind::Watch | Kind::All | Kind::OtherChannel);
+    match kind {
+        Kind::None | Kind::Garbage => Verdict::Unauthenticated,
+        _ if is_group_view && is_channel_token => Verdict::Denied,
+        // The tags of a group belong to a group token.
+        Kind::Account | Kind::OtherAccount if route.path == "/api/v5/meta" => Verdict::Denied,
+        Kind::Watch | Kind::GroupWatch if right != Right::Watch => Verdict::Denied,
+        Kind::OtherAccount | Kind::OtherChannel => Verdict::Hidden,
+        _ => Verdict::Admitted,
+    }
+}
+
+fn check(route: &Route, kind: Kind, answer: &Answer) {
+    let status = answer.status.as_u16();
+    let what = format!(
+        "{} {} as {kind:?}: {status} {:?}",
+        route.method, route.path, answer.body
+    );
+    match verdict(route, kind) {
+        Verdict::Unauthenticated => assert_eq!(status, 401, "{what}"),
+        Verdict::Denied => assert_eq!(status, 403, "{what}"),
+        Verdict::Admitted => assert!(!matches!(status, 401 | 403), "{what}"),
+        Verdict::Hidden => {
+            let is_list = status < 400 && !route.path.contains('{');
+            assert!(status == 404 || status == 400 || is_list, "{what}");
+            let text = String::from_utf8_lossy(&answer.body);
+            assert!(!text.contains("fixture"), "leaks: {what}");
+        }
+    }
+    assert_ne!(status, 500, "{what}");
+}
+
+#[tokio::test]
+async fn the_table_is_what_happens() {
+    let site = Site::new().await;
+    let other_account = site.other_account().await;
+    let stranger = site.channel("stranger").await;
+    let mut fixture = Fixture::new(&site).await;
+    for route in TABLE {
+        for kind in KINDS {
+            let header = match kind {
+                Kind::None => "",
+                Kind::Garbage => "Acc AAAA",
+                Kind::Watch => &fixture.channel.watch,
+                Kind::All => &fixture.channel.all,
+                Kind::GroupWatch => &fixture.group_watch,
+                Kind::GroupAll => &fixture.group_all,
+                Kind::Account => site.key(),
+                Kind::OtherAccount => &other_account,
+                Kind::OtherChannel => &stranger.all,
+            };
+            let headers: Vec<(&str, &str)> = match header {
+                "" => Vec::new(),
+                value => vec![("authorization", value)],
+            };
+            let uri = fixture.uri(route, kind);
+            let answer = site.send(route.method, &uri, &headers, "{}").await;
+            check(route, kind, &answer);
+            if route.method == "DELETE" && answer.status.is_success() {
+                fixture = Fixture::new(&site).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_credential_reaches_a_body_or_a_handler_without_its_right() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
+    // Not JSON at all: whoever lacks the right learns that first.
+    let headers = [("authorization", channel.watch.as_str())];
+    let answer = site
+        .send("POST", "/api/v4/meta/", &headers, "not json")
+        .await;
+    assert_eq!(answer.status.as_u16(), 403);
+    let answer = site
+        .send("POST", "/api/v3/channels/", &[], "not json")
+        .await;
+    assert_eq!(answer.status.as_u16(), 401);
+}

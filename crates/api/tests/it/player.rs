@@ -1,0 +1,139 @@
+//! What the vendor's player asks before it plays; checklist line 24 without the browser.
+
+use crate::site::{Site, assert_compat_error, inner};
+use bytes::Bytes;
+use framewell_media::{AccessUnit, StreamParameters, TrackKind, VideoCodec, VideoParameters};
+use framewell_model::{ClockSource, MediaTime, RunId, Timescale, WallTime};
+use serde_json::json;
+use uuid::Uuid;
+
+#[tokio::test]
+async fn the_player_boots_with_nothing_but_the_inner_token() {
+    let site = Site::new().await;
+    let channel = site.channel("Gate").await;
+    let time = site.get("", "/api/v2/server/time/").await.expect(200);
+    assert_eq!(time["utc"], "2024-05-01T12:00:00.000000");
+    let get = async |path: &str| {
+        let id = channel.id;
+        let token = inner(&channel.watch);
+        site.get(
+            "",
+            &format!("/api/v2/cameras/{id}/{path}?detail=detail&token={token}"),
+        )
+        .await
+    };
+    let camera = get("").await.expect(200);
+    assert_eq!(
+        (&camera["id"], &camera["name"]),
+        (&json!(channel.id), &json!("Gate"))
+    );
+    assert_eq!(
+        (&camera["status"], &camera["access"]),
+        (&json!("inactive"), &json!(["watch"]))
+    );
+    assert_eq!(camera["memorycard_recording"], false);
+    let streams = get("media_streams/").await.expect(200);
+    assert_eq!(streams["live_ms_id"], streams["rec_ms_id"]);
+    assert_eq!(streams["mstreams_supported"][0]["id"], streams["rec_ms_id"]);
+    assert_eq!(streams["mstreams_supported"][0]["vs_id"], "vs_main");
+    let stream = get("video/streams/vs_main/").await.expect(200);
+    assert_eq!(stream["format"], json!(null), "nothing is known yet");
+    assert_compat_error(&get("video/streams/vs_other/").await, 404, "not_found");
+    assert_compat_error(&get("ptz/").await, 404, "not_found");
+    let foreign = format!("/api/v2/cameras/999/?token={}", inner(&channel.watch));
+    assert_compat_error(&site.get("", &foreign).await, 404, "not_found");
+    assert_compat_error(
+        &site
+            .get("", &format!("/api/v2/cameras/{}/", channel.id))
+            .await,
+        401,
+        "invalid_auth",
+    );
+}
+
+/// Puts two seconds of 25 fps video with GOPs of 25 into the ring.
+fn stream(site: &Site, channel: framewell_model::ChannelId) {
+    let track = site.state.registry.track(channel);
+    site.set_active(channel);
+    let video = VideoParameters {
+        codec: VideoCodec::H264,
+        width: 1280,
+        height: 720,
+        config: Bytes::new(),
+        reorder_depth: 0,
+        rfc6381: "avc1.64001f".into(),
+    };
+    let parameters = StreamParameters { video, audio: None };
+    track.begin_run(RunId::from_uuid(Uuid::now_v7()), parameters.into_shared());
+    for n in 0..51 {
+        let at = MediaTime::new(n * 3_600, Timescale::HZ_90K);
+        track.push(AccessUnit {
+            track: TrackKind::Video,
+            pts: at,
+            dts: at,
+            wall: WallTime::from_secs(1_714_564_790).plus_micros(n * 40_000),
+            clock: ClockSource::CameraRtcp,
+            is_key: n % 25 == 0,
+            data: Bytes::from(vec![0; 1_000]),
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_live_stream_is_described_from_what_it_is() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
+    stream(&site, channel.id);
+    let path = format!("/api/v2/cameras/{}/video/streams/vs_main/", channel.id);
+    let described = site.get(&channel.watch, &path).await.expect(200);
+    assert_eq!(
+        (&described["format"], &described["resolution"]),
+        (&json!("H264"), &json!([1280, 720]))
+    );
+    assert_eq!(
+        (&described["fps"], &described["gop"]),
+        (&json!(25.0), &json!(25))
+    );
+    assert_eq!(described["vbr_bitrate"], 200);
+    let camera = format!("/api/v2/cameras/{}/?preview=true", channel.id);
+    let camera = site.get(&channel.watch, &camera).await.expect(200);
+    assert_eq!(
+        (&camera["status"], &camera["streaming"]),
+        (&json!("active"), &json!(true))
+    );
+    let preview = &camera["preview"];
+    assert_eq!(
+        (&preview["width"], &preview["height"]),
+        (&json!(1280), &json!(720))
+    );
+    assert_eq!(preview["time"], "2024-05-01T11:59:52.000000");
+    assert!(crate::site::text(&preview["url"]).contains("/live.jpg?ticket=media."));
+
+    let native = site
+        .get(&channel.watch, &format!("/v1/channels/{}", channel.id))
+        .await
+        .expect(200);
+    assert_eq!(
+        (&native["video"]["fps"], &native["video"]["bitrate_bps"]),
+        (&json!(25.0), &json!(200_000))
+    );
+    assert_eq!(native["video"]["newest"], "2024-05-01T11:59:52.000000Z");
+    let metrics = site.get("", "/metrics").await;
+    let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+    let id = channel.id;
+    for line in [
+        format!("framewell_channel_state{{channel=\"{id}\",state=\"active\"}} 1"),
+        format!("framewell_channel_state{{channel=\"{id}\",state=\"offline\"}} 0"),
+        format!("framewell_channel_frames_per_second{{channel=\"{id}\"}} 25"),
+        format!("framewell_channel_bitrate_bits_per_second{{channel=\"{id}\"}} 200000"),
+        format!("framewell_channel_frames_total{{channel=\"{id}\"}} 51"),
+        format!("framewell_channel_ring_bytes{{channel=\"{id}\"}} 51000"),
+        format!("framewell_channel_newest_picture_age_seconds{{channel=\"{id}\"}} 8"),
+        format!("framewell_channel_recording{{channel=\"{id}\"}} 1"),
+    ] {
+        assert!(
+            metrics.lines().any(|l| l == line),
+            "{line} is not in\n{metrics}"
+        );
+    }
+}

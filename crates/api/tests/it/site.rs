@@ -1,0 +1,313 @@
+//! A server without sockets, and clients of it.
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use framewell_access::Access;
+use framewell_api::{ApiConfig, AppState, router};
+use framewell_blob::BlobStore;
+use framewell_catalog::{Catalog, CatalogConfig, NewSegment};
+use framewell_decode::{Pool, PoolConfig};
+use framewell_footage::{Footage, Spool};
+use framewell_imaging::Imaging;
+use framewell_insight::Insight;
+use framewell_live::{Registry, RingConfig, SourceState};
+use framewell_model::{
+    ChannelId, ChannelStatus, ClockSource, RecordId, RunId, Secret, SegmentId, TimeRange,
+    WallClock, WallTime,
+};
+use framewell_playback::Playback;
+use framewell_testkit::clock::MovableClock;
+use framewell_token::SigningKey;
+use http_body_util::BodyExt;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tower::ServiceExt;
+use uuid::Uuid;
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|_| panic!("{} without JSON: {:?}", self.status, self.body))
+    }
+
+    /// The JSON of an answer with this status; null for an empty body.
+    pub(crate) fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{:?}", self.body);
+        if self.body.is_empty() {
+            return Value::Null;
+        }
+        self.json()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+}
+
+/// The server under test.
+pub(crate) struct Site {
+    pub(crate) state: AppState,
+    pub(crate) clock: Arc<MovableClock>,
+    router: Router,
+    key: String,
+    _folder: TempDir,
+}
+
+/// A channel made by the account of the site.
+#[derive(Debug, Clone)]
+pub(crate) struct TestChannel {
+    pub(crate) id: ChannelId,
+    /// `Acc …` at level all.
+    pub(crate) all: String,
+    /// `Acc …` at level watch.
+    pub(crate) watch: String,
+}
+
+/// When the test begins.
+pub(crate) fn start_of_test() -> WallTime {
+    "2024-05-01T12:00:00Z".parse().unwrap()
+}
+
+impl Site {
+    pub(crate) async fn new() -> Self {
+        Self::with(ApiConfig::default()).await
+    }
+
+    pub(crate) async fn with(config: ApiConfig) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(MovableClock::new(start_of_test()));
+        let state = state(&folder, Arc::clone(&clock) as Arc<dyn WallClock>, config).await;
+        let (_, key) = state.access.create_account("test").await.unwrap();
+        Self {
+            router: router(state.clone()),
+            state,
+            clock,
+            key: format!("LKey {}", key.expose()),
+            _folder: folder,
+        }
+    }
+
+    /// The license key of the account, as a header value.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// A request with any headers and body.
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        uri: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(uri);
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            request = request.header("host", "vms.test:8080");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body.into()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: body.collect().await.unwrap().to_bytes(),
+        }
+    }
+
+    pub(crate) async fn get(&self, authorization: &str, uri: &str) -> Answer {
+        self.send("GET", uri, &auth(authorization), Body::empty())
+            .await
+    }
+
+    pub(crate) async fn post(&self, authorization: &str, uri: &str, body: &Value) -> Answer {
+        self.send("POST", uri, &auth(authorization), body.to_string())
+            .await
+    }
+
+    pub(crate) async fn put(&self, authorization: &str, uri: &str, body: &Value) -> Answer {
+        self.send("PUT", uri, &auth(authorization), body.to_string())
+            .await
+    }
+
+    pub(crate) async fn delete(&self, authorization: &str, uri: &str) -> Answer {
+        self.send("DELETE", uri, &auth(authorization), Body::empty())
+            .await
+    }
+
+    /// Creates a channel through the API.
+    pub(crate) async fn channel(&self, name: &str) -> TestChannel {
+        let answer = self
+            .post(self.key(), "/api/v3/channels/", &json!({ "name": name }))
+            .await;
+        let object = answer.expect(201);
+        let token = |level: &str| format!("Acc {}", text(&object["access_tokens"][level]));
+        TestChannel {
+            id: ChannelId::new(object["id"].as_i64().unwrap()).unwrap(),
+            all: token("all"),
+            watch: token("watch"),
+        }
+    }
+
+    /// Creates a group with these members; its `SI …` header.
+    pub(crate) async fn group(&self, channels: &[&TestChannel], access: &str) -> (i64, String) {
+        let ids: Vec<ChannelId> = channels.iter().map(|channel| channel.id).collect();
+        let body = json!({ "name": "group", "channels": ids, "channels_access": access });
+        let object = self
+            .post(self.key(), "/api/v3/channel_groups/", &body)
+            .await
+            .expect(201);
+        let token = format!("SI {}", text(&object["token"]));
+        (object["id"].as_i64().unwrap(), token)
+    }
+
+    /// License key of another account.
+    pub(crate) async fn other_account(&self) -> String {
+        let (_, key) = self.state.access.create_account("other").await.unwrap();
+        format!("LKey {}", key.expose())
+    }
+
+    /// Publishes a segment row of `length_s` seconds; no object lies behind it.
+    pub(crate) async fn record(&self, channel: ChannelId, start: &str, length_s: i64) -> RecordId {
+        let start: WallTime = start.parse().unwrap();
+        let end = start.plus_micros(length_s * 1_000_000);
+        let segment = NewSegment {
+            id: SegmentId::from_uuid(Uuid::now_v7()),
+            channel,
+            run: RunId::from_uuid(Uuid::now_v7()),
+            sequence: 0,
+            range: TimeRange::new(start, end).unwrap(),
+            clock: ClockSource::CameraRtcp,
+            size_bytes: 1_834_211,
+            codecs: "avc1.64001f".into(),
+            index: Vec::new(),
+        };
+        let catalog = &self.state.catalog;
+        let now = self.clock.now();
+        let record = catalog.stage_segment(&segment, now).await.unwrap();
+        catalog.publish_segment(record, now).await.unwrap();
+        record
+    }
+
+    /// Makes a channel look as ingest and recorder do while its camera delivers.
+    pub(crate) fn set_active(&self, channel: ChannelId) {
+        let track = self.state.registry.track(channel);
+        track.set_source_state(SourceState {
+            status: ChannelStatus::Active,
+            since: self.clock.now(),
+            detail: None,
+            run: None,
+        });
+        track.set_recording(true);
+    }
+}
+
+/// The header, or none for an empty text.
+fn auth(authorization: &str) -> Vec<(&str, &str)> {
+    match authorization {
+        "" => Vec::new(),
+        value => vec![("authorization", value)],
+    }
+}
+
+async fn state(folder: &TempDir, clock: Arc<dyn WallClock>, config: ApiConfig) -> AppState {
+    let path = folder.path().join("catalog.db");
+    let database = CatalogConfig {
+        url: Secret::new(format!("sqlite:{}", path.display())),
+        max_connections: 4,
+    };
+    let catalog = Catalog::open(&database).await.unwrap();
+    let key = SigningKey::new((0..32).collect()).unwrap();
+    let registry = Registry::new(RingConfig::default(), Arc::clone(&clock));
+    let blobs = BlobStore::memory();
+    let footage = Footage::new(catalog.clone(), blobs, Spool::new());
+    // No test here decodes; a process that holds the socket and says nothing stands for a busy worker.
+    let pool = Pool::start(PoolConfig {
+        program: "/bin/cat".into(),
+        workers: 1,
+        deadline: Duration::from_secs(1),
+        queue: 1,
+        max_jobs: 10,
+    });
+    AppState {
+        access: Access::new(catalog.clone(), key, Arc::clone(&clock)),
+        imaging: Imaging::new(
+            registry.clone(),
+            footage.clone(),
+            pool.unwrap(),
+            Arc::clone(&clock),
+        ),
+        playback: Playback::new(registry.clone(), footage),
+        insight: Insight::new(catalog.clone()),
+        metrics: PrometheusBuilder::new().build_recorder().handle(),
+        config: Arc::new(config),
+        catalog,
+        registry,
+        clock,
+    }
+}
+
+/// A JSON text.
+pub(crate) fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
+}
+
+/// What `json.loads(base64.b64decode(token))` gives in Python, the scheme before it dropped.
+pub(crate) fn decode(token: &str) -> Value {
+    let outer = token.rsplit(' ').next().unwrap();
+    serde_json::from_slice(&STANDARD.decode(outer).unwrap()).unwrap()
+}
+
+/// An outer token from any JSON.
+pub(crate) fn encode(token: &Value) -> String {
+    STANDARD.encode(token.to_string())
+}
+
+/// The inner token of an outer one.
+pub(crate) fn inner(token: &str) -> String {
+    text(&decode(token)["token"]).to_owned()
+}
+
+/// Checks the contract's error form.
+pub(crate) fn assert_compat_error(answer: &Answer, status: u16, error_type: &str) {
+    let error = answer.expect(status);
+    assert_eq!(error["status"], status, "{error}");
+    assert_eq!(error["errorType"], error_type, "{error}");
+    assert!(
+        error["errorDetail"]
+            .as_str()
+            .is_some_and(|text| !text.is_empty())
+    );
+}
+
+/// Fails if any text in the value is a time with a zone.
+pub(crate) fn assert_no_zone(value: &Value) {
+    match value {
+        Value::String(text) => {
+            let is_time = text.parse::<WallTime>().is_ok();
+            assert!(!is_time, "{text} has a zone");
+        }
+        Value::Array(items) => items.iter().for_each(assert_no_zone),
+        Value::Object(members) => members.values().for_each(assert_no_zone),
+        _ => {}
+    }
+}
