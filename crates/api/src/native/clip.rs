@@ -1,6 +1,6 @@
 //! `/v1/channels/{id}/clip.mp4`.
 
-use super::types::ErrorBody;
+use super::types::{ErrorBody, FileBytes};
 use super::{channel_of, time_range};
 use crate::AppState;
 use crate::auth::Caller;
@@ -34,11 +34,11 @@ const GAPS: HeaderName = HeaderName::from_static("framewell-gaps");
         ("end" = Option<String>, Query, description = "The same; now if absent"),
     ),
     responses(
-        (status = 200, description = "The file", content_type = "video/mp4", body = Vec<u8>, headers(
+        (status = 200, description = "The file", content_type = "video/mp4", body = FileBytes, headers(
             ("ETag" = String, description = "Changes if the footage in the range does"),
             ("Framewell-Gaps" = String, description = "Holes that the file skips, `start/end` separated by commas; at most 32, then `+n`"),
         )),
-        (status = 206, description = "A byte range of the file", content_type = "video/mp4", body = Vec<u8>),
+        (status = 206, description = "A byte range of the file", content_type = "video/mp4", body = FileBytes),
         (status = 400, description = "Bad or too long range", body = ErrorBody),
         (status = 404, description = "No such channel behind this token, or no footage in the range", body = ErrorBody),
         (status = 416, description = "The byte range lies outside the file", body = ErrorBody),

@@ -1,6 +1,6 @@
 //! `/v1/channels/{id}/image`.
 
-use super::types::ErrorBody;
+use super::types::{ErrorBody, FileBytes};
 use super::{channel_of, instant};
 use crate::AppState;
 use crate::auth::Caller;
@@ -32,7 +32,7 @@ const MAX_SIDE: u32 = 8_192;
         ("quality" = Option<u32>, Query, description = "JPEG quality, 1 to 100; 80 if absent"),
     ),
     responses(
-        (status = 200, description = "JPEG", content_type = "image/jpeg", body = Vec<u8>, headers(
+        (status = 200, description = "JPEG", content_type = "image/jpeg", body = FileBytes, headers(
             ("Framewell-Requested-Time" = String, description = "The instant that was asked for"),
             ("Framewell-Capture-Time" = String, description = "When the camera took the picture"),
             ("Framewell-Clock-Source" = String, description = "Where that time comes from: `camera_rtcp` or `server_arrival`"),

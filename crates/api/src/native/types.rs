@@ -142,3 +142,8 @@ pub(crate) struct LiveView {
     /// When these URLs stop working.
     pub(crate) expire: String,
 }
+
+/// Bytes of a file, for the description only.
+#[derive(Debug, ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub(crate) struct FileBytes(#[expect(dead_code, reason = "describes a body")] Vec<u8>);

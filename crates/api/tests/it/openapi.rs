@@ -17,8 +17,8 @@ async fn the_committed_document_is_the_one_that_is_served() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/ref/openapi.json");
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     let committed: serde_json::Value = serde_json::from_str(&committed).unwrap_or_default();
-    assert_eq!(
-        committed, served,
+    assert!(
+        committed == served,
         "docs/ref/openapi.json is out of date: run cargo xtask gen"
     );
 }
