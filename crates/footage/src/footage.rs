@@ -2,7 +2,7 @@
 
 use crate::gop::Hole;
 use crate::parameters::ParameterCache;
-use crate::{CONTINUITY_US, CompressedGop, Location, Piece, Spool, gop};
+use crate::{CONTINUITY_US, CompressedGop, Location, Piece, Spool, TICK_US, gop};
 use bytes::Bytes;
 use framewell_blob::{BlobStore, ObjectKey};
 use framewell_catalog::Catalog;
@@ -221,18 +221,21 @@ impl Footage {
     }
 
     /// The GOP on screen at `at`, its samples from the key frame up to all that can be shown at or
-    /// before `at`. Reads only the fragments needed. [`Error::NoFootage`] in a gap: `at` must lie
-    /// within a segment's range, or in a hole of at most [`crate::CONTINUITY_US`] within a run.
+    /// before `at` (give or take [`TICK_US`]). Reads only the fragments needed. [`Error::NoFootage`]
+    /// in a gap: `at` must lie within a segment's range, or in a hole of at most [`CONTINUITY_US`]
+    /// within a run.
     pub async fn gop_at(&self, channel: ChannelId, at: WallTime) -> Result<CompressedGop, Error> {
         let near = TimeRange {
             start: at.plus_micros(-CONTINUITY_US),
             end: at.plus_micros(CONTINUITY_US + 1),
         };
         let pieces = self.pieces(channel, near).await?;
-        let Some(piece) = gop::piece_at(&pieces, at) else {
+        let until = at.plus_micros(TICK_US);
+        let found = gop::piece_at(&pieces, until).or_else(|| gop::piece_at(&pieces, at));
+        let Some(piece) = found else {
             return Err(self.no_footage(channel, at, None).await?);
         };
-        let fragments = match gop::fragments_at(&piece.index, at) {
+        let fragments = match gop::fragments_at(&piece.index, until) {
             Ok(fragments) => fragments,
             Err(hole) => return Err(self.no_footage(channel, at, Some(hole)).await?),
         };
@@ -242,7 +245,7 @@ impl Footage {
         let bytes = self
             .read(piece, first.offset..last.offset + u64::from(last.len))
             .await?;
-        let samples = gop::samples_until(fragments, &bytes, at)
+        let samples = gop::samples_until(fragments, &bytes, until)
             .map_err(|source| Error::Damaged { channel, source })?;
         let clock = first.clock;
         let parameters = self.parameters(piece).await?;

@@ -7,6 +7,12 @@ use framewell_media::{TrackKind, VideoParameters};
 use framewell_model::{ClockSource, WallTime};
 use std::sync::Arc;
 
+/// One tick of 90 kHz, rounded up, in microseconds. The wall time of a recorded picture is computed
+/// from its fragment's and may differ by rounding from the one that the live ring gave; a picture
+/// that much after an instant counts as captured at it, so that a capture time from one source finds
+/// the same picture in the other.
+pub const TICK_US: i64 = 12;
+
 /// One video sample of a GOP, in decoding order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GopSample {

@@ -11,6 +11,6 @@ mod piece;
 mod spool;
 
 pub use footage::{Error, Footage};
-pub use gop::{CompressedGop, GopSample};
+pub use gop::{CompressedGop, GopSample, TICK_US};
 pub use piece::{CONTINUITY_US, Location, Piece};
 pub use spool::{Spool, SpoolSegment};

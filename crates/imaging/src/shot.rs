@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use framewell_decode::{Job, JobSample, Output};
-use framewell_footage::{CompressedGop, GopSample};
+use framewell_footage::{CompressedGop, GopSample, TICK_US};
 use framewell_live::Gop;
 use framewell_media::nal::{self, NalKind};
 use framewell_media::{AccessUnit, TrackKind, VideoCodec, VideoParameters};
@@ -92,9 +92,11 @@ fn up_to_leading(gop: &Gop) -> impl Iterator<Item = &AccessUnit> {
 }
 
 /// Index of the picture on screen at `at`: of those captured at or before it, the last one. Capture
-/// times come in decoding order, so with B pictures they jump.
+/// times come in decoding order, so with B pictures they jump. A capture time from live video finds
+/// the same picture in the recording, where rounding may have moved it, and the other way round.
 fn on_screen(walls: impl Iterator<Item = WallTime>, at: WallTime) -> Option<usize> {
-    let captured = walls.enumerate().filter(|(_, wall)| *wall <= at);
+    let until = at.plus_micros(TICK_US);
+    let captured = walls.enumerate().filter(|(_, wall)| *wall <= until);
     captured
         .max_by_key(|(_, wall)| *wall)
         .map(|(index, _)| index)
@@ -145,6 +147,12 @@ mod tests {
         assert_eq!(on_screen(walls(&captured), at(39)), Some(0));
         assert_eq!(on_screen(walls(&captured), at(40)), Some(1));
         assert_eq!(on_screen(walls(&captured), at(9999)), Some(2));
+    }
+
+    #[test]
+    fn a_capture_time_that_was_rounded_down_finds_its_picture() {
+        let asked = at(40).plus_micros(-1);
+        assert_eq!(on_screen(walls(&[0, 40, 80]), asked), Some(1));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The picture on screen at an instant.
 
 use crate::archive::{Archive, EVER, gops, new_run, small_clip};
-use framewell_footage::{CONTINUITY_US, Error};
+use framewell_footage::{CONTINUITY_US, Error, TICK_US};
 use framewell_media::AccessUnit;
 use framewell_model::{MediaTime, WallTime};
 use framewell_testkit::encode::{ClipSpec, EncodedClip};
@@ -12,12 +12,13 @@ async fn check_instants(archive: &Archive, clip: &EncodedClip) {
     let mut walls: Vec<WallTime> = clip.video().map(|unit| unit.wall).collect();
     walls.sort();
     for (n, wall) in walls.iter().enumerate() {
-        for at in [*wall, wall.plus_micros(37_000), wall.plus_micros(99_990)] {
+        for at in [*wall, wall.plus_micros(37_000), wall.plus_micros(99_980)] {
             let gop = archive.footage.gop_at(archive.channel, at).await.unwrap();
             assert!(gop.samples[0].is_key);
             assert_eq!(gop.samples.iter().filter(|s| s.is_key).count(), 1);
             assert_eq!(*gop.video, clip.parameters.video);
-            let shown = gop.samples.iter().map(|s| s.wall).filter(|w| *w <= at);
+            let until = at.plus_micros(TICK_US);
+            let shown = gop.samples.iter().map(|s| s.wall).filter(|w| *w <= until);
             // The file counts in ticks of 11.1 us; both sides round.
             let shown = shown.max().unwrap();
             assert!(shown.micros_since(*wall).abs() <= 1, "picture {n}: {shown}");
@@ -27,7 +28,8 @@ async fn check_instants(archive: &Archive, clip: &EncodedClip) {
                 assert!(sample.data == unit.data);
                 assert_eq!(sample.pts, unit.pts.ticks);
             }
-            assert!(gop.samples.last().unwrap().wall <= at, "nothing needless");
+            let newest = gop.samples.last().unwrap().wall;
+            assert!(newest <= at.plus_micros(TICK_US), "nothing needless");
         }
     }
 }
@@ -168,4 +170,24 @@ async fn a_pause_inside_a_segment_is_a_hole() {
     }
     let pieces = archive.footage.pieces(archive.channel, EVER).await.unwrap();
     assert_eq!(pieces.len(), 1);
+}
+
+#[tokio::test]
+async fn the_capture_time_that_live_video_gave_finds_the_same_picture() {
+    // A third of a second is no whole number of microseconds, and fragments that begin within a GOP
+    // round from their own first picture.
+    let spec = ClipSpec {
+        fps: 30,
+        gop: 60,
+        frames: 60,
+        ..small_clip()
+    };
+    let clip = spec.encode().unwrap();
+    let fragments: Vec<&[AccessUnit]> = clip.units.chunks(7).collect();
+    let archive = Archive::new().await;
+    archive.spool(&archive.make(new_run(), 0, &clip, &fragments));
+    for unit in clip.video() {
+        let gop = archive.footage.gop_at(archive.channel, unit.wall).await;
+        assert!(gop.unwrap().samples.last().unwrap().data == unit.data);
+    }
 }
