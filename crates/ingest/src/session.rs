@@ -11,7 +11,8 @@ use framewell_live::{EndReason, Track};
 use framewell_model::{RtspTransport, WallClock, WallTime};
 use futures::StreamExt;
 use retina::client::{
-    Demuxed, InitialTimestampPolicy, PlayOptions, Session, SessionOptions, SetupOptions, Transport,
+    Demuxed, InitialTimestampPolicy, PlayOptions, Session, SessionGroup, SessionOptions,
+    SetupOptions, Transport,
 };
 use retina::codec::{CodecItem, FrameFormat};
 use retina::rtcp::ReceivedCompoundPacket;
@@ -21,7 +22,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// What a session needs; it borrows from the supervisor, which starts one after the other.
-#[derive(Debug)]
 pub(crate) struct CameraSession<'a> {
     pub(crate) config: &'a IngestConfig,
     pub(crate) target: &'a Target,
@@ -29,6 +29,8 @@ pub(crate) struct CameraSession<'a> {
     pub(crate) track: &'a Track,
     pub(crate) status: &'a StatusBoard,
     pub(crate) clock: &'a Arc<dyn WallClock>,
+    /// Knows which sessions the camera may still hold open.
+    pub(crate) group: &'a Arc<SessionGroup>,
 }
 
 /// How a session went.
@@ -61,6 +63,7 @@ impl CameraSession<'_> {
     async fn open(&self) -> Result<(Demuxed, Selection), SessionError> {
         let options = SessionOptions::default()
             .creds(self.target.credentials.clone())
+            .session_group(Arc::clone(self.group))
             .user_agent(String::from("framewell"));
         let opening = |error: retina::Error| SessionError::opening(&error);
         let mut session = Session::describe(self.target.url.clone(), options)

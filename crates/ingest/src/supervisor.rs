@@ -7,6 +7,7 @@ use crate::status::StatusBoard;
 use crate::{IngestConfig, SessionError};
 use framewell_live::Track;
 use framewell_model::{CameraSource, ChannelId, ChannelStatus, WallClock};
+use retina::client::SessionGroup;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +15,8 @@ use tracing::{info, warn};
 
 /// A camera that delivered for this long was healthy: its next failure is a first one.
 const HEALTHY: Duration = Duration::from_secs(10);
+/// Longest wait for the camera's answer to the last TEARDOWN.
+const TEARDOWN: Duration = Duration::from_secs(2);
 
 /// Owner of a channel's track as long as the channel has this source: the only one who writes.
 #[derive(Debug)]
@@ -30,7 +33,13 @@ impl ChannelSupervisor {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let status = StatusBoard::new(self.track.clone(), Arc::clone(&self.clock));
         match Target::of(&self.source) {
-            Ok(target) => self.supervise(&target, &status, &stop).await,
+            Ok(target) => {
+                let group = Arc::new(SessionGroup::default().named(self.channel.to_string()));
+                self.supervise(&target, &group, &status, &stop).await;
+                // Otherwise a camera that sends by UDP would go on until the session expires. A
+                // camera that does not answer has had its chance.
+                let _answer = tokio::time::timeout(TEARDOWN, group.await_teardown()).await;
+            }
             Err(error) => {
                 // Trying again changes nothing until somebody corrects the URL.
                 warn!(channel.id = %self.channel, %error, "camera source refused");
@@ -41,7 +50,13 @@ impl ChannelSupervisor {
         status.inactive();
     }
 
-    async fn supervise(&self, target: &Target, status: &StatusBoard, stop: &CancellationToken) {
+    async fn supervise(
+        &self,
+        target: &Target,
+        group: &Arc<SessionGroup>,
+        status: &StatusBoard,
+        stop: &CancellationToken,
+    ) {
         let session = CameraSession {
             config: &self.config,
             target,
@@ -49,6 +64,7 @@ impl ChannelSupervisor {
             track: &self.track,
             status,
             clock: &self.clock,
+            group,
         };
         let mut backoff = Backoff::new(&self.config);
         status.failed(ChannelStatus::Offline, String::from("connecting"));

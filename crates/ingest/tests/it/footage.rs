@@ -7,6 +7,7 @@ use framewell_testkit::encode::EncodedClip;
 use framewell_testkit::footage;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// Enough for B-frames and for a GOP or more of most files.
@@ -30,9 +31,12 @@ async fn real_footage_arrives_unit_by_unit() {
 
 async fn arrives(file: &Path) {
     let clip = Arc::new(EncodedClip::from_file(file, wall_now()).unwrap());
-    let camera = Camera::start(CameraConfig::new(Source::Clip(Arc::clone(&clip))))
-        .await
-        .unwrap();
+    let config = CameraConfig {
+        // The first key frame comes when the session is there; the next may be ten seconds later.
+        delay: Duration::from_secs(1),
+        ..CameraConfig::new(Source::Clip(Arc::clone(&clip)))
+    };
+    let camera = Camera::start(config).await.unwrap();
     let (rig, mut viewer) = Rig::with(source(&camera));
     let seen = viewer.video(FRAMES).await;
 

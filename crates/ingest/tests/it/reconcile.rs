@@ -1,7 +1,7 @@
 //! Wanted and running channels.
 
 use crate::rig::{Rig, channel, impatient, playing, source, spec};
-use framewell_model::ChannelStatus;
+use framewell_model::{CameraSource, ChannelStatus, RtspTransport};
 use std::collections::BTreeMap;
 
 #[tokio::test]
@@ -33,6 +33,24 @@ async fn a_changed_source_restarts_its_channel_and_leaves_the_others_alone() {
     let state = one.state(ChannelStatus::Inactive).await;
     assert_eq!((state.detail, state.run), (None, None));
     rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_stopped_channel_leaves_no_session_at_the_camera() {
+    for transport in [RtspTransport::Tcp, RtspTransport::Udp] {
+        let (camera, _) = playing(&spec()).await;
+        let (rig, mut viewer) = Rig::with(CameraSource {
+            transport,
+            ..source(&camera)
+        });
+        viewer.video(3).await;
+        rig.stop().await;
+        camera
+            .control()
+            .wait_for_watchers(0, crate::rig::LIMIT)
+            .await
+            .unwrap();
+    }
 }
 
 #[tokio::test]

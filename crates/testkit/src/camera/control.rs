@@ -5,6 +5,7 @@ use super::state::CameraState;
 use crate::encode::EncodedClip;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Faults that stay until they are taken back.
 #[derive(Debug, Clone, Default)]
@@ -111,16 +112,14 @@ impl Control {
 
     /// Waits until this many sessions have begun to play since the start of the camera.
     pub async fn wait_for_plays(&self, count: u64, limit: Duration) -> anyhow::Result<()> {
-        let mut plays = self.state.plays.subscribe();
-        let wait = plays.wait_for(|plays| *plays >= count);
-        let Ok(result) = tokio::time::timeout(limit, wait).await else {
-            anyhow::bail!(
-                "{} sessions played within {limit:?}, not {count}",
-                *self.state.plays.borrow()
-            );
-        };
-        result?;
-        Ok(())
+        let what = format!("{count} sessions have played");
+        wait_for(&self.state.plays, |plays| *plays >= count, limit, &what).await
+    }
+
+    /// Waits until this many sessions are in play.
+    pub async fn wait_for_watchers(&self, count: u64, limit: Duration) -> anyhow::Result<()> {
+        let what = format!("{count} sessions are in play");
+        wait_for(&self.state.watchers, |now| *now == count, limit, &what).await
     }
 
     /// Sessions that have begun to play since the start of the camera.
@@ -132,5 +131,20 @@ impl Control {
     fn command(&self, command: SessionCommand) {
         // No sessions, nothing to do.
         let _receivers = self.state.commands.send(command);
+    }
+}
+
+async fn wait_for(
+    counter: &watch::Sender<u64>,
+    is_reached: impl FnMut(&u64) -> bool,
+    limit: Duration,
+    what: &str,
+) -> anyhow::Result<()> {
+    let mut counter = counter.subscribe();
+    let reached = tokio::time::timeout(limit, counter.wait_for(is_reached)).await;
+    match reached {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) => anyhow::bail!("the camera is gone before {what}"),
+        Err(_) => anyhow::bail!("after {limit:?}, not {what}"),
     }
 }

@@ -58,6 +58,12 @@ struct Play {
     reported: [Option<WallTime>; 2],
 }
 
+impl Drop for Play {
+    fn drop(&mut self) {
+        self.camera.watchers.send_modify(|watchers| *watchers -= 1);
+    }
+}
+
 enum Event {
     Readable,
     Sample(Sample),
@@ -166,13 +172,7 @@ impl Session {
         if answer.starts_play
             && let Some(camera) = self.exchange.camera()
         {
-            self.play = Some(Play {
-                feed: camera.feed.subscribe(),
-                camera: Arc::clone(camera),
-                waits_for_key: true,
-                reported: [None; 2],
-            });
-            camera.plays.send_modify(|plays| *plays += 1);
+            self.play = Some(Play::new(camera));
         }
         Ok(if answer.ends { Next::End } else { Next::GoOn })
     }
@@ -234,6 +234,17 @@ impl Session {
 }
 
 impl Play {
+    fn new(camera: &Arc<CameraState>) -> Self {
+        camera.plays.send_modify(|plays| *plays += 1);
+        camera.watchers.send_modify(|watchers| *watchers += 1);
+        Self {
+            feed: camera.feed.subscribe(),
+            camera: Arc::clone(camera),
+            waits_for_key: true,
+            reported: [None; 2],
+        }
+    }
+
     /// The skew of sender reports (`None` if none are sent), and how many packets of this sample
     /// are lost.
     fn consult_faults(&self, sample: &Sample) -> (Option<i64>, usize) {

@@ -40,6 +40,8 @@ pub(super) struct CameraState {
     /// The clip to go on with.
     pub(super) switch: watch::Sender<Option<Arc<PacketizedClip>>>,
     pub(super) plays: watch::Sender<u64>,
+    /// Sessions in play now.
+    pub(super) watchers: watch::Sender<u64>,
     pub(super) truth: Truth,
     faults: Mutex<Faults>,
     rtp_jump_us: AtomicI64,
@@ -60,6 +62,7 @@ impl CameraState {
             failure: watch::Sender::new(None),
             switch: watch::Sender::new(None),
             plays: watch::Sender::new(0),
+            watchers: watch::Sender::new(0),
             truth: Truth::default(),
             faults: Mutex::default(),
             rtp_jump_us: AtomicI64::new(0),
