@@ -22,7 +22,7 @@ pub enum ClipError {
         range: TimeRange,
     },
     /// Longer than one file may be.
-    #[error("a clip of {} s is longer than the limit of {limit_s} s", range.micros() / 1_000_000)]
+    #[error("a clip of {} s is longer than the limit of {limit_s} s", (range.micros() + 999_999) / 1_000_000)]
     TooLong {
         /// The range.
         range: TimeRange,

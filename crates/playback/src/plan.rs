@@ -59,8 +59,12 @@ pub(crate) async fn plan_clip(
     // A day of samples takes seconds to lay out, too long for a runtime thread.
     let plan = tokio::task::spawn_blocking(move || ClipPlan::build(range, &sources))
         .await
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-    Ok(Clip::new(footage.clone(), pieces, plan))
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+    match plan {
+        Ok(plan) => Ok(Clip::new(footage.clone(), pieces, plan)),
+        Err(framewell_fmp4::Error::NoPicture { .. }) => Err(ClipError::Empty { channel, range }),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn load_sources(

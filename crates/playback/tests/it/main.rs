@@ -5,7 +5,10 @@
     reason = "a test that cannot go on fails where it stands"
 )]
 
+mod clips;
 mod hls;
 mod hls_change;
 mod m3u8;
+mod recording;
+mod records;
 mod support;
