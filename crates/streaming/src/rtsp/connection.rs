@@ -10,10 +10,11 @@ use bytes::Bytes;
 use framewell_media::TrackKind;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 /// Most bytes handed to the socket at once, unless one frame has more. Together with the write
 /// time-out this is the slowest reader that is kept: 256 KiB in 20 s, 100 kbit/s.
@@ -51,6 +52,7 @@ pub(super) struct Connection {
     reader: Option<Reader>,
     /// When a connection that does not play is given up.
     deadline: Instant,
+    sent_bytes: metrics::Counter,
 }
 
 /// What a connection waits for.
@@ -77,6 +79,7 @@ impl Connection {
             decoder: Decoder::default(),
             session: Session::new(service),
             reader: None,
+            sent_bytes: metrics::counter!("framewell_rtsp_sent_bytes_total"),
         }
     }
 
@@ -97,13 +100,16 @@ impl Connection {
 
     async fn serve(&mut self, stop: &CancellationToken) -> Result<std::convert::Infallible, End> {
         self.stream.set_nodelay(true)?;
+        // One wait for the whole connection: a new one per frame would have all readers meet at the
+        // token's lock.
+        let mut stopped = pin!(stop.cancelled());
         loop {
             while let Some(incoming) = self.decoder.next()? {
                 if let Incoming::Request(request) = incoming {
                     self.answer(&request).await?;
                 }
             }
-            match self.wait(stop).await {
+            match self.wait(stopped.as_mut()).await {
                 Event::Read(Ok(0)) => return Err(End::Closed),
                 Event::Read(Ok(_)) => {}
                 Event::Read(Err(error)) => return Err(error.into()),
@@ -115,7 +121,7 @@ impl Connection {
         }
     }
 
-    async fn wait(&mut self, stop: &CancellationToken) -> Event {
+    async fn wait(&mut self, stopped: Pin<&mut WaitForCancellationFuture<'_>>) -> Event {
         self.decoder.buffer().reserve(READ_BYTES);
         let is_playing = self.reader.is_some();
         let packets = async {
@@ -125,7 +131,7 @@ impl Connection {
             }
         };
         tokio::select! {
-            () = stop.cancelled() => Event::Stopped,
+            () = stopped => Event::Stopped,
             read = self.stream.read_buf(self.decoder.buffer()) => Event::Read(read),
             packets = packets => packets.map_or(Event::StreamEnded, Event::Packets),
             () = tokio::time::sleep_until(self.deadline), if !is_playing => Event::Idle,
@@ -167,7 +173,7 @@ impl Connection {
                 if written == 0 {
                     return Err(io::Error::from(io::ErrorKind::WriteZero));
                 }
-                metrics::counter!("framewell_rtsp_sent_bytes_total").increment(written as u64);
+                self.sent_bytes.increment(written as u64);
                 IoSlice::advance_slices(&mut rest, written);
             }
             Ok(())
