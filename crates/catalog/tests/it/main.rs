@@ -6,6 +6,7 @@ mod channels;
 mod gaps;
 mod groups;
 mod meta;
+mod meta_property;
 mod open;
 mod segments;
 mod tokens;

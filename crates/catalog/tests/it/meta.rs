@@ -225,7 +225,8 @@ conformance! {
         let with = Document { raw_data: Some("five".into()), ..with };
         catalog.put_documents(&[with, document("without", channel, 0)]).await.unwrap();
         let raw = |test| Filter::Leaf(Field::RawData, test);
-        let cases: [(fn(Test) -> Filter, Value, Value); 4] = [
+        type Leaf = fn(Test) -> Filter;
+        let cases: [(Leaf, Value, Value); 4] = [
             (long, Value::Long(5), Value::Long(6)),
             (float, Value::Float(5.0), Value::Float(6.0)),
             (string, text("five"), text("six")),
