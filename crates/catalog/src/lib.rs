@@ -13,6 +13,7 @@ mod gaps;
 mod group_rows;
 mod groups;
 pub mod meta;
+mod meta_candidates;
 mod meta_filter;
 mod meta_number;
 mod meta_rows;

@@ -185,8 +185,10 @@ impl Catalog {
         slice: Slice,
     ) -> Result<Page<Document>, Error> {
         const OPERATION: &str = "search for documents";
+        let is_match = condition(filter, self.dialect())?;
         let matching = among(channels, self.dialect())
-            .and_where(condition(filter, self.dialect())?)
+            .and_where_option(self.few_candidates(channels, filter).await?)
+            .and_where(is_match)
             .take();
         let total = only(&self.read(OPERATION, &count(&matching)).await?)?.get("total")?;
         let mut page = with_columns(matching);
@@ -204,10 +206,12 @@ impl Catalog {
         channels: &[ChannelId],
         filter: &Filter,
     ) -> Result<u64, Error> {
+        let is_match = condition(filter, self.dialect())?;
         let delete = Query::delete()
             .from_table("meta_document")
             .and_where(is_among(channels, self.dialect()))
-            .and_where(condition(filter, self.dialect())?)
+            .and_where_option(self.few_candidates(channels, filter).await?)
+            .and_where(is_match)
             .take();
         self.execute("deletion of matching documents", &delete)
             .await

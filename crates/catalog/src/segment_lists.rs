@@ -57,11 +57,10 @@ impl Catalog {
         channel: ChannelId,
         within: TimeRange,
     ) -> Result<Vec<TimeRange>, Error> {
-        let select = overlapping(channel, within)
+        let timeline = overlapping(channel, within)
             .columns(["start_us", "end_us"])
-            .order_by("start_us", sea_query::Order::Asc)
-            .order_by("end_us", sea_query::Order::Asc)
             .take();
+        let select = by_start(timeline, Order::Ascending);
         let rows = self.read("timeline of a channel", &select).await?;
         rows.iter().map(range).collect()
     }
@@ -137,4 +136,54 @@ fn by_start(mut select: SelectStatement, order: Order) -> SelectStatement {
         .order_by("start_us", order.clone())
         .order_by("record", order)
         .take()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::CatalogConfig;
+    use framewell_model::Secret;
+    use sea_query::SqliteQueryBuilder;
+    use sea_query_sqlx::SqlxBinder as _;
+    use sqlx::{AssertSqlSafe, Row as _, SqlitePool};
+
+    /// What SQLite says it would do, line by line.
+    async fn plan(statement: SelectStatement) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("catalog.db").display());
+        let config = CatalogConfig {
+            url: Secret::new(url.clone()),
+            max_connections: 1,
+        };
+        Catalog::open(&config).await.unwrap().close().await;
+        let pool = SqlitePool::connect(&url).await.unwrap();
+        let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
+        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+        let rows = sqlx::query_with(explain, values)
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+        rows.iter().map(|row| row.get("detail")).collect()
+    }
+
+    #[tokio::test]
+    async fn an_overlap_search_reads_one_stretch_of_an_index_in_order() {
+        let channel = ChannelId::new(1).unwrap();
+        let range = TimeRange {
+            start: WallTime::from_secs(0),
+            end: WallTime::from_secs(60),
+        };
+        let search = by_start(with_columns(overlapping(channel, range)), Order::Descending);
+        let stretch = "segment_by_start (channel=? AND state=? AND start_us>? AND start_us<?)";
+        assert_eq!(
+            plan(search).await,
+            [format!("SEARCH segment USING INDEX {stretch}")],
+            "no sorting, no other table"
+        );
+        let timeline = count(&overlapping(channel, range));
+        assert_eq!(
+            plan(timeline).await,
+            [format!("SEARCH segment USING COVERING INDEX {stretch}")]
+        );
+    }
 }

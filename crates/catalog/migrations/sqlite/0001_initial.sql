@@ -107,7 +107,7 @@ CREATE TABLE segment (
     CHECK (start_us <= end_us)
 ) STRICT;
 -- The first answers overlap queries and timelines without touching the rows.
-CREATE INDEX segment_by_start ON segment (channel, state, start_us, end_us);
+CREATE INDEX segment_by_start ON segment (channel, state, start_us, record, end_us);
 CREATE INDEX segment_by_end ON segment (channel, state, end_us, start_us);
 CREATE INDEX segment_by_state ON segment (state, record);
 
@@ -150,6 +150,6 @@ CREATE TABLE meta_field (
     words TEXT,
     PRIMARY KEY (document, kind, name)
 ) STRICT, WITHOUT ROWID;
+-- For rare values, see meta_candidates.rs.
 CREATE INDEX meta_field_long ON meta_field (channel, name, long_value) WHERE long_value IS NOT NULL;
-CREATE INDEX meta_field_float ON meta_field (channel, name, float_value) WHERE float_value IS NOT NULL;
 CREATE INDEX meta_field_text ON meta_field (channel, name, text_key) WHERE text_key IS NOT NULL;

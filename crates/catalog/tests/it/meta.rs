@@ -440,6 +440,31 @@ conformance! {
         }
     }
 
+    async fn rare_and_common_values_are_found_among_many_documents(catalog: &Catalog) {
+        let channel = channel(catalog).await.id;
+        let many: Vec<Document> = (0..1_200)
+            .map(|number| {
+                let kind = if number == 700 { "note" } else { "auto" };
+                let common = with_long(document(&format!("d{number:05}"), channel, number), "n", 1);
+                with_string(common, "s", kind)
+            })
+            .collect();
+        catalog.put_documents(&many).await.unwrap();
+        let is = |kind: &str| string(Test::Eq(text(kind)));
+        let one = long(Test::Eq(Value::Long(1)));
+        let count = async |filter| {
+            let slice = Slice { limit: 1, offset: 0 };
+            catalog.find_documents(&[channel], &filter, &[], slice).await.unwrap().total
+        };
+        assert_eq!(count(one.clone()).await, 1_200);
+        assert_eq!(count(is("auto")).await, 1_199);
+        let rare = Filter::And(vec![one.clone(), is("note")]);
+        assert_eq!(found(catalog, channel, rare.clone()).await, ["d00700"]);
+        assert!(found(catalog, channel, Filter::And(vec![one, is("none")])).await.is_empty());
+        assert_eq!(catalog.delete_matching_documents(&[channel], &rare).await.unwrap(), 1);
+        assert_eq!(count(is("auto")).await, 1_199);
+    }
+
     async fn a_deleted_channel_takes_its_documents_along(catalog: &Catalog) {
         let channel = channel(catalog).await;
         catalog.put_documents(&[with_long(document("a", channel.id, 0), "n", 1)]).await.unwrap();
