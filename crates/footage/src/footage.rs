@@ -1,8 +1,8 @@
 //! Finding and reading footage.
 
-use crate::gop::Hole;
+use crate::gop::{GopSample, Hole, Part};
 use crate::parameters::ParameterCache;
-use crate::{CONTINUITY_US, CompressedGop, Location, Piece, Spool, TICK_US, gop};
+use crate::{CompressedGop, Location, Piece, Spool, TICK_US, gop};
 use bytes::Bytes;
 use framewell_blob::{BlobStore, ObjectKey};
 use framewell_catalog::Catalog;
@@ -79,6 +79,10 @@ impl HasKind for Error {
         }
     }
 }
+
+/// Leading pictures are shown at most this long before the key frame that they follow in decoding
+/// order: 16 reordered pictures (the most that H.265 allows) at 16 per second.
+const LEADING_US: i64 = 1_000_000;
 
 /// Rows per query; a day of 10 s segments takes nine.
 const ROWS_PER_QUERY: i64 = 1_000;
@@ -222,37 +226,55 @@ impl Footage {
 
     /// The GOP on screen at `at`, its samples from the key frame up to all that can be shown at or
     /// before `at` (give or take [`TICK_US`]). Reads only the fragments needed. [`Error::NoFootage`]
-    /// in a gap: `at` must lie within a segment's range, or in a hole of at most [`CONTINUITY_US`]
+    /// in a gap: `at` must lie within a segment's range, or in a hole of at most [`crate::CONTINUITY_US`]
     /// within a run.
     pub async fn gop_at(&self, channel: ChannelId, at: WallTime) -> Result<CompressedGop, Error> {
         let near = TimeRange {
-            start: at.plus_micros(-CONTINUITY_US),
-            end: at.plus_micros(CONTINUITY_US + 1),
+            start: at.plus_micros(-LEADING_US),
+            end: at.plus_micros(LEADING_US),
         };
         let pieces = self.pieces(channel, near).await?;
-        let until = at.plus_micros(TICK_US);
-        let found = gop::piece_at(&pieces, until).or_else(|| gop::piece_at(&pieces, at));
-        let Some(piece) = found else {
-            return Err(self.no_footage(channel, at, None).await?);
+        let mut until = at.plus_micros(TICK_US);
+        let mut parts = gop::parts_at(&pieces, until);
+        if parts.is_err() {
+            until = at;
+            parts = gop::parts_at(&pieces, until);
+        }
+        let parts = match parts {
+            Ok(parts) => parts,
+            Err(hole) => return Err(self.no_footage(channel, at, hole).await?),
         };
-        let fragments = match gop::fragments_at(&piece.index, until) {
-            Ok(fragments) => fragments,
-            Err(hole) => return Err(self.no_footage(channel, at, Some(hole)).await?),
+        let Some(first) = parts.first() else {
+            return Err(self.no_footage(channel, at, Hole::default()).await?);
         };
-        let (Some(first), Some(last)) = (fragments.first(), fragments.last()) else {
-            return Err(self.no_footage(channel, at, None).await?);
-        };
-        let bytes = self
-            .read(piece, first.offset..last.offset + u64::from(last.len))
-            .await?;
-        let samples = gop::samples_until(fragments, &bytes, until)
-            .map_err(|source| Error::Damaged { channel, source })?;
-        let clock = first.clock;
-        let parameters = self.parameters(piece).await?;
+        let parameters = self.parameters(first.piece).await?;
+        let mut samples = Vec::new();
+        for part in &parts {
+            // New parameters start a segment; then nothing in it refers to the one before.
+            if self.parameters(part.piece).await? == parameters {
+                self.read_part(part, &mut samples).await?;
+            }
+        }
+        gop::cut_after(&mut samples, until);
         Ok(CompressedGop {
             video: Arc::new(parameters.video.clone()),
             samples,
-            clock,
+            clock: first
+                .fragments
+                .first()
+                .map_or(first.piece.clock, |f| f.clock),
+        })
+    }
+
+    async fn read_part(&self, part: &Part<'_>, samples: &mut Vec<GopSample>) -> Result<(), Error> {
+        let (Some(first), Some(last)) = (part.fragments.first(), part.fragments.last()) else {
+            return Ok(());
+        };
+        let range = first.offset..last.offset + u64::from(last.len);
+        let bytes = self.read(part.piece, range).await?;
+        gop::read_part(part.fragments, &bytes, samples).map_err(|source| Error::Damaged {
+            channel: part.piece.channel,
+            source,
         })
     }
 
@@ -262,7 +284,7 @@ impl Footage {
         &self,
         channel: ChannelId,
         at: WallTime,
-        hole: Option<Hole>,
+        hole: Hole,
     ) -> Result<Error, Error> {
         let (spooled_before, spooled_after) = self.spool.around(channel, at);
         let (before, after) = self
@@ -270,14 +292,13 @@ impl Footage {
             .footage_around(channel, at)
             .await
             .map_err(|source| Error::Catalog { channel, source })?;
-        let (inner_before, inner_after) = hole.map_or((None, None), |h| (h.before, h.after));
         let ends = [before, spooled_before].into_iter().flatten();
         let starts = [after, spooled_after].into_iter().flatten();
         Ok(Error::NoFootage {
             channel,
             at,
-            before: inner_before.or_else(|| ends.map(|range| range.end).max()),
-            after: inner_after.or_else(|| starts.map(|range| range.start).min()),
+            before: hole.before.or_else(|| ends.map(|range| range.end).max()),
+            after: hole.after.or_else(|| starts.map(|range| range.start).min()),
         })
     }
 }

@@ -37,26 +37,8 @@ pub struct CompressedGop {
     pub clock: ClockSource,
 }
 
-/// The piece on screen at `at` among pieces ascending by start. Of two that hold it, the later one
-/// wins: its first picture was captured at or before `at`, after everything in the earlier one that
-/// still counts.
-pub(crate) fn piece_at(pieces: &[Piece], at: WallTime) -> Option<&Piece> {
-    let after = pieces.partition_point(|piece| piece.range.start <= at);
-    let newest = pieces[..after].last()?;
-    let held = pieces[..after]
-        .iter()
-        .rev()
-        .find(|piece| piece.range.contains(at));
-    let is_continued = || {
-        pieces
-            .get(after)
-            .is_some_and(|next| newest.continues_into(next))
-    };
-    held.or_else(|| is_continued().then_some(newest))
-}
-
-/// A hole inside a segment: the camera paused, or its clock was set, and the run went on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A hole: where the pictures around it are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Hole {
     /// End of the last picture before it.
     pub(crate) before: Option<WallTime>,
@@ -64,9 +46,52 @@ pub(crate) struct Hole {
     pub(crate) after: Option<WallTime>,
 }
 
-/// The fragments to decode for the picture on screen at `at`: from the last key fragment captured at
-/// or before it, up to the last one with a picture at or before it.
-pub(crate) fn fragments_at(index: &SegmentIndex, at: WallTime) -> Result<&[FragmentEntry], Hole> {
+/// Fragments of one segment, in file order; at least one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part<'a> {
+    pub(crate) piece: &'a Piece,
+    pub(crate) fragments: &'a [FragmentEntry],
+}
+
+/// What to decode for the picture on screen at `at`, among pieces ascending by start: from the last
+/// key fragment captured at or before it, up to the last one with a picture at or before it. The
+/// second part is the beginning of the next segment, if its leading pictures are shown by then.
+pub(crate) fn parts_at(pieces: &[Piece], at: WallTime) -> Result<Vec<Part<'_>>, Hole> {
+    let after = pieces.partition_point(|piece| piece.range.start <= at);
+    let (begun, later) = pieces.split_at(after);
+    // Of two that hold it, the later one wins: its first picture was captured at or before `at`,
+    // after everything in the earlier one that still counts.
+    let held = begun.iter().rev().find(|piece| piece.range.contains(at));
+    let continued = || {
+        let (newest, next) = (begun.last()?, later.first()?);
+        newest.continues_into(next).then_some(newest)
+    };
+    let piece = held.or_else(continued).ok_or_else(Hole::default)?;
+    let (first, rest) = fragments_at(&piece.index, at)?;
+    let mut parts = vec![Part {
+        piece,
+        fragments: first,
+    }];
+    if let Some(next) = later.first()
+        && rest.is_empty()
+        && piece.continues_into(next)
+        && next.first_shown() <= at
+    {
+        parts.push(Part {
+            piece: next,
+            fragments: &next.index.fragments[..1],
+        });
+    } else {
+        check_pause(first, rest, at)?;
+    }
+    Ok(parts)
+}
+
+/// The needed fragments of a segment, and those behind them.
+fn fragments_at(
+    index: &SegmentIndex,
+    at: WallTime,
+) -> Result<(&[FragmentEntry], &[FragmentEntry]), Hole> {
     let fragments = &index.fragments;
     let key = fragments
         .iter()
@@ -80,37 +105,44 @@ pub(crate) fn fragments_at(index: &SegmentIndex, at: WallTime) -> Result<&[Fragm
         .iter()
         .take_while(|fragment| fragment.wall_of(fragment.min_pts) <= at)
         .count();
-    let (needed, later) = fragments[key..].split_at(count.max(1));
-    let end = needed.iter().map(|f| f.wall_of(f.end_pts)).max();
-    if end.is_some_and(|end| at.micros_since(end) > CONTINUITY_US) {
-        return Err(Hole {
-            before: end,
-            after: later.first().map(|next| next.wall_of(next.min_pts)),
-        });
-    }
-    Ok(needed)
+    Ok(fragments[key..].split_at(count.max(1)))
 }
 
-/// The video samples of adjacent fragments, in decoding order, up to the last one captured at or
-/// before `at`: later ones are neither shown by then nor needed to decode those that are.
-pub(crate) fn samples_until(
+/// Inside a segment, the camera may have paused, or its clock been set, and the run went on: then the
+/// last picture is not on screen for ever.
+fn check_pause(
+    needed: &[FragmentEntry],
+    later: &[FragmentEntry],
+    at: WallTime,
+) -> Result<(), Hole> {
+    let before = needed.iter().map(|f| f.wall_of(f.end_pts)).max();
+    if before.is_some_and(|end| at.micros_since(end) > CONTINUITY_US) {
+        let after = later.first().map(|next| next.wall_of(next.min_pts));
+        return Err(Hole { before, after });
+    }
+    Ok(())
+}
+
+/// The video samples of adjacent fragments, in decoding order.
+pub(crate) fn read_part(
     fragments: &[FragmentEntry],
     bytes: &Bytes,
-    at: WallTime,
-) -> Result<Vec<GopSample>, framewell_fmp4::Error> {
-    let mut samples = Vec::new();
+    samples: &mut Vec<GopSample>,
+) -> Result<(), framewell_fmp4::Error> {
     let base = fragments.first().map_or(0, |fragment| fragment.offset);
     for fragment in fragments {
         let start = usize::try_from(fragment.offset - base).unwrap_or(usize::MAX);
         let end = start.saturating_add(fragment.len as usize).min(bytes.len());
-        read_samples(fragment, &bytes.slice(start.min(end)..end), &mut samples)?;
+        read_samples(fragment, &bytes.slice(start.min(end)..end), samples)?;
     }
-    let wanted = samples
-        .iter()
-        .rposition(|sample| sample.wall <= at)
-        .map_or(1, |last| last + 1);
-    samples.truncate(wanted);
-    Ok(samples)
+    Ok(())
+}
+
+/// Cuts samples in decoding order behind the last one captured at or before `at`: later ones are
+/// neither shown by then nor needed to decode those that are.
+pub(crate) fn cut_after(samples: &mut Vec<GopSample>, at: WallTime) {
+    let wanted = samples.iter().rposition(|sample| sample.wall <= at);
+    samples.truncate(wanted.map_or(1, |last| last + 1));
 }
 
 fn read_samples(

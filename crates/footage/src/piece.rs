@@ -2,7 +2,9 @@
 
 use framewell_blob::ObjectKey;
 use framewell_fmp4::SegmentIndex;
-use framewell_model::{ChannelId, ClockSource, RecordId, RunId, Segment, SegmentId, TimeRange};
+use framewell_model::{
+    ChannelId, ClockSource, RecordId, RunId, Segment, SegmentId, TimeRange, WallTime,
+};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -51,7 +53,15 @@ impl Piece {
     pub fn continues_into(&self, next: &Self) -> bool {
         self.run == next.run
             && self.range.start <= next.range.start
-            && next.range.start.micros_since(self.range.end) <= CONTINUITY_US
+            && next.first_shown().micros_since(self.range.end) <= CONTINUITY_US
+    }
+
+    /// Capture time of the first picture shown. Before the start of [`Piece::range`] if the segment
+    /// begins with an open GOP: its leading pictures refer to the segment before (H.265 section 3.81,
+    /// RASL).
+    pub(crate) fn first_shown(&self) -> WallTime {
+        let shown = self.index.fragments.first().map(|f| f.wall_of(f.min_pts));
+        shown.map_or(self.range.start, |shown| shown.min(self.range.start))
     }
 
     /// The key of the segment's object, which exists once it is published.

@@ -40,6 +40,7 @@ pub(crate) struct Memory {
 struct Meters {
     lag: Gauge,
     bytes: Counter,
+    spooled: Gauge,
 }
 
 /// What a channel's task owns.
@@ -79,6 +80,7 @@ impl ChannelRecorder {
             meters: Meters {
                 lag: metrics::gauge!("framewell_recorder_lag_seconds", &labels),
                 bytes: metrics::counter!("framewell_recorder_bytes_total", &labels),
+                spooled: spool_bytes(channel),
             },
         }
     }
@@ -238,12 +240,8 @@ impl ChannelRecorder {
     fn written(&mut self, entry: FragmentEntry) {
         let Some(segment) = &self.segment else { return };
         self.shared.spool.append(segment.id(), entry);
-        let first_pts = if entry.is_key {
-            entry.anchor_pts
-        } else {
-            entry.min_pts
-        };
-        let start = entry.wall_of(first_pts);
+        // In an open GOP, pictures behind the key frame are shown before it.
+        let start = entry.wall_of(entry.min_pts);
         let range = TimeRange {
             start,
             end: entry.wall_of(entry.end_pts).max(start),
@@ -257,7 +255,7 @@ impl ChannelRecorder {
         let lag_us = self.shared.clock.now().micros_since(range.end);
         self.meters.lag.set(lag_us as f64 / 1e6);
         self.meters.bytes.increment(u64::from(entry.len));
-        spool_bytes(self.channel, f64::from(entry.len));
+        self.meters.spooled.increment(f64::from(entry.len));
     }
 
     /// Keeps what is complete and goes on at the next key frame.

@@ -9,6 +9,7 @@ use framewell_blob::{BlobStore, ObjectKey};
 use framewell_catalog::Catalog;
 use framewell_footage::Spool;
 use framewell_model::{ChannelId, ErrorKind, HasKind, WallClock};
+use metrics::Gauge;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -126,14 +127,14 @@ impl Publisher {
             tokio::time::sleep(backoff.failed("segment", &error)).await;
         }
         self.spool.remove(closed.row.id);
-        spool_bytes(channel, -(closed.row.size_bytes as f64));
+        spool_bytes(channel).decrement(closed.row.size_bytes as f64);
     }
 }
 
-/// Moves the gauge of bytes that wait in the spool.
-pub(crate) fn spool_bytes(channel: ChannelId, change: f64) {
+/// The gauge of bytes that wait in the spool.
+pub(crate) fn spool_bytes(channel: ChannelId) -> Gauge {
     let labels = [("channel", channel.to_string())];
-    metrics::gauge!("framewell_recorder_spool_bytes", &labels).increment(change);
+    metrics::gauge!("framewell_recorder_spool_bytes", &labels)
 }
 
 /// Removes the spool file of a segment that nobody wants.

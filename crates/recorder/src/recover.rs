@@ -70,7 +70,7 @@ impl Recorder {
             Err(PublishError::Catalog(error)) if error.kind().is_retryable() => Err(error.into()),
             Err(error) => {
                 tracing::warn!(segment.id = %id, error = &error as &dyn std::error::Error, "recovered segment is not published yet");
-                spool_bytes(closed.row.channel, closed.row.size_bytes as f64);
+                spool_bytes(closed.row.channel).increment(closed.row.size_bytes as f64);
                 Ok(Some(closed))
             }
         }

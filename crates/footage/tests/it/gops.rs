@@ -191,3 +191,50 @@ async fn the_capture_time_that_live_video_gave_finds_the_same_picture() {
         assert!(gop.unwrap().samples.last().unwrap().data == unit.data);
     }
 }
+
+/// The clip as an encoder with open GOPs would order it: the last two pictures of each GOP but the
+/// last come behind the next key frame. Nothing here decodes them.
+fn with_open_gops(clip: &EncodedClip) -> EncodedClip {
+    let mut clip = clip.clone();
+    let keys: Vec<usize> = (1..clip.units.len())
+        .filter(|n| clip.units[*n].is_key)
+        .collect();
+    for key in keys {
+        clip.units[key - 2..=key].rotate_right(1);
+    }
+    for (n, unit) in clip.units.iter_mut().enumerate() {
+        let ticks = (n as i64 - 2) * 9_000;
+        unit.dts = MediaTime::new(ticks, unit.dts.scale);
+    }
+    clip
+}
+
+#[tokio::test]
+async fn leading_pictures_are_decoded_from_the_key_frame_before_theirs() {
+    let clip = with_open_gops(&small_clip().encode().unwrap());
+    let (run, gops) = (new_run(), gops(&clip));
+    let together = Archive::new().await;
+    together.spool(&together.make(run, 0, &clip, &gops));
+    let apart = Archive::new().await;
+    for (n, gop) in gops.iter().enumerate() {
+        let made = apart.make(run, n as i64, &clip, &[gop]);
+        apart.publish(&made).await;
+    }
+    for archive in [together, apart] {
+        for (n, unit) in clip.video().enumerate() {
+            let at = unit.wall.plus_micros(50_000);
+            let gop = archive.footage.gop_at(archive.channel, at).await.unwrap();
+            let shown = gop.samples.iter().filter(|s| s.wall <= at);
+            let wanted = shown.max_by_key(|s| s.wall).unwrap();
+            assert!(wanted.data == unit.data, "sample {n}");
+            assert!(gop.samples[0].is_key);
+            let key = gop.samples[0].wall;
+            assert!(key <= unit.wall, "sample {n} needs the key frame before");
+            let is_leading = clip.units[..n]
+                .iter()
+                .any(|u| u.is_key && u.wall > unit.wall);
+            let keys = gop.samples.iter().filter(|s| s.is_key).count();
+            assert_eq!(keys, 1 + usize::from(is_leading));
+        }
+    }
+}

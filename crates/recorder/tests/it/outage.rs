@@ -1,6 +1,6 @@
 //! Database, store or spool away: recording goes on, and nothing that was written is lost.
 
-use crate::rig::{Camera, Rig, small_clip, until};
+use crate::rig::{Camera, EVER, Rig, small_clip, until};
 use framewell_live::EndReason;
 use framewell_model::GapReason;
 use sqlx::{Connection, SqliteConnection};
@@ -26,13 +26,11 @@ async fn segments_recorded_while_the_database_is_away_are_published_later() {
     rename_table(&rig, "segment", "away").await;
     camera.play();
     camera.play();
-    until("spooled segments", async || {
-        (rig.files("spool").len() >= 4).then_some(())
+    let (spool, id) = (rig.node.spool.clone(), rig.channel);
+    until("segments that readers see meanwhile", async || {
+        (spool.pieces(id, EVER).len() == 4).then_some(())
     })
     .await;
-    let id = rig.channel;
-    let spooled = rig.node.spool.pieces(id, crate::rig::EVER);
-    assert_eq!(spooled.len(), 4, "readers see them meanwhile");
     camera.end_run(EndReason::CameraLost);
     rename_table(&rig, "away", "segment").await;
     rig.until_published(4).await;
