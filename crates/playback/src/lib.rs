@@ -39,7 +39,7 @@ impl Playback {
     }
 
     /// Work between requests, until `stop`: see [`hls::Live::run`].
-    pub async fn run(&self, stop: CancellationToken) {
+    pub async fn run(self, stop: CancellationToken) {
         self.hls.run(stop).await;
     }
 

@@ -160,6 +160,7 @@ impl Tasks {
             stop.clone(),
         ));
         set.spawn(serve_rtsp(config, services, rtsp, stop.clone()));
+        set.spawn(services.playback.clone().run(stop.clone()));
         Ok(tasks)
     }
 
