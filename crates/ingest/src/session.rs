@@ -107,15 +107,20 @@ impl CameraSession<'_> {
         };
         let stopped = stop.cancelled();
         tokio::pin!(stopped);
-        // One timer for the whole session, moved only when it fires: frames cost no timer.
+        // One timer for the whole session, moved by the first frame and when it fires: frames cost
+        // no timer.
         let watchdog = tokio::time::sleep_until(deadline);
         tokio::pin!(watchdog);
         let error = loop {
             tokio::select! {
                 item = stream.next() => match item {
                     Some(Ok(item)) => {
+                        let is_open = reader.last_video.is_some();
                         if let Err(error) = reader.take(item, &stream) {
                             break Some(error);
+                        }
+                        if let (false, Some(first)) = (is_open, reader.last_video) {
+                            watchdog.as_mut().reset(first + self.config.silence);
                         }
                     }
                     Some(Err(error)) => break Some(SessionError::streaming(&error)),
