@@ -1,4 +1,4 @@
-//! The gate in front of every route: credential in, [`Caller`] out.
+//! The gate in front of every route: credential in, caller with a verified grant out.
 
 use crate::AppState;
 use crate::error::ApiError;

@@ -130,7 +130,7 @@ impl<E: HasKind> From<E> for ApiError {
 }
 
 /// The chain of sources, joined for one log line.
-fn causes(error: &dyn Error) -> Option<String> {
+pub(crate) fn causes(error: &dyn Error) -> Option<String> {
     let mut texts = Vec::new();
     let mut next = error.source();
     while let Some(source) = next {

@@ -2,12 +2,12 @@
 //! face that was called.
 
 use crate::error::ApiError;
-use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// Names a request in answers and in the log.
@@ -19,18 +19,40 @@ pub(crate) async fn dress(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     // The path only: queries carry tokens and tickets.
     let path = request.uri().path().to_owned();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
     let started = Instant::now();
     let mut response = next.run(request).await;
     if response.status().is_client_error() || response.status().is_server_error() {
         response = render(response, &path, &id);
     }
     let status = response.status().as_u16();
-    let duration_ms = started.elapsed().as_millis();
+    let elapsed = started.elapsed();
+    count(&method, route, status, elapsed);
+    let duration_ms = elapsed.as_millis();
     tracing::debug!(%method, path, status, duration_ms, request.id = %id, "request");
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
+}
+
+/// Counts by route template, never by path: ids would make a series each.
+fn count(method: &Method, route: String, status: u16, elapsed: Duration) {
+    let method = match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    };
+    metrics::counter!("framewell_http_requests_total", "method" => method, "route" => route.clone(), "status" => status.to_string())
+        .increment(1);
+    metrics::histogram!("framewell_http_request_seconds", "method" => method, "route" => route)
+        .record(elapsed.as_secs_f64());
 }
 
 /// The client's own id if it is a plain short word, else a new one.

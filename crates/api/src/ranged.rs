@@ -1,10 +1,11 @@
 //! Files by byte range (RFC 9110 section 14): 200, 206, 304, 416.
 
-use crate::error::ApiError;
+use crate::error::{ApiError, causes};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use framewell_playback::ByteStream;
+use futures::TryStreamExt;
 use std::ops::Range;
 
 /// A file that can be read from any byte on.
@@ -54,8 +55,14 @@ impl RangedFile<'_> {
                 format!("bytes {first}-{last}/{}", self.len),
             );
         }
+        // The status line is out before the first byte is read: all that is left on an error is to
+        // break off, which the client sees by the length.
+        let body = (self.open)(range).inspect_err(|error| {
+            let causes = causes(error).unwrap_or_default();
+            tracing::warn!(causes, "a file broke off: {error}");
+        });
         response
-            .body(Body::from_stream((self.open)(range)))
+            .body(Body::from_stream(body))
             .map_err(|_| ApiError::of_status(StatusCode::INTERNAL_SERVER_ERROR))
     }
 }

@@ -24,20 +24,23 @@ pub fn router(state: AppState) -> Router {
             (route.build)().route_layer(axum::middleware::from_fn_with_state(gate, auth::enforce));
         inner = inner.route(route.path, methods);
     }
-    let inner = inner
-        .fallback(async || ApiError::of_status(StatusCode::NOT_FOUND))
-        .layer(
-            ServiceBuilder::new()
-                .layer(cors())
-                .layer(axum::middleware::from_fn(face::dress))
-                .layer(CatchPanicLayer::custom(answer_panic)),
-        )
-        .with_state(state);
+    let inner = inner.fallback(async || ApiError::of_status(StatusCode::NOT_FOUND));
+    let inner = dressed(inner).with_state(state);
     // Rewriting has to happen before routing, so it wraps the router as a service.
     Router::new().fallback_service(
         ServiceBuilder::new()
             .map_request(normalize_path)
             .service(inner),
+    )
+}
+
+/// Around every route, outermost first.
+fn dressed<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+    router.layer(
+        ServiceBuilder::new()
+            .layer(cors())
+            .layer(axum::middleware::from_fn(face::dress))
+            .layer(CatchPanicLayer::custom(answer_panic)),
     )
 }
 
@@ -118,6 +121,31 @@ fn normalize_path(mut request: Request) -> Request {
 mod tests {
     use super::*;
     use axum::body::Body;
+
+    #[tokio::test]
+    async fn a_panic_is_a_json_error_of_the_face_that_was_called() {
+        use axum::body::to_bytes;
+        use axum::routing::get;
+        use tower::ServiceExt;
+        async fn fail() -> Response {
+            panic!("on purpose");
+        }
+        let routes: Router<()> = Router::new()
+            .route("/v1/x", get(fail))
+            .route("/api/x", get(fail));
+        let routes = dressed(routes);
+        for (path, member) in [("/v1/x", "error"), ("/api/x", "errorDetail")] {
+            let request = Request::builder().uri(path).header("origin", "null");
+            let request = request.body(Body::empty()).unwrap();
+            let response = routes.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+            assert_eq!(response.headers()["access-control-allow-origin"], "null");
+            let body = to_bytes(response.into_body(), 10_000).await.unwrap();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert!(body.get(member).is_some(), "{body}");
+            assert!(!body.to_string().contains("on purpose"));
+        }
+    }
 
     #[test]
     fn slashes_are_normalized_and_the_query_is_kept() {
