@@ -6,6 +6,7 @@
 )]
 
 mod clips;
+mod footage;
 mod hls;
 mod hls_change;
 mod m3u8;
