@@ -29,8 +29,6 @@ const MAX_IDLE: Duration = Duration::from_secs(60);
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 /// Longest wait for the first segments of a camera that just connected.
 const MAX_START_WAIT: Duration = Duration::from_secs(10);
-/// A player can start with one segment, but stalls before the next one; two carry it over.
-const START_SEGMENTS: usize = 2;
 
 /// A live playlist or segment that cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -142,14 +140,14 @@ impl Live {
         let mut news = track.subscribe(Start::NewestKey);
         loop {
             let packager = self.start(channel, &track);
-            let segments = packager.as_ref().map_or(0, |packager| {
+            let (segments, is_full) = packager.as_ref().map_or((0, false), |packager| {
                 let mut packager = packager.lock();
                 packager.touch(Instant::now());
                 packager.advance(Instant::now());
-                packager.len()
+                (packager.len(), packager.covers_start())
             });
             if let Some(packager) = &packager
-                && (segments >= START_SEGMENTS || (segments > 0 && Instant::now() >= deadline))
+                && (is_full || (segments > 0 && Instant::now() >= deadline))
             {
                 return Ok(Arc::clone(packager));
             }

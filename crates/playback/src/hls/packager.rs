@@ -260,6 +260,17 @@ impl Packager {
         }
     }
 
+    /// Whether there is as much media as a live playlist must have. Players start three target
+    /// durations before the end (RFC 8216 section 6.3.3); Chromium gives up on a shorter playlist.
+    pub(super) fn covers_start(&self) -> bool {
+        let total_us: i64 = self
+            .segments
+            .iter()
+            .map(|segment| segment.duration_us)
+            .sum();
+        total_us >= MIN_LISTED_TARGETS * self.target_s * 1_000_000
+    }
+
     /// How many of the newest segments a playlist must have; all of them if they are not enough.
     fn least_listed(&self) -> usize {
         let least_us = MIN_LISTED_TARGETS * self.target_s * 1_000_000;
