@@ -10,6 +10,7 @@ use tokio::process::Command;
 const MAX_FILE_BYTES: u64 = 3 << 20;
 
 /// Real footage beside the checkout, if there is any.
+#[expect(clippy::print_stdout, reason = "no test is skipped silently")]
 fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/media");
     let Ok(entries) = std::fs::read_dir(&folder) else {
