@@ -37,14 +37,39 @@ pub(crate) enum Purpose {
 struct Package {
     name: &'static str,
     why: &'static str,
+    /// Its name in releases that call it otherwise.
+    or_name: Option<&'static str>,
     /// Programs any of which makes the package unneeded (a browser from elsewhere, for example).
     or_programs: &'static [&'static str],
+}
+
+impl Package {
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.or_name)
+    }
+
+    /// The name that this machine's package lists know; the usual one if they know none, for apt-get to complain about.
+    fn name_here(&self, is_known: impl Fn(&str) -> bool) -> &'static str {
+        self.names()
+            .find(|name| is_known(name))
+            .unwrap_or(self.name)
+    }
+}
+
+/// Whether apt could install a package of this name.
+fn is_known(name: &str) -> bool {
+    let mut show = Command::new("apt-cache");
+    show.args(["show", "--no-all-versions", name])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    show.status().is_ok_and(|status| status.success())
 }
 
 const fn package(name: &'static str, why: &'static str) -> Package {
     Package {
         name,
         why,
+        or_name: None,
         or_programs: &[],
     }
 }
@@ -78,14 +103,18 @@ const TEST: &[Package] = &[
     Package {
         name: "chromium",
         why: "plays HLS in the browser test",
+        // Ubuntu's, which installs a snap.
+        or_name: Some("chromium-browser"),
         or_programs: &["chromium", "chromium-browser", "google-chrome"],
     },
 ];
 
-const BENCH: &[Package] = &[package(
-    "libturbojpeg0",
-    "JPEG for PyAV, which the pictures are measured against",
-)];
+const BENCH: &[Package] = &[Package {
+    name: "libturbojpeg0",
+    why: "JPEG for PyAV, which the pictures are measured against",
+    or_name: Some("libturbojpeg"),
+    or_programs: &[],
+}];
 
 fn wanted(purpose: Purpose) -> Vec<Package> {
     let lists: &[&[Package]] = match purpose {
@@ -137,7 +166,7 @@ fn missing(purpose: Purpose) -> anyhow::Result<Vec<Package>> {
     let mut query = Command::new("dpkg-query");
     query
         .args(["-W", "-f", "${Package} ${db:Status-Status}\\n"])
-        .args(wanted.iter().map(|package| package.name));
+        .args(wanted.iter().flat_map(|package| package.names()));
     // It complains about names it has never heard of: those are the missing ones.
     let out = query
         .stderr(Stdio::null())
@@ -147,7 +176,7 @@ fn missing(purpose: Purpose) -> anyhow::Result<Vec<Package>> {
     let installed = parse_installed(&listing);
     Ok(wanted
         .into_iter()
-        .filter(|package| !installed.contains(package.name))
+        .filter(|package| !package.names().any(|name| installed.contains(name)))
         .filter(|package| {
             !package
                 .or_programs
@@ -166,7 +195,6 @@ fn parse_installed(listing: &str) -> BTreeSet<&str> {
 
 fn install(packages: &[Package]) -> anyhow::Result<()> {
     let prefix = root_prefix()?;
-    let names: Vec<&str> = packages.iter().map(|package| package.name).collect();
     let apt = |args: &[&str]| {
         let words: Vec<&str> = prefix
             .iter()
@@ -179,6 +207,10 @@ fn install(packages: &[Package]) -> anyhow::Result<()> {
         command
     };
     run::expect_success(&mut apt(&["update", "-q"]))?;
+    let names: Vec<&str> = packages
+        .iter()
+        .map(|package| package.name_here(is_known))
+        .collect();
     run::expect_success(
         apt(&[
             "install",
@@ -217,6 +249,20 @@ mod tests {
     fn a_removed_package_with_configuration_left_counts_as_missing() {
         let listing = "cmake installed\nnasm config-files\nclang installed\n";
         assert_eq!(parse_installed(listing), BTreeSet::from(["cmake", "clang"]));
+    }
+
+    #[test]
+    fn a_package_goes_by_the_name_that_the_release_knows() {
+        let chromium = TEST
+            .iter()
+            .find(|package| package.name == "chromium")
+            .unwrap();
+        assert_eq!(chromium.name_here(|_| true), "chromium");
+        assert_eq!(
+            chromium.name_here(|name| name == "chromium-browser"),
+            "chromium-browser"
+        );
+        assert_eq!(chromium.name_here(|_| false), "chromium");
     }
 
     #[test]
