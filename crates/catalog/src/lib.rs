@@ -17,6 +17,7 @@ mod meta_candidates;
 mod meta_filter;
 mod meta_number;
 mod meta_rows;
+mod segment_budget;
 mod segment_lists;
 mod segment_rows;
 mod segments;

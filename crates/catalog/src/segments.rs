@@ -176,7 +176,7 @@ impl Catalog {
     }
 }
 
-fn change_state(state: SegmentState, now: WallTime) -> UpdateStatement {
+pub(crate) fn change_state(state: SegmentState, now: WallTime) -> UpdateStatement {
     Query::update()
         .table("segment")
         .value("state", state.as_str())

@@ -13,6 +13,9 @@ pub struct RecorderConfig {
     pub segment: Duration,
     /// Longest fragment in a long GOP (default 1 s).
     pub fragment: Duration,
+    /// Most bytes of published footage of all channels together; the oldest goes first, whatever its
+    /// channel's retention. `None`: no limit.
+    pub max_bytes: Option<u64>,
 }
 
 /// What the recorder must know about a channel.

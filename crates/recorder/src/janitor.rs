@@ -3,7 +3,7 @@
 use crate::Recorder;
 use framewell_blob::ObjectKey;
 use framewell_catalog::StagedSegment;
-use framewell_model::{ChannelId, ErrorKind, HasKind};
+use framewell_model::{ChannelId, ErrorKind, HasKind, WallTime};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -13,8 +13,8 @@ const ROUND: Duration = Duration::from_secs(30);
 const BATCH: i64 = 100;
 
 impl Recorder {
-    /// One round of the janitor: dooms footage that is older than its channel's retention, and
-    /// deletes the objects and rows of all doomed segments. [`Recorder::run`] does this every 30 s.
+    /// One round of the janitor: dooms footage that is older than its channel's retention or beyond
+    /// [`crate::RecorderConfig::max_bytes`], and deletes the objects and rows of all doomed segments. [`Recorder::run`] does this every 30 s.
     pub async fn sweep(&self) -> Result<(), framewell_catalog::Error> {
         let wanted = self.shared.wanted.borrow().clone();
         let now = self.shared.clock.now();
@@ -23,14 +23,35 @@ impl Recorder {
                 self.doom_older(channel, retention, now).await?;
             }
         }
+        if let Some(max_bytes) = self.shared.config.max_bytes {
+            self.doom_beyond(max_bytes, now).await?;
+        }
         self.delete_doomed().await
+    }
+
+    async fn doom_beyond(
+        &self,
+        max_bytes: u64,
+        now: WallTime,
+    ) -> Result<(), framewell_catalog::Error> {
+        let catalog = &self.shared.catalog;
+        let allowed = i64::try_from(max_bytes).unwrap_or(i64::MAX);
+        let mut excess = catalog.published_bytes().await? - allowed;
+        while excess > 0 {
+            let doomed = catalog.doom_oldest_segments(excess, BATCH, now).await?;
+            if doomed == 0 {
+                break;
+            }
+            excess -= doomed;
+        }
+        Ok(())
     }
 
     async fn doom_older(
         &self,
         channel: ChannelId,
         retention: Duration,
-        now: framewell_model::WallTime,
+        now: WallTime,
     ) -> Result<(), framewell_catalog::Error> {
         let catalog = &self.shared.catalog;
         loop {

@@ -77,6 +77,8 @@ pub(crate) struct Record {
     pub(crate) fragment_s: f64,
     /// How long footage is kept where a channel does not say, in hours; 0: for ever.
     pub(crate) retention_hours: u64,
+    /// Most bytes of footage of all channels together; the oldest goes first. 0: no limit.
+    pub(crate) max_bytes: u64,
 }
 
 /// Live ring of each channel.
@@ -183,6 +185,7 @@ impl Default for Record {
             segment_s: 10.0,
             fragment_s: 1.0,
             retention_hours: 0,
+            max_bytes: 0,
         }
     }
 }

@@ -271,6 +271,7 @@ fn recorder_config(config: &Config) -> RecorderConfig {
         spool_dir: config.data_dir.join("spool"),
         segment: Duration::from_secs_f64(config.record.segment_s),
         fragment: Duration::from_secs_f64(config.record.fragment_s),
+        max_bytes: Some(config.record.max_bytes).filter(|bytes| *bytes > 0),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Segments from staging to the end of their rows.
 
-use crate::backend::{ALL, at, channel, conformance, missing_channel, range, segment};
+use crate::backend::{ALL, at, channel, channel_of, conformance, missing_channel, range, segment};
 use framewell_catalog::{Catalog, Error, MAX_SEGMENT_US, NewSegment, Order, Slice};
 use framewell_model::{ChannelId, RecordId, Segment, TimeRange, WallTime};
 
@@ -229,5 +229,33 @@ conformance! {
             end: WallTime::from_micros(i64::MAX),
         };
         assert_eq!(catalog.segments_in(channel, everything, 10).await.unwrap().len(), 1);
+    }
+
+    async fn the_segments_recorded_first_are_doomed_until_enough_bytes_go(catalog: &Catalog) {
+        let first = channel(catalog).await;
+        let second = channel_of(catalog, first.account, "yard").await;
+        let (one, other) = (first.id, second.id);
+        assert_eq!(catalog.published_bytes().await.unwrap(), 0);
+        assert_eq!(catalog.doom_oldest_segments(1, 10, at(9)).await.unwrap(), 0);
+        let mut records = Vec::new();
+        for (n, channel) in [one, other, one, other, one].into_iter().enumerate() {
+            let start = n as i64 * 10;
+            let new = NewSegment {
+                size_bytes: 100,
+                ..segment(channel, range(start, start + 10))
+            };
+            records.push(publish(catalog, &new).await);
+        }
+        let staged = segment(one, range(90, 100));
+        catalog.stage_segment(&staged, at(0)).await.unwrap();
+        assert_eq!(catalog.published_bytes().await.unwrap(), 500);
+        // 150 bytes are two segments; a limit of one stops earlier.
+        assert_eq!(catalog.doom_oldest_segments(150, 10, at(9)).await.unwrap(), 200);
+        assert_eq!(catalog.doom_oldest_segments(150, 1, at(9)).await.unwrap(), 100);
+        assert_eq!(catalog.doom_oldest_segments(0, 10, at(9)).await.unwrap(), 0);
+        assert_eq!(catalog.published_bytes().await.unwrap(), 200);
+        let doomed = catalog.list_doomed_segments(10).await.unwrap();
+        let doomed: Vec<_> = doomed.iter().map(|segment| segment.record).collect();
+        assert_eq!(doomed, records[..3]);
     }
 }

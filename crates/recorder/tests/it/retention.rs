@@ -58,6 +58,23 @@ async fn footage_older_than_its_retention_is_deleted_row_and_object() {
 }
 
 #[tokio::test]
+async fn beyond_the_limit_of_bytes_the_oldest_footage_goes() {
+    let mut rig = recorded_rig().await;
+    rig.stop().await;
+    let pieces = rig.pieces().await;
+    let sizes: Vec<u64> = pieces.iter().map(|piece| piece.size_bytes).collect();
+    rig.limit_bytes(sizes.iter().sum());
+    rig.node.recorder.sweep().await.unwrap();
+    assert_eq!(rig.files("objects").len(), 4, "all of it is allowed");
+    rig.limit_bytes(sizes[2] + sizes[3] + 1);
+    rig.node.recorder.sweep().await.unwrap();
+    let left = rig.pieces().await;
+    assert_eq!(left.len(), 2);
+    assert_eq!(left[0].id, pieces[2].id);
+    assert_eq!(rig.files("objects").len(), 2);
+}
+
+#[tokio::test]
 async fn a_segment_that_a_user_deletes_goes_with_its_object() {
     let mut rig = recorded_rig().await;
     let slice = Slice {

@@ -94,7 +94,7 @@ impl Rig {
         let clock = Arc::new(MovableClock::new(small_clip().start));
         let channel = new_channel(&catalog).await;
         let blobs = BlobStore::local(&dir.path().join("objects")).unwrap();
-        let node = Node::new(dir.path(), ring, &catalog, &blobs, &clock);
+        let node = Node::new(dir.path(), ring, &catalog, &blobs, &clock, None);
         Self {
             dir,
             channel,
@@ -151,6 +151,19 @@ impl Rig {
             &self.catalog,
             &self.blobs,
             &self.clock,
+            None,
+        );
+    }
+
+    /// The same node with a limit of bytes; nothing may run.
+    pub(crate) fn limit_bytes(&mut self, max_bytes: u64) {
+        self.node = Node::new(
+            self.dir.path(),
+            self.ring,
+            &self.catalog,
+            &self.blobs,
+            &self.clock,
+            Some(max_bytes),
         );
     }
 
@@ -275,11 +288,13 @@ impl Node {
         catalog: &Catalog,
         blobs: &BlobStore,
         clock: &Arc<MovableClock>,
+        max_bytes: Option<u64>,
     ) -> Self {
         let config = RecorderConfig {
             spool_dir: dir.join("spool"),
             segment: Duration::from_secs(2),
             fragment: Duration::from_secs(1),
+            max_bytes,
         };
         let clock: Arc<dyn WallClock> = Arc::<MovableClock>::clone(clock);
         let spool = Spool::new();
