@@ -1,6 +1,7 @@
 //! `kill -9` in the middle of recording.
 
 use crate::cameras;
+use crate::main_job::naive_time;
 use crate::server::{Server, files_below, wait_for};
 use crate::site::{ChannelKeys, acc, create_channel, wait_for_records, wait_for_status};
 use crate::tools::{ffprobe, stamps_of};
@@ -28,7 +29,7 @@ async fn after_kill_9_every_complete_fragment_plays_and_the_hole_is_a_gap_row() 
     wait_for("footage from after the restart", 40, async || {
         let records = records(&server, &channel).await;
         let newest = records.last().expect("records").clone();
-        (time(&newest["start"]) > killed).then_some(())
+        (naive_time(&newest["start"]) > killed).then_some(())
     })
     .await;
 
@@ -61,11 +62,9 @@ async fn after_kill_9_every_complete_fragment_plays_and_the_hole_is_a_gap_row() 
     let gap =
         covering.unwrap_or_else(|| panic!("no gap from {last} to {first_after} in {gaps:#?}"));
     assert_eq!(gap["reason"], "server_down");
-    assert_eq!(
-        files_below(&server.data_dir().join("spool")).len(),
-        1,
-        "only the open segment is left"
-    );
+    // The open segment, and perhaps the one before it on its way to the store.
+    let left = files_below(&server.data_dir().join("spool")).len();
+    assert!(left <= 2, "{left} files stay in the spool");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,7 +86,7 @@ async fn a_stop_closes_and_publishes_the_open_segment() {
     );
     server.restart().await;
     let records = records(&server, &channel).await;
-    let end = time(&records.last().expect("records")["end"]);
+    let end = naive_time(&records.last().expect("records")["end"]);
     assert!(
         end >= stopping.plus_micros(-1_000_000),
         "recorded up to {end}, stopped at {stopping}"
@@ -154,12 +153,6 @@ async fn gaps(
         .await
         .expect(200);
     timeline["gaps"].as_array().expect("a list").clone()
-}
-
-fn time(value: &Value) -> WallTime {
-    format!("{}Z", value.as_str().expect("a time"))
-        .parse()
-        .expect("a time without zone")
 }
 
 fn native_time(value: &Value) -> WallTime {

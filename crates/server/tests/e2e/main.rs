@@ -7,6 +7,7 @@ mod client;
 mod contract;
 mod crash;
 mod main_job;
+mod real_footage;
 mod server;
 mod site;
 mod slow_reader;

@@ -213,7 +213,7 @@ fn assert_close(stated: WallTime, stamped: WallTime) {
 }
 
 /// A time of the compatible face.
-fn naive_time(value: &Value) -> WallTime {
+pub(crate) fn naive_time(value: &Value) -> WallTime {
     format!("{}Z", value.as_str().expect("a time"))
         .parse()
         .expect("a time without zone")

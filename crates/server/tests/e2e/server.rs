@@ -156,11 +156,6 @@ impl Server {
         self.dir.path().join("data")
     }
 
-    /// Process id.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.as_ref().expect("running").id()
-    }
-
     /// `http://127.0.0.1:PORT`.
     pub(crate) fn base(&self) -> String {
         format!("http://{}", self.http.expect("started"))
