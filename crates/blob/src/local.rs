@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// A folder that the clean-up of an old object removes between "made" and "renamed into" is made
-/// again this often.
-const FOLDER_RACES: usize = 8;
+/// again this often. Old and new objects rarely share a folder, so one round is the rule.
+const FOLDER_RACES: usize = 100;
 
 /// Makes `from` durable, moves it to `to` (below `root`) and makes the move durable. Replaces `to`.
 pub(crate) fn move_in(from: &Path, to: &Path, root: &Path) -> io::Result<()> {
@@ -16,8 +16,8 @@ pub(crate) fn move_in(from: &Path, to: &Path, root: &Path) -> io::Result<()> {
         .ok_or_else(|| io::Error::other("an object key has a folder"))?;
     let mut races = 0;
     loop {
-        create_folders(folder, root)?;
-        match rename_or_copy(from, to) {
+        let moved = create_folders(folder, root).and_then(|()| rename_or_copy(from, to));
+        match moved {
             Ok(()) => break,
             Err(error)
                 if error.kind() == io::ErrorKind::NotFound
