@@ -17,7 +17,8 @@ use layout::Layout;
 use select::Selection;
 use std::ops::Range;
 use std::sync::Arc;
-use tables::{Edit, SampleTable};
+pub(crate) use tables::Edit;
+use tables::SampleTable;
 
 /// Most samples in one clip: three weeks at 25 Hz, and tables of less than 2 GiB.
 const MAX_SAMPLES: usize = 50_000_000;

@@ -1,35 +1,57 @@
 //! Init segments: `ftyp` and `moov` without samples.
 
+use crate::clip::Edit;
 use crate::entry::{self, Entry};
 use crate::identity::IDENTITY_BOX;
 use crate::moov::{self, AUDIO_TRACK, TrackHeader, track_id};
 use crate::read::Reader;
 use crate::write::BoxWriter;
-use crate::{Error, SegmentIdentity};
+use crate::{Error, SegmentIdentity, time};
 use bytes::Bytes;
 use framewell_media::{StreamParameters, TrackKind};
-use framewell_model::Timescale;
+use framewell_model::{MediaTime, Timescale};
 
 /// Writes `ftyp` and `moov` (with `mvex`) for the tracks of `parameters`, with the identity box if given.
 #[must_use]
 pub fn build_init(parameters: &StreamParameters, identity: Option<&SegmentIdentity>) -> Bytes {
+    build(parameters, identity, None)
+}
+
+/// [`build_init`] for a stored segment whose first picture is shown at `start` of the run. An edit
+/// list (ISO/IEC 14496-12 section 8.6.6) makes that moment the time 0 of players, whatever the
+/// file's clock says: clients add a player's time to the start of the record.
+#[must_use]
+pub fn build_segment_init(
+    parameters: &StreamParameters,
+    identity: &SegmentIdentity,
+    start: MediaTime,
+) -> Bytes {
+    build(parameters, Some(identity), Some(start))
+}
+
+fn build(
+    parameters: &StreamParameters,
+    identity: Option<&SegmentIdentity>,
+    start: Option<MediaTime>,
+) -> Bytes {
     let mut w = BoxWriter::with_capacity(2048);
     moov::write_ftyp(&mut w, b"iso6", &[b"iso6", b"iso5", b"isom", b"mp41"]);
     w.boxed(b"moov", |w| {
         moov::write_mvhd(w, 0, AUDIO_TRACK + 1);
-        write_track(w, &video_header(parameters), |w| {
-            entry::write_video(w, &parameters.video);
-        });
+        let video = video_header(parameters);
+        write_track(
+            w,
+            &video,
+            start.map(|start| edit_at(start, Timescale::HZ_90K)),
+            |w| {
+                entry::write_video(w, &parameters.video);
+            },
+        );
         if let Some(audio) = &parameters.audio {
-            let header = TrackHeader {
-                kind: TrackKind::Audio,
-                movie_duration: 0,
-                timescale: audio.timescale().hz(),
-                media_duration: 0,
-                width: 0,
-                height: 0,
-            };
-            write_track(w, &header, |w| entry::write_audio(w, audio));
+            let edit = start.map(|start| edit_at(start, audio.timescale()));
+            write_track(w, &audio_header(audio.timescale()), edit, |w| {
+                entry::write_audio(w, audio);
+            });
         }
         w.boxed(b"mvex", |w| {
             write_trex(w, TrackKind::Video);
@@ -44,6 +66,27 @@ pub fn build_init(parameters: &StreamParameters, identity: Option<&SegmentIdenti
     w.into_bytes()
 }
 
+/// Presents a track from `start` of the run to the end of its fragments.
+fn edit_at(start: MediaTime, scale: Timescale) -> Edit {
+    let file_ticks = time::to_file(start.rescale(scale).ticks, scale);
+    Edit {
+        empty_ticks: 0,
+        media_time: i64::try_from(file_ticks).unwrap_or(i64::MAX),
+        ticks: 0,
+    }
+}
+
+fn audio_header(timescale: Timescale) -> TrackHeader {
+    TrackHeader {
+        kind: TrackKind::Audio,
+        movie_duration: 0,
+        timescale: timescale.hz(),
+        media_duration: 0,
+        width: 0,
+        height: 0,
+    }
+}
+
 fn video_header(parameters: &StreamParameters) -> TrackHeader {
     TrackHeader {
         kind: TrackKind::Video,
@@ -56,9 +99,17 @@ fn video_header(parameters: &StreamParameters) -> TrackHeader {
 }
 
 /// A track without samples.
-fn write_track(w: &mut BoxWriter, track: &TrackHeader, entry: impl FnOnce(&mut BoxWriter)) {
+fn write_track(
+    w: &mut BoxWriter,
+    track: &TrackHeader,
+    edit: Option<Edit>,
+    entry: impl FnOnce(&mut BoxWriter),
+) {
     w.boxed(b"trak", |w| {
         moov::write_tkhd(w, track);
+        if let Some(edit) = edit {
+            edit.write(w);
+        }
         moov::write_mdia(w, track, |w| {
             w.full_box(b"stsd", 0, 0, |w| {
                 w.u32(1);

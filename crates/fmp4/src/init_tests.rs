@@ -45,6 +45,27 @@ fn parameters_and_identity_come_back() {
 }
 
 #[test]
+fn a_segment_in_the_middle_of_a_run_begins_at_time_0_of_players() {
+    // 7 hours in: beyond what 32 bits hold at 90 kHz.
+    for start_s in [0, 25_200] {
+        let start = MediaTime::new(start_s * 90_000, Timescale::HZ_90K);
+        let parameters = parameters(Some(aac()));
+        let init = build_segment_init(&parameters, &identity(), start);
+        assert_eq!(parse_init(&init), Ok((parameters, Some(identity()))));
+        let mut bytes = &init[..];
+        Any::read_from(&mut bytes).unwrap();
+        let Any::Moov(moov) = Any::read_from(&mut bytes).unwrap() else {
+            panic!("moov second");
+        };
+        for (trak, hz) in moov.trak.iter().zip([90_000, 48_000]) {
+            let edits = &trak.edts.as_ref().unwrap().elst.as_ref().unwrap().entries;
+            assert_eq!((edits.len(), edits[0].segment_duration), (1, 0));
+            assert_eq!(edits[0].media_time, Some((start_s as u64 + 10) * hz));
+        }
+    }
+}
+
+#[test]
 fn an_init_segment_that_is_cut_off_is_an_error_at_every_length() {
     let init = build_init(&parameters(Some(aac())), Some(&identity()));
     for len in 0..init.len() {

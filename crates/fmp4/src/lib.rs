@@ -27,7 +27,7 @@ pub use clip::{ClipPlan, ClipSource, Piece, PieceData};
 pub use fragment::{Fragment, build_fragment};
 pub use identity::SegmentIdentity;
 pub use index::{FragmentEntry, SegmentIndex};
-pub use init::{build_init, parse_init};
+pub use init::{build_init, build_segment_init, parse_init};
 pub use reader::{Sample, ScannedSegment, parse_fragment, scan_segment};
 
 use framewell_model::{ErrorKind, HasKind, WallTime};

@@ -184,10 +184,11 @@ impl ChannelRecorder {
                 parameters,
                 wall,
                 clock,
+                pts,
             } => {
                 let identity = self.identity(run, wall, clock);
                 let (spool_dir, spool) = (&self.shared.config.spool_dir, &self.shared.spool);
-                let segment = OpenSegment::new(spool_dir, identity, parameters);
+                let segment = OpenSegment::new(spool_dir, identity, parameters, pts);
                 // Known before there is a file: a file that nobody knows counts as left behind.
                 spool.open(&segment.announcement());
                 self.segment = Some(segment);

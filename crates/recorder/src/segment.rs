@@ -3,10 +3,12 @@
 use crate::file;
 use bytes::Bytes;
 use framewell_catalog::NewSegment;
-use framewell_fmp4::{FragmentEntry, SegmentIdentity, SegmentIndex, build_fragment, build_init};
+use framewell_fmp4::{
+    FragmentEntry, SegmentIdentity, SegmentIndex, build_fragment, build_segment_init,
+};
 use framewell_footage::SpoolSegment;
 use framewell_media::{AccessUnit, StreamParameters};
-use framewell_model::{ChannelId, SegmentId, TimeRange};
+use framewell_model::{ChannelId, MediaTime, SegmentId, TimeRange};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -78,8 +80,9 @@ impl OpenSegment {
         spool_dir: &Path,
         identity: SegmentIdentity,
         parameters: Arc<StreamParameters>,
+        start: MediaTime,
     ) -> Self {
-        let init = build_init(&parameters, Some(&identity));
+        let init = build_segment_init(&parameters, &identity, start);
         let init_len = u32::try_from(init.len()).expect("an init segment is a few KiB");
         Self {
             path: spool_path(spool_dir, identity.channel, identity.segment),

@@ -7,17 +7,17 @@ use crate::write::{BoxWriter, length_u32};
 
 /// Which part of a track is presented, and when.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Edit {
+pub(crate) struct Edit {
     /// Movie ticks before anything of the track is presented.
-    pub(super) empty_ticks: u64,
+    pub(crate) empty_ticks: u64,
     /// First presented moment, in ticks of the track.
-    pub(super) media_time: i64,
-    /// Movie ticks for which the track is presented.
-    pub(super) ticks: u64,
+    pub(crate) media_time: i64,
+    /// Movie ticks for which the track is presented; 0 for all there is, in files with fragments.
+    pub(crate) ticks: u64,
 }
 
 impl Edit {
-    pub(super) fn write(&self, w: &mut BoxWriter) {
+    pub(crate) fn write(&self, w: &mut BoxWriter) {
         const EMPTY: i64 = -1;
         let mut edits = Vec::with_capacity(2);
         if self.empty_ticks > 0 {
