@@ -50,7 +50,8 @@ pub(super) struct Connection {
     decoder: Decoder,
     session: Session,
     reader: Option<Reader>,
-    /// When a connection that does not play is given up.
+    /// When a connection that does not play is given up. Requests move it once a ticket was shown:
+    /// strangers must not hold a place by asking for nothing.
     deadline: Instant,
     sent_bytes: metrics::Counter,
 }
@@ -139,11 +140,14 @@ impl Connection {
     }
 
     async fn answer(&mut self, request: &rtsp_types::Request<Vec<u8>>) -> Result<(), End> {
+        let had_session = self.session.channel().is_some();
         let reply = self.session.handle(request).await;
         tracing::debug!(peer = %self.peer, method = ?request.method(), status = u16::from(reply.status()), "rtsp request");
         let (bytes, then) = reply.into_parts();
         self.write(&[bytes.into()]).await?;
-        self.deadline = Instant::now() + self.config.idle;
+        if had_session || self.session.channel().is_some() {
+            self.deadline = Instant::now() + self.config.idle;
+        }
         match then {
             Then::Continue => {}
             Then::Play(reader) => self.reader = Some(reader),

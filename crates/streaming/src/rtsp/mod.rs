@@ -33,7 +33,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct RtspConfig {
     /// Most connections at once (default 1,000).
     pub max_connections: usize,
-    /// A connection that sends no complete request for this long and does not play is closed (default 30 s).
+    /// A connection that has set up nothing for this long is closed, and one that has but does not
+    /// play when it sends no complete request for this long (default 30 s).
     pub idle: Duration,
     /// A client that does not take data for this long is disconnected (default 20 s).
     pub write_timeout: Duration,

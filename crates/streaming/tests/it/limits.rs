@@ -4,6 +4,7 @@ use crate::client::Client;
 use crate::support::{Server, encode, spec};
 use framewell_streaming::rtsp::RtspConfig;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_ends_its_own_connection_only() {
@@ -48,6 +49,26 @@ async fn a_client_that_never_finishes_a_request_is_closed() {
     drip.send(b"OPTIONS * RTSP/1.0\r\nCSeq").await;
     assert!(!silent.fill().await);
     assert!(!drip.fill().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_cannot_hold_a_place_by_asking_again_and_again() {
+    let config = RtspConfig {
+        idle: Duration::from_millis(300),
+        ..RtspConfig::default()
+    };
+    let server = Server::start(config).await;
+    let mut stranger = Client::connect(server.addr).await;
+    let asking = async {
+        let request = b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n";
+        while stranger.stream.write_all(request).await.is_ok() {
+            if stranger.answer().await.is_none() {
+                break;
+            }
+        }
+    };
+    let closed = tokio::time::timeout(Duration::from_secs(10), asking).await;
+    assert!(closed.is_ok(), "still served");
 }
 
 #[tokio::test(flavor = "multi_thread")]
