@@ -32,6 +32,11 @@ impl Default for RingConfig {
     }
 }
 
+/// A GOP of more units is treated as one of too many bytes: each costs memory besides its payload,
+/// and a hostile camera can send millions of a few bytes. 20 minutes at 25 pictures and 50 audio
+/// frames per second.
+const MAX_GOP_UNITS: usize = 90_000;
+
 /// A GOP as readers see it: immutable header, units so far.
 #[derive(Debug, Clone)]
 pub struct Gop {
@@ -138,7 +143,7 @@ impl Ring {
             return false;
         };
         let len = unit.data.len();
-        if gop.bytes + len > self.config.max_gop_bytes {
+        if gop.bytes + len > self.config.max_gop_bytes || gop.units.len() >= MAX_GOP_UNITS {
             self.bytes -= gop.bytes;
             gop.units.clear();
             gop.bytes = 0;
@@ -155,7 +160,9 @@ impl Ring {
     /// Drops the oldest GOPs beyond the budget; the newest two always stay, so that a reader who
     /// starts now finds a key frame and the GOP before it.
     fn evict(&mut self) {
-        let newest = self.gops.back().and_then(Gop::newest);
+        // Looks at every unit of the newest GOP, so not without need.
+        let newest = (self.gops.len() > 2).then(|| self.gops.back().and_then(Gop::newest));
+        let newest = newest.flatten();
         while self.gops.len() > 2 {
             let front = &self.gops[0];
             let age_us = match (newest, self.gops[1].start()) {

@@ -76,6 +76,19 @@ fn units_before_the_first_key_frame_are_dropped() {
 }
 
 #[test]
+fn a_gop_of_endless_tiny_units_is_dropped() {
+    let track = track(1 << 20);
+    track.begin_run(run(1), parameters(640));
+    let is_dropped = |n| !track.push(unit(n, n == 0, 1));
+    assert!((0..200_000).any(is_dropped));
+    assert!(track.newest_gop().is_none());
+    assert!(
+        track.push(unit(200_000, true, 1)),
+        "a key frame starts anew"
+    );
+}
+
+#[test]
 fn a_viewer_starts_at_the_newest_key_frame_and_gets_every_unit_once() {
     let track = track(1 << 20);
     track.begin_run(run(1), parameters(640));
