@@ -30,12 +30,20 @@ impl Selection {
                     audio: audio_stream(streams),
                 });
             }
-            unknown.get_or_insert_with(|| stream.encoding_name().to_ascii_uppercase());
+            unknown.get_or_insert_with(|| shown_name(stream.encoding_name()));
         }
         Err(unknown.map_or(SessionError::NoVideo, |name| {
             SessionError::UnsupportedCodec { name }
         }))
     }
+}
+
+/// A camera's word as people and logs see it: short, and of printable characters only.
+fn shown_name(name: &str) -> String {
+    const MOST_CHARACTERS: usize = 32;
+    let printable = name.chars().filter(char::is_ascii_graphic);
+    let shown: String = printable.take(MOST_CHARACTERS).collect();
+    shown.to_ascii_uppercase()
 }
 
 fn video_codec(encoding_name: &str) -> Option<VideoCodec> {
@@ -90,4 +98,16 @@ pub(crate) fn audio(codec: AudioCodec, stream: &Stream) -> Option<AudioParameter
         channels: parameters.channels().get(),
         config,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_codec_name_is_cut_and_cleaned() {
+        assert_eq!(shown_name("vp8"), "VP8");
+        let hostile = format!("a\u{1b}[2J\n{}", "b".repeat(1_000));
+        assert_eq!(shown_name(&hostile), format!("A[2J{}", "B".repeat(28)));
+    }
 }
