@@ -8,12 +8,16 @@ use crate::params::Params;
 use crate::vxg::time::read_time;
 use axum::Json;
 use axum::extract::State;
-use framewell_insight::{Outcome, Parsed, parse_document, parse_id, parse_patch};
+use framewell_insight::{MAX_BATCH, Outcome, Parsed, parse_document, parse_id, parse_patch};
 use serde_json::{Value, json};
 
-/// One document may come without the array around it.
+/// One document may come without the array around it. Too many are refused before each becomes a
+/// result: a body of millions of zeros would take gigabytes.
 fn elements(body: Value) -> Result<Vec<Value>, ApiError> {
     match body {
+        Value::Array(elements) if elements.len() > MAX_BATCH => Err(ApiError::invalid(format!(
+            "one write takes {MAX_BATCH} documents at most"
+        ))),
         Value::Array(elements) => Ok(elements),
         element @ Value::Object(_) => Ok(vec![element]),
         _ => Err(ApiError::invalid("the body is not an array of documents")),
@@ -85,4 +89,16 @@ pub(crate) async fn delete_documents(
     let channel = caller.own_channel(&state, &params).await?;
     let ids = parsed(body, parse_id)?;
     Ok(answer(state.insight.delete(channel, ids).await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_elements_are_refused_before_they_are_read() {
+        let of = |count| elements(Value::from(vec![0; count]));
+        assert_eq!(of(MAX_BATCH).unwrap().len(), MAX_BATCH);
+        assert_eq!(of(MAX_BATCH + 1).unwrap_err().status, 400);
+    }
 }
