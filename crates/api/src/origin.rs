@@ -5,7 +5,7 @@ use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use framewell_access::MediaScope;
-use framewell_model::{ChannelId, RecordId, Segment, WallTime};
+use framewell_model::{ChannelId, Grant, RecordId, Segment, WallTime};
 use framewell_token::Endpoint;
 use std::convert::Infallible;
 
@@ -103,11 +103,13 @@ pub(crate) struct Links<'a> {
 }
 
 impl<'a> Links<'a> {
-    pub(crate) fn new(state: &'a AppState, origin: &'a Origin) -> Self {
+    /// For somebody who asked with this grant, which its URLs do not outlive.
+    pub(crate) fn new(state: &'a AppState, origin: &'a Origin, grant: &Grant) -> Self {
+        let longest = state.ticket_expiry();
         Self {
             state,
             origin,
-            expire: state.ticket_expiry(),
+            expire: grant.expire.map_or(longest, |end| end.min(longest)),
         }
     }
 

@@ -29,7 +29,7 @@ pub(crate) async fn show_live(
     Path(id): Path<String>,
 ) -> Result<Json<LiveView>, ApiError> {
     let channel = channel_of(&state, &caller, &id).await?;
-    let links = Links::new(&state, &origin);
+    let links = Links::new(&state, &origin, &caller.grant);
     Ok(Json(LiveView {
         hls: links.hls(channel),
         rtsp: links.rtsp(channel),

@@ -70,7 +70,7 @@ pub(crate) async fn show_camera(
     let channel = load(&state, &caller, &id).await?;
     let mut object = show(&state, &caller, &channel);
     if params.flag("preview")? {
-        let links = Links::new(&state, &origin);
+        let links = Links::new(&state, &origin, &caller.grant);
         if let Some(preview) = preview(&state, &links, channel.id) {
             object["preview"] = preview;
         }

@@ -66,7 +66,7 @@ pub(crate) async fn list_group_channels(
     };
     let ids: Vec<ChannelId> = page.items.iter().map(|channel| channel.id).collect();
     let tokens = ChannelTokens::load(&state, &origin, account, &ids).await?;
-    let links = Links::new(&state, &origin);
+    let links = Links::new(&state, &origin, &caller.grant);
     let objects = page.items.iter().map(|channel| {
         let token = tokens.get(channel.id, level);
         show(&state, &links, channel, token, &wanted)
@@ -84,7 +84,7 @@ pub(crate) async fn show_group_channel(
     let (level, wanted) = (level(&state, &caller).await?, Wanted::read(&params)?);
     let channel = load(&state, &caller, &id).await?;
     let tokens = ChannelTokens::load(&state, &origin, channel.account, &[channel.id]).await?;
-    let links = Links::new(&state, &origin);
+    let links = Links::new(&state, &origin, &caller.grant);
     let token = tokens.get(channel.id, level);
     Ok(Json(show(&state, &links, &channel, token, &wanted)))
 }

@@ -24,7 +24,7 @@ pub(crate) async fn watch(
     params: Params,
 ) -> Result<Json<Value>, ApiError> {
     let channel = caller.own_channel(&state, &params).await?;
-    let links = Links::new(&state, &origin);
+    let links = Links::new(&state, &origin, &caller.grant);
     let expire = links.expire.to_naive_text();
     Ok(Json(json!({
         "rtmp": links.rtmp(channel),
@@ -49,7 +49,7 @@ pub(crate) async fn show_live_image(
         }
         other => other?,
     };
-    let links = Links::new(&state, &origin);
+    let links = Links::new(&state, &origin, &caller.grant);
     Ok(Json(json!({
         "url": links.image(channel, image.captured),
         "time": image.captured.to_naive_text(),

@@ -39,7 +39,8 @@ pub(crate) async fn list_records(
 ) -> Result<Json<Value>, ApiError> {
     let channel = caller.own_channel(&state, &params).await?;
     let list = ListRequest::read(&uri, &params, DEFAULT_LIMIT, MAX_LONG_LIMIT)?;
-    answer(&state, &origin, channel, &list, &params).await
+    let links = Links::new(&state, &origin, &caller.grant);
+    answer(&state, &links, channel, &list, &params).await
 }
 
 pub(crate) async fn list_data(
@@ -51,7 +52,8 @@ pub(crate) async fn list_data(
 ) -> Result<Json<Value>, ApiError> {
     let channel = named_channel(&state, &caller, &params).await?;
     let list = ListRequest::read(&uri, &params, DATA_LIMIT, MAX_LONG_LIMIT)?;
-    answer(&state, &origin, channel, &list, &params).await
+    let links = Links::new(&state, &origin, &caller.grant);
+    answer(&state, &links, channel, &list, &params).await
 }
 
 /// v2 names the channel with `camid`; a channel token may leave it out but not name another.
@@ -79,7 +81,7 @@ async fn named_channel(
 
 async fn answer(
     state: &AppState,
-    origin: &Origin,
+    links: &Links<'_>,
     channel: ChannelId,
     list: &ListRequest,
     params: &Params,
@@ -90,8 +92,7 @@ async fn answer(
         .catalog
         .list_segments(channel, start, end, order, list.slice)
         .await?;
-    let links = Links::new(state, origin);
-    let objects = page.items.iter().map(|segment| show(&links, segment));
+    let objects = page.items.iter().map(|segment| show(links, segment));
     Ok(list.answer(objects.collect(), page.total, Some(links.expire)))
 }
 
@@ -125,7 +126,8 @@ pub(crate) async fn show_record(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     let segment = load(&state, &caller, &id).await?;
-    Ok(Json(show(&Links::new(&state, &origin), &segment)))
+    let links = Links::new(&state, &origin, &caller.grant);
+    Ok(Json(show(&links, &segment)))
 }
 
 pub(crate) async fn delete_record(

@@ -40,6 +40,31 @@ async fn live_urls_exist_whether_or_not_the_camera_streams() {
 }
 
 #[tokio::test]
+async fn media_urls_do_not_outlive_the_group_they_were_given_to() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
+    let (id, token) = site.group(&[&channel], "watch").await;
+    let path = format!("/api/v3/channel_groups/{id}/");
+    let soon = json!({ "expire": "2024-05-01T12:01:00" });
+    site.put(site.key(), &path, &soon).await.expect(200);
+    let camera = channel.id;
+    for path in [
+        format!("/api/v4/live/watch/?camid={camera}"),
+        format!("/api/v4/storage/records/?camid={camera}"),
+    ] {
+        let answer = site.get(&token, &path).await.expect(200);
+        let expire = answer.get("expire").unwrap_or(&answer["meta"]["expire"]);
+        assert_eq!(expire, "2024-05-01T12:01:00.000000", "{path}");
+    }
+    let live = format!("/v1/channels/{camera}/live");
+    let urls = site.get(&token, &live).await.expect(200);
+    assert_eq!(urls["expire"], "2024-05-01T12:01:00.000000Z");
+    let hls = text(&urls["hls"]).trim_start_matches("http://vms.test:8080");
+    site.clock.advance(std::time::Duration::from_secs(61));
+    assert_compat_error(&site.get("", hls).await, 401, "invalid_auth");
+}
+
+#[tokio::test]
 async fn hls_of_a_silent_camera_is_404_so_that_players_ask_again() {
     let site = Site::new().await;
     let (a, b) = (site.channel("a").await, site.channel("b").await);
