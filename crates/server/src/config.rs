@@ -335,6 +335,25 @@ pub(crate) fn render(config: &Config) -> anyhow::Result<String> {
 }
 
 fn hide_password(url: &str) -> String {
+    let (url, query) = match url.split_once('?') {
+        Some((url, query)) => (url, Some(query)),
+        None => (url, None),
+    };
+    let hidden = hide_user_password(url);
+    let Some(query) = query else {
+        return hidden;
+    };
+    let parameters: Vec<String> = query
+        .split('&')
+        .map(|one| match one.split_once('=') {
+            Some((name, _)) if name.contains("password") => format!("{name}=***"),
+            _ => one.to_owned(),
+        })
+        .collect();
+    format!("{hidden}?{}", parameters.join("&"))
+}
+
+fn hide_user_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };
@@ -430,6 +449,15 @@ mod tests {
             assert!(error.to_string().contains("b.toml"), "{error}");
             Ok(())
         });
+    }
+
+    #[test]
+    fn a_password_among_the_parameters_is_hidden_too() {
+        let hidden = hide_password("postgres://app:a@db/framewell?user=b&password=hunter2&x=1");
+        assert_eq!(
+            hidden,
+            "postgres://app:***@db/framewell?user=b&password=***&x=1"
+        );
     }
 
     #[test]
