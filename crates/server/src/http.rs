@@ -1,5 +1,6 @@
 //! The HTTP listener: connections with limits, around the router.
 
+use crate::impatient::Impatient;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -13,8 +14,20 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// A client has this long to send its request head (slow-loris).
-const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long clients may take.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// To send a request head (slow-loris).
+    header: Duration,
+    /// To take some bytes of an answer: whoever connects could otherwise hold a connection for ever.
+    /// Players that paused ask again by range.
+    write: Duration,
+}
+
+const PATIENCE: Patience = Patience {
+    header: Duration::from_secs(15),
+    write: Duration::from_secs(60),
+};
 /// Requests in progress have this long to end when the server stops.
 const GRACE: Duration = Duration::from_secs(5);
 /// Pause after a failed accept (out of file descriptors): they do not come back at once.
@@ -43,7 +56,7 @@ pub(crate) async fn serve(
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok((stream, peer)) => {
-                let serving = connection(stream, peer, &router, &graceful);
+                let serving = connection(stream, peer, PATIENCE, &router, &graceful);
                 connections.spawn(async move {
                     serving.await;
                     drop(permit);
@@ -71,29 +84,81 @@ pub(crate) async fn serve(
 fn connection(
     stream: TcpStream,
     peer: SocketAddr,
+    patience: Patience,
     router: &Router,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + Send + 'static {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was refused");
     }
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // HTTP/1 only: telling the versions apart waits for the first bytes without a time-out, and no
+    // client of a plain port speaks HTTP/2. Serving with upgrades would tell them apart all the same.
+    let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(Some(HEADER_TIMEOUT));
+        .header_read_timeout(patience.header);
+    let stream = Impatient::new(stream, patience.write);
     let service = TowerToHyperService::new(router.clone());
     let serving = builder
-        .serve_connection_with_upgrades(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(stream), service)
         .into_owned();
     let serving = graceful.watch(serving);
     async move {
         if let Err(error) = serving.await {
             tracing::debug!(%peer, %error, "HTTP connection ended with an error");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use tokio::io::AsyncWriteExt;
+
+    /// Serves a client that sends these bytes and then neither writes nor reads; whether the server
+    /// gave it up.
+    async fn gives_up_on(bytes: &[u8], patience: Patience) -> bool {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let address = listener.local_addr().expect("an address");
+        let mut client = TcpStream::connect(address).await.expect("connected");
+        let (stream, peer) = listener.accept().await.expect("accepted");
+        let big = || async { "x".repeat(64 << 20) };
+        let router = Router::new().route("/big", get(big));
+        // Dropped earlier, it would end the connection by itself.
+        let graceful = GracefulShutdown::new();
+        let serving = connection(stream, peer, patience, &router, &graceful);
+        client.write_all(bytes).await.expect("sent");
+        let limit = Duration::from_secs(20);
+        tokio::time::timeout(limit, serving).await.is_ok()
+    }
+
+    const SHORT: Duration = Duration::from_millis(200);
+    const LONG: Duration = Duration::from_secs(3_600);
+
+    #[tokio::test]
+    async fn a_client_that_sends_no_whole_request_is_disconnected() {
+        let patience = Patience {
+            header: SHORT,
+            write: LONG,
+        };
+        for bytes in [
+            &b""[..],
+            b"P",
+            b"PRI * HTTP/2.0\r\n",
+            b"GET / HTTP/1.1\r\nHo",
+        ] {
+            assert!(gives_up_on(bytes, patience).await, "{bytes:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_no_answer_is_disconnected() {
+        let patience = Patience {
+            header: LONG,
+            write: SHORT,
+        };
+        assert!(gives_up_on(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n", patience).await);
     }
 }

@@ -3,7 +3,9 @@
 mod accounts;
 mod config;
 mod http;
+mod impatient;
 mod logging;
+mod open_files;
 mod reconcile;
 mod shutdown;
 mod signing_key;

@@ -3,7 +3,7 @@
 
 use crate::config::Config;
 use crate::reconcile::Reconciler;
-use crate::{http, shutdown, signing_key};
+use crate::{http, open_files, shutdown, signing_key};
 use anyhow::Context;
 use framewell_access::Access;
 use framewell_api::{ApiConfig, AppState, PublicEndpoint};
@@ -21,6 +21,7 @@ use framewell_recorder::{Recorder, RecorderConfig};
 use framewell_streaming::rtsp::{self, RtspConfig};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,7 @@ pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> anyhow
     let metrics = PrometheusBuilder::new()
         .install_recorder()
         .context("starting the metrics failed")?;
+    open_files::raise_limit();
     let services = build(&config).await?;
     services
         .recorder
@@ -77,9 +79,13 @@ pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> anyhow
     Ok(())
 }
 
-/// Makes the data folder.
+/// Makes the data folder, for its owner only: the database holds the passwords of cameras. A folder
+/// that is there keeps the rights that somebody gave it.
 pub(crate) fn prepare_data_dir(dir: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(dir)
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
         .with_context(|| format!("creating data folder {} failed", dir.display()))
 }
 
@@ -309,4 +315,23 @@ fn write_ready_file(file: &Path, http: SocketAddr, rtsp: SocketAddr) -> anyhow::
     std::fs::write(&temporary, text)
         .and_then(|()| std::fs::rename(&temporary, file))
         .with_context(|| format!("writing {} failed", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_new_data_folder_is_its_owners_alone() {
+        let parent = tempfile::tempdir().expect("a temporary folder");
+        let dir = parent.path().join("data");
+        prepare_data_dir(&dir).expect("made");
+        prepare_data_dir(&dir).expect("still there");
+        let mode = std::fs::metadata(&dir)
+            .expect("exists")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
 }
