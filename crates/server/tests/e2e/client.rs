@@ -78,8 +78,10 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(base: &str, authorization: &str) -> Self {
+        // A redirect would hide that a path is not answered directly.
         let client = Client::builder()
             .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("an HTTP client");
         Self {

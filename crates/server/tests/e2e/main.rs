@@ -11,4 +11,5 @@ mod real_footage;
 mod server;
 mod site;
 mod slow_reader;
+mod text;
 mod tools;

@@ -215,6 +215,10 @@ impl Server {
 }
 
 impl Drop for Server {
+    #[expect(
+        clippy::print_stderr,
+        reason = "a failed test shows what its server said"
+    )]
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
             drop(child.kill());

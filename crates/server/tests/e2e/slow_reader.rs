@@ -28,7 +28,7 @@ async fn a_reader_that_stops_reading_slows_nobody() {
     let mut http = TcpStream::connect(server.base().trim_start_matches("http://"))
         .await
         .expect("connected");
-    let path = &record[server.base().len()..];
+    let path = record.strip_prefix(&server.base()).expect("an own URL");
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n",
         server.base().trim_start_matches("http://")
