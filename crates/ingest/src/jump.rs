@@ -6,16 +6,25 @@ use framewell_model::{Timescale, WallTime};
 /// camera worth recording, and than any reordering of frames.
 const JUMP_US: i64 = 2_000_000;
 
+/// How long media time is watched for standing still.
+const STILL_WINDOW_US: i64 = 60_000_000;
+/// Media time that passes at least in this window: a quarter of it. A network that is too slow for a
+/// camera holds frames back, but not so many.
+const STILL_PASSED_US: i64 = STILL_WINDOW_US / 4;
+
 /// Compares media time with arrival time over one run.
 ///
 /// Delays do not count as jumps: the network may hold frames back and deliver them in a burst. What
 /// cannot be is a frame that arrives much earlier, by its media time, than the most punctual one
-/// before it, or one that lies far before the newest.
+/// before it, or one that lies far before the newest. Nor may media time stand still while frames
+/// arrive: whatever is cut by media time, such as a segment, would grow for ever.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct JumpDetector {
     /// Smallest arrival time minus media time, in microseconds.
     punctual_us: i64,
     newest_us: i64,
+    /// Arrival and newest media time when the present window of watching began.
+    window_us: (i64, i64),
 }
 
 impl JumpDetector {
@@ -25,6 +34,7 @@ impl JumpDetector {
         Self {
             punctual_us: arrival.micros().saturating_sub(media_us),
             newest_us: media_us,
+            window_us: (arrival.micros(), media_us),
         }
     }
 
@@ -39,7 +49,16 @@ impl JumpDetector {
         }
         self.punctual_us = self.punctual_us.min(delay_us);
         self.newest_us = self.newest_us.max(media_us);
-        false
+        self.stands_still(arrival)
+    }
+
+    fn stands_still(&mut self, arrival: WallTime) -> bool {
+        let (begun_us, before_us) = self.window_us;
+        if arrival.micros().saturating_sub(begun_us) < STILL_WINDOW_US {
+            return false;
+        }
+        self.window_us = (arrival.micros(), self.newest_us);
+        self.newest_us.saturating_sub(before_us) < STILL_PASSED_US
     }
 }
 
@@ -80,6 +99,20 @@ mod tests {
             let mut detector = detector;
             assert!(!detector.is_jump(FRAME, at_ms(40)));
             assert!(detector.is_jump(ticks, at_ms(80)), "{ticks}");
+        }
+    }
+
+    #[test]
+    fn media_time_that_stands_still_is_a_jump() {
+        for ticks_per_frame in [0, 1, FRAME / 5] {
+            let mut detector = JumpDetector::new(0, at_ms(0));
+            let mut is_jump = |frame| detector.is_jump(frame * ticks_per_frame, at_ms(frame * 40));
+            assert!((1..=1_500).any(&mut is_jump), "{ticks_per_frame}");
+        }
+        let mut detector = JumpDetector::new(0, at_ms(0));
+        // A network that delivers at half the speed.
+        for frame in 1..9_000 {
+            assert!(!detector.is_jump(frame * FRAME, at_ms(frame * 80)));
         }
     }
 
