@@ -20,6 +20,8 @@ const MIN_LISTED: usize = 6;
 const MIN_LISTED_TARGETS: i64 = 3;
 /// Least target duration in seconds: players wait that long between polls.
 const MIN_TARGET_S: i64 = 2;
+/// A segment of this many bytes ends, however short it is: media time may stand still.
+const MAX_SEGMENT_BYTES: usize = 16 << 20;
 /// Payload kept per channel at most, unless three segments need more.
 const MAX_BYTES: usize = 48 << 20;
 
@@ -224,7 +226,7 @@ impl Packager {
             .draft
             .get_or_insert_with(|| Draft::new(gop.epoch, gop.is_discontinuity, start));
         draft.push(fragment, &gop.units);
-        if draft.duration_us() >= MIN_SEGMENT_US {
+        if draft.duration_us() >= MIN_SEGMENT_US || draft.bytes() >= MAX_SEGMENT_BYTES {
             self.end_segment();
         }
     }

@@ -87,6 +87,10 @@ impl Draft {
         Timescale::HZ_90K.to_micros(self.ticks)
     }
 
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn finish(self, sequence: u64, discontinuity: u64) -> Segment {
         Segment {
             sequence,

@@ -120,3 +120,28 @@ async fn a_camera_that_is_gone_for_a_minute_is_not_live_however_often_somebody_a
     let gone = live.ready(channel(), soon()).await;
     assert_eq!(gone.err(), Some(Error::NotLive(channel())));
 }
+
+#[test]
+fn segments_end_by_their_bytes_if_media_time_stands_still() {
+    let (_, elsewhere) = live();
+    let key = play_into(&elsewhere).remove(0);
+    let (_, track) = live();
+    let run = "00000000-0000-7000-8000-000000000001".parse().unwrap();
+    track.begin_run(run, elsewhere.parameters().unwrap());
+    let data = Bytes::from(vec![0; 4 << 20]);
+    let mut push = |n: i64| {
+        let mut unit = key.clone();
+        unit.dts.ticks += n;
+        unit.data = data.clone();
+        track.push(unit);
+    };
+    push(0);
+    let now = Instant::now();
+    let mut packager = Packager::start(&track, 0, now).unwrap();
+    for n in 1..100 {
+        push(n);
+        packager.advance(now);
+    }
+    // Of 400 MiB, what the limit of a channel lets stay.
+    assert_eq!(packager.len(), 3);
+}
