@@ -53,7 +53,8 @@ fn packetize_aac(sender: &mut Sender, out: &mut Vec<u8>, timestamp: u32, frame: 
     }
 }
 
-/// One byte per sample and channel, so a packet border is a sample border with its own time.
+/// One byte per sample and channel, so a packet border is a sample border with its own time. A camera
+/// may claim any number of channels; not even one sample of so many fits a packet.
 fn packetize_g711(
     sender: &mut Sender,
     out: &mut Vec<u8>,
@@ -61,6 +62,7 @@ fn packetize_g711(
     channels: usize,
     data: &[u8],
 ) {
+    let channels = channels.min(MAX_PAYLOAD_BYTES);
     let samples = MAX_PAYLOAD_BYTES / channels;
     let mut timestamp = timestamp;
     for chunk in data.chunks(samples * channels) {

@@ -137,6 +137,20 @@ fn audio(codec: AudioCodec, sample_rate: u32, channels: u16) -> AudioParameters 
 }
 
 #[test]
+fn absurd_numbers_of_channels_make_no_packet_too_big() {
+    for channels in [0, 1_399, 1_400, 40_000, u16::MAX] {
+        let mut wire = Vec::new();
+        let parameters = audio(AudioCodec::Pcmu, 8_000, channels);
+        let mut sender = Sender::new(0, 2);
+        packetize_audio(&mut sender, &mut wire, 0, &parameters, &[7; 70_000]);
+        let payloads = packets(&wire)
+            .into_iter()
+            .map(|packet| packet.payload.len());
+        assert_eq!(payloads.sum::<usize>(), 70_000, "{channels}");
+    }
+}
+
+#[test]
 fn g711_packets_advance_by_their_samples() {
     let mut wire = Vec::new();
     let parameters = audio(AudioCodec::Pcma, 8_000, 1);
