@@ -129,7 +129,7 @@ fn segments_end_by_their_bytes_if_media_time_stands_still() {
     let run = "00000000-0000-7000-8000-000000000001".parse().unwrap();
     track.begin_run(run, elsewhere.parameters().unwrap());
     let data = Bytes::from(vec![0; 4 << 20]);
-    let mut push = |n: i64| {
+    let push = |n: i64| {
         let mut unit = key.clone();
         unit.dts.ticks += n;
         unit.data = data.clone();
