@@ -17,7 +17,7 @@ pub enum Error {
     #[error("{0} does not exist")]
     NotFound(String),
     /// The database.
-    #[error("checking a credential failed")]
+    #[error(transparent)]
     Catalog(#[from] framewell_catalog::Error),
 }
 

@@ -4,7 +4,8 @@ use crate::Error;
 use crate::sql::{Db, Dialect, Query, Row, Tx};
 use framewell_model::Secret;
 use sea_query_sqlx::SqlxBinder;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::Connection as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -171,12 +172,27 @@ async fn open_postgres(url: &str, max_connections: u32) -> Result<Db, Error> {
     let pool = PgPoolOptions::new()
         .max_connections(max_connections.max(1))
         .acquire_timeout(WAIT)
-        .connect_with(options)
-        .await
-        .map_err(Error::database("open"))?;
+        .connect_with(options.clone())
+        .await;
+    let pool = match pool {
+        Ok(pool) => pool,
+        Err(error) => return Err(Error::database("open")(why_not(error, &options).await)),
+    };
     sqlx::migrate!("migrations/postgres")
         .run(&pool)
         .await
         .map_err(Error::migration)?;
     Ok(Db::Postgres(pool))
+}
+
+/// A pool tries until its time is over and does not say what went wrong; one more attempt does.
+async fn why_not(error: sqlx::Error, options: &PgConnectOptions) -> sqlx::Error {
+    if !matches!(error, sqlx::Error::PoolTimedOut) {
+        return error;
+    }
+    let attempt = PgConnection::connect_with(options);
+    match tokio::time::timeout(WAIT, attempt).await {
+        Ok(Err(reason)) => reason,
+        Ok(Ok(_)) | Err(_) => error,
+    }
 }

@@ -102,3 +102,22 @@ async fn a_server_that_is_not_there_is_unavailable() {
     assert!(error.kind().is_retryable(), "{error:?}");
     assert!(!format!("{error:?}").contains("hunter2"));
 }
+
+#[tokio::test]
+async fn a_database_that_cannot_be_reached_is_an_error_that_says_why() {
+    let config = CatalogConfig {
+        // Nobody listens on port 1.
+        url: Secret::new("postgres://me:hunter2@127.0.0.1:1/framewell".to_owned()),
+        max_connections: 1,
+    };
+    let error = Catalog::open(&config).await.unwrap_err();
+    let Error::Database {
+        operation: "open",
+        source,
+    } = &error
+    else {
+        panic!("{error:?}");
+    };
+    assert!(source.to_string().contains("refused"), "{source}");
+    assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+}
