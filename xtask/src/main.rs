@@ -16,6 +16,7 @@ mod deps;
 mod fakecam;
 mod generated;
 mod http;
+mod object_store;
 mod postgres;
 mod python;
 mod run;

@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::Context as _;
 
 use crate::deps::{self, Purpose};
+use crate::object_store::ObjectStore;
 use crate::postgres::Postgres;
 use crate::{demo, python, run, term, workspace};
 
@@ -75,6 +76,8 @@ fn build() -> anyhow::Result<()> {
 fn rust_tests(args: &Args) -> anyhow::Result<Vec<String>> {
     term::step("PostgreSQL");
     let postgres = Postgres::start()?;
+    term::step("S3-compatible object store");
+    let store = ObjectStore::start()?;
     term::step("Rust tests");
     let mut command = if args.plain_cargo {
         run::cargo(["test", "--workspace", "--all-targets", "--no-fail-fast"])
@@ -82,6 +85,7 @@ fn rust_tests(args: &Args) -> anyhow::Result<Vec<String>> {
         run::cargo(["nextest", "run", "--workspace", "--no-fail-fast"])
     };
     command.env("FRAMEWELL_TEST_POSTGRES_URL", postgres.url());
+    command.env("FRAMEWELL_TEST_S3_ENDPOINT", store.endpoint());
     name_media(&mut command);
     if let Some(filter) = &args.filter {
         command.arg(filter);

@@ -1,10 +1,12 @@
-//! Segments and pictures as objects, on a local folder or (later) an S3-compatible store.
+//! Segments and pictures as objects, in a local folder or an S3-compatible store.
 //!
 //! Keys come from [`ObjectKey`] and nowhere else. Nothing here knows what an object contains.
 
 mod key;
 mod local;
+mod s3;
 mod store;
 
 pub use key::ObjectKey;
+pub use s3::S3Config;
 pub use store::{BlobStore, Error};

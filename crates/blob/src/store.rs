@@ -1,6 +1,6 @@
 //! The store: put, ranged get, delete.
 
-use crate::{ObjectKey, local};
+use crate::{ObjectKey, S3Config, local, s3};
 use bytes::Bytes;
 use framewell_model::{ErrorKind, HasKind};
 use object_store::buffered::BufWriter;
@@ -27,6 +27,9 @@ pub enum Error {
         /// The key.
         key: String,
     },
+    /// The store cannot be used as it is configured.
+    #[error("the configuration of the object store is not valid")]
+    Config(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The store refused or could not be reached.
     #[error("{operation} of object {key} failed")]
     Store {
@@ -43,6 +46,7 @@ impl HasKind for Error {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::Config(_) => ErrorKind::InvalidArgument,
             Self::Store { .. } => ErrorKind::Unavailable,
         }
     }
@@ -71,13 +75,18 @@ impl BlobStore {
         })
     }
 
+    /// A bucket of an S3-compatible store. Nothing is asked of the store yet.
+    pub fn s3(config: &S3Config) -> Result<Self, Error> {
+        Ok(Self::from_store(Arc::new(s3::open(config)?)))
+    }
+
     /// In memory, for tests.
     #[must_use]
     pub fn memory() -> Self {
         Self::from_store(Arc::new(object_store::memory::InMemory::new()))
     }
 
-    /// Any other store, for example an S3-compatible one: files are uploaded.
+    /// Any other store: files are uploaded.
     #[must_use]
     pub fn from_store(store: Arc<dyn ObjectStore>) -> Self {
         Self { store, root: None }

@@ -4,6 +4,7 @@
 //! `FRAMEWELL_HTTP__LISTEN=127.0.0.1:8080`. Unknown keys are errors, so that a typing mistake is
 //! noticed at start and not at night.
 
+use crate::logging;
 use anyhow::{Context, bail};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
@@ -27,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) rtsp: Rtsp,
     /// Recording.
     pub(crate) record: Record,
+    /// Recordings in an S3-compatible store instead of the data folder.
+    pub(crate) s3: S3,
     /// Live ring of each channel.
     pub(crate) ring: Ring,
     /// Patience with cameras.
@@ -79,6 +82,24 @@ pub(crate) struct Record {
     pub(crate) retention_hours: u64,
     /// Most bytes of footage of all channels together; the oldest goes first. 0: no limit.
     pub(crate) max_bytes: u64,
+}
+
+/// S3-compatible store for recordings.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct S3 {
+    /// An existing bucket; empty: recordings lie in the data folder.
+    pub(crate) bucket: String,
+    /// Put before the names of all objects.
+    pub(crate) prefix: String,
+    /// `http://HOST:PORT` or `https://HOST`; empty: AWS.
+    pub(crate) endpoint: String,
+    /// Region, as the store names it.
+    pub(crate) region: String,
+    /// Access key id.
+    pub(crate) access_key: String,
+    /// Secret access key.
+    pub(crate) secret_key: Secret<String>,
 }
 
 /// Live ring of each channel.
@@ -148,6 +169,7 @@ impl Default for Config {
             http: Http::default(),
             rtsp: Rtsp::default(),
             record: Record::default(),
+            s3: S3::default(),
             ring: Ring::default(),
             ingest: Ingest::default(),
             decoder: Decoder::default(),
@@ -186,6 +208,19 @@ impl Default for Record {
             fragment_s: 1.0,
             retention_hours: 0,
             max_bytes: 0,
+        }
+    }
+}
+
+impl Default for S3 {
+    fn default() -> Self {
+        Self {
+            bucket: String::new(),
+            prefix: String::new(),
+            endpoint: String::new(),
+            region: "us-east-1".into(),
+            access_key: String::new(),
+            secret_key: Secret::new(String::new()),
         }
     }
 }
@@ -318,6 +353,10 @@ fn check(config: &Config) -> anyhow::Result<()> {
             bail!("{key} = {value} must be more than 0 and at most 86400 seconds");
         }
     }
+    check_address("http.listen", &config.http.listen)?;
+    check_address("rtsp.listen", &config.rtsp.listen)?;
+    check_s3(&config.s3)?;
+    logging::filter(&config.log.level)?;
     if config.ingest.backoff_max_s < config.ingest.backoff_min_s {
         bail!("ingest.backoff_max_s must not be less than ingest.backoff_min_s");
     }
@@ -327,10 +366,41 @@ fn check(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether it resolves and is free shows only when the server starts.
+fn check_address(key: &str, address: &str) -> anyhow::Result<()> {
+    let is_valid = address
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if !is_valid {
+        bail!("{key} = {address:?} is no address and port such as 0.0.0.0:8080");
+    }
+    Ok(())
+}
+
+fn check_s3(s3: &S3) -> anyhow::Result<()> {
+    if s3.bucket.is_empty() {
+        return Ok(());
+    }
+    if s3.access_key.is_empty() || s3.secret_key.expose().is_empty() {
+        bail!("s3.bucket needs s3.access_key and s3.secret_key");
+    }
+    let is_url = |scheme| s3.endpoint.starts_with(scheme);
+    if !s3.endpoint.is_empty() && !is_url("http://") && !is_url("https://") {
+        bail!(
+            "s3.endpoint = {:?} does not begin with http:// or https://",
+            s3.endpoint
+        );
+    }
+    Ok(())
+}
+
 /// The effective values as TOML, secrets hidden.
 pub(crate) fn render(config: &Config) -> anyhow::Result<String> {
     let mut shown = config.clone();
     shown.database_url = Secret::new(hide_password(config.database_url.expose()));
+    if !config.s3.secret_key.expose().is_empty() {
+        shown.s3.secret_key = Secret::new(String::from("***"));
+    }
     toml_text(&serde_json::to_value(&shown).context("rendering the configuration failed")?)
 }
 
@@ -385,98 +455,5 @@ fn toml_text(value: &serde_json::Value) -> anyhow::Result<String> {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::result_large_err,
-    reason = "figment's Jail fixes the error type"
-)]
-mod tests {
-    use super::*;
-    use figment::Jail;
-
-    fn load_with(file: &str, overrides: Overrides) -> anyhow::Result<Config> {
-        load(&Overrides {
-            file: Some(PathBuf::from(file)),
-            ..overrides
-        })
-    }
-
-    #[test]
-    fn the_file_beats_the_defaults_the_environment_the_file_and_flags_all() {
-        Jail::expect_with(|jail| {
-            jail.create_file(
-                "a.toml",
-                "[http]\nlisten = \"1.1.1.1:1\"\n[rtsp]\nlisten = \"1.1.1.1:2\"",
-            )?;
-            let file = load_with("a.toml", Overrides::default()).expect("valid");
-            assert_eq!(
-                (file.http.listen.as_str(), file.record.segment_s),
-                ("1.1.1.1:1", 10.0)
-            );
-            jail.set_env("FRAMEWELL_HTTP__LISTEN", "2.2.2.2:1");
-            jail.set_env("FRAMEWELL_RTSP__LISTEN", "2.2.2.2:2");
-            let env = load_with("a.toml", Overrides::default()).expect("valid");
-            assert_eq!(env.http.listen, "2.2.2.2:1");
-            let flags = Overrides {
-                http_listen: Some("3.3.3.3:1".into()),
-                ..Overrides::default()
-            };
-            let flags = load_with("a.toml", flags).expect("valid");
-            assert_eq!(
-                (flags.http.listen.as_str(), flags.rtsp.listen.as_str()),
-                ("3.3.3.3:1", "2.2.2.2:2")
-            );
-            Ok(())
-        });
-    }
-
-    #[test]
-    fn a_misspelt_key_is_an_error_that_names_it() {
-        Jail::expect_with(|jail| {
-            jail.create_file("a.toml", "[http]\nlistne = \"1.1.1.1:1\"")?;
-            let error = load_with("a.toml", Overrides::default()).expect_err("unknown key");
-            assert!(format!("{error:#}").contains("listne"), "{error:#}");
-            Ok(())
-        });
-    }
-
-    #[test]
-    fn absurd_values_and_missing_files_are_refused() {
-        Jail::expect_with(|jail| {
-            jail.create_file("a.toml", "[record]\nsegment_s = 0.0")?;
-            let error = load_with("a.toml", Overrides::default()).expect_err("zero seconds");
-            assert!(error.to_string().contains("record.segment_s"), "{error}");
-            let error = load_with("b.toml", Overrides::default()).expect_err("no such file");
-            assert!(error.to_string().contains("b.toml"), "{error}");
-            Ok(())
-        });
-    }
-
-    #[test]
-    fn a_password_among_the_parameters_is_hidden_too() {
-        let hidden = hide_password("postgres://app:a@db/framewell?user=b&password=hunter2&x=1");
-        assert_eq!(
-            hidden,
-            "postgres://app:***@db/framewell?user=b&password=***&x=1"
-        );
-    }
-
-    #[test]
-    fn rendering_hides_the_database_password_and_reads_back() {
-        Jail::expect_with(|jail| {
-            let flags = Overrides {
-                database_url: Some("postgres://app:hunter2@db.local/framewell".into()),
-                ..Overrides::default()
-            };
-            let text = render(&load(&flags).expect("valid")).expect("renders");
-            assert!(
-                text.contains("postgres://app:***@db.local/framewell"),
-                "{text}"
-            );
-            assert!(!text.contains("hunter2"), "{text}");
-            jail.create_file("again.toml", &text)?;
-            load_with("again.toml", Overrides::default())
-                .expect("the rendered text is a valid file");
-            Ok(())
-        });
-    }
-}
+#[path = "config_tests.rs"]
+mod tests;

@@ -9,9 +9,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// Starts logging as configured.
 pub(crate) fn init(log: &Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&log.level)
-        .with_context(|| format!("log.level = {:?} is no log filter", log.level))?;
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter(&log.level)?);
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
@@ -20,6 +18,11 @@ pub(crate) fn init(log: &Log) -> anyhow::Result<()> {
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
     }
     .context("logging was started twice")
+}
+
+/// Reads `log.level`.
+pub(crate) fn filter(level: &str) -> anyhow::Result<EnvFilter> {
+    EnvFilter::try_new(level).with_context(|| format!("log.level = {level:?} is no log filter"))
 }
 
 /// Prints a text of a subcommand.

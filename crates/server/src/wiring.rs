@@ -7,7 +7,7 @@ use crate::{http, open_files, shutdown, signing_key};
 use anyhow::Context;
 use framewell_access::Access;
 use framewell_api::{ApiConfig, AppState, PublicEndpoint};
-use framewell_blob::BlobStore;
+use framewell_blob::{BlobStore, S3Config};
 use framewell_catalog::{Catalog, CatalogConfig};
 use framewell_decode::{Pool, PoolConfig};
 use framewell_footage::{Footage, Spool};
@@ -100,13 +100,30 @@ pub(crate) async fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
         .context("opening the database failed")
 }
 
+/// A bucket if one is named, else a folder.
+fn open_store(config: &Config) -> anyhow::Result<BlobStore> {
+    let s3 = &config.s3;
+    if s3.bucket.is_empty() {
+        return BlobStore::local(&config.data_dir.join("objects"))
+            .context("opening the object folder failed");
+    }
+    BlobStore::s3(&S3Config {
+        bucket: s3.bucket.clone(),
+        prefix: s3.prefix.clone(),
+        endpoint: s3.endpoint.clone(),
+        region: s3.region.clone(),
+        access_key: s3.access_key.clone(),
+        secret_key: s3.secret_key.clone(),
+    })
+    .with_context(|| format!("opening the bucket {:?} failed", s3.bucket))
+}
+
 async fn build(config: &Config) -> anyhow::Result<Services> {
     prepare_data_dir(&config.data_dir)?;
     let clock: Arc<dyn WallClock> = Arc::new(SystemClock);
     let key = signing_key::load_or_create(&config.data_dir)?;
     let catalog = open_catalog(config).await?;
-    let blobs = BlobStore::local(&config.data_dir.join("objects"))
-        .context("opening the object folder failed")?;
+    let blobs = open_store(config)?;
     let spool = Spool::new();
     let registry = Registry::new(ring_config(config), Arc::clone(&clock));
     let pool =

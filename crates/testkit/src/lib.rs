@@ -10,4 +10,5 @@ pub mod encode;
 pub mod footage;
 pub mod postgres;
 pub mod process;
+pub mod s3;
 pub mod stamp;

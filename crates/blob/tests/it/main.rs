@@ -2,8 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use framewell_blob::{BlobStore, Error, ObjectKey};
-use framewell_model::{ChannelId, ErrorKind, HasKind, SegmentId, WallTime};
+use framewell_blob::{BlobStore, Error, ObjectKey, S3Config};
+use framewell_model::{ChannelId, ErrorKind, HasKind, Secret, SegmentId, WallTime};
+use framewell_testkit::s3::TestBucket;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -27,10 +28,29 @@ impl Fixture {
         }
     }
 
+    fn s3() -> Self {
+        let bucket = TestBucket::create().unwrap();
+        Self {
+            blobs: BlobStore::s3(&s3_config(&bucket.endpoint, &bucket.name)).unwrap(),
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+
     fn file(&self, name: &str, content: &[u8]) -> PathBuf {
         let path = self.dir.path().join(name);
         std::fs::write(&path, content).unwrap();
         path
+    }
+}
+
+fn s3_config(endpoint: &str, bucket: &str) -> S3Config {
+    S3Config {
+        bucket: bucket.to_owned(),
+        prefix: "site/one".to_owned(),
+        endpoint: endpoint.to_owned(),
+        region: "us-east-1".to_owned(),
+        access_key: "key".to_owned(),
+        secret_key: Secret::new("hunter2".to_owned()),
     }
 }
 
@@ -125,6 +145,10 @@ macro_rules! suite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() { super::$name(super::Fixture::local()).await; })*
         }
+        mod s3 {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name(super::Fixture::s3()).await; })*
+        }
         mod memory {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() { super::$name(super::Fixture::memory()).await; })*
@@ -180,4 +204,29 @@ async fn a_large_file_is_uploaded_in_parts() {
     fx.blobs.put_file(&key(1), &file).await.unwrap();
     let got = fx.blobs.get_range(&key(1), 0..u64::MAX).await.unwrap();
     assert!(got == content);
+}
+
+#[tokio::test]
+async fn a_large_file_goes_to_a_bucket_in_parts_and_comes_back_whole() {
+    let fx = Fixture::s3();
+    let content: Vec<u8> = (0..20_000_000u32).map(|i| (i % 251) as u8).collect();
+    let file = fx.file("a", &content);
+    fx.blobs.put_file(&key(1), &file).await.unwrap();
+    assert_eq!(fx.blobs.size(&key(1)).await.unwrap(), 20_000_000);
+    let around_a_seam = (8 << 20) - 5..(8 << 20) + 5;
+    let got = fx.blobs.get_range(&key(1), around_a_seam.clone()).await;
+    let around_a_seam = around_a_seam.start as usize..around_a_seam.end as usize;
+    assert_eq!(got.unwrap(), content[around_a_seam]);
+}
+
+#[tokio::test]
+async fn without_its_bucket_a_put_fails_keeps_the_file_and_tells_no_secret() {
+    let fx = Fixture::s3();
+    let bucket = TestBucket::create().unwrap();
+    let blobs = BlobStore::s3(&s3_config(&bucket.endpoint, "no-such-bucket")).unwrap();
+    let file = fx.file("a", b"footage");
+    let error = blobs.put_file(&key(1), &file).await.unwrap_err();
+    assert!(file.exists());
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
 }

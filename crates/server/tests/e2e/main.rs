@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod browser;
+mod bucket;
 mod cameras;
 mod client;
 mod contract;
