@@ -8,6 +8,7 @@ use framewell_model::{ChannelId, ErrorKind, HasKind, TimeRange};
 use sha2::{Digest, Sha256};
 use std::ops::Range;
 use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// A clip that cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,9 @@ pub enum ClipError {
         /// Seconds.
         limit_s: u64,
     },
+    /// Too much is open at once; later may work.
+    #[error("too many and too long clips are being read")]
+    Busy,
     /// The footage.
     #[error("{0}")]
     Footage(#[from] framewell_footage::Error),
@@ -42,6 +46,7 @@ impl HasKind for ClipError {
         match self {
             Self::Empty { .. } => ErrorKind::NotFound,
             Self::TooLong { .. } => ErrorKind::InvalidArgument,
+            Self::Busy => ErrorKind::ResourceExhausted,
             Self::Footage(source) => source.kind(),
             Self::Layout(source) => source.kind(),
         }
@@ -69,10 +74,17 @@ struct Source {
     /// By the numbers that the plan uses.
     pieces: Vec<Piece>,
     plan: ClipPlan,
+    /// Its part of what may be open.
+    _place: OwnedSemaphorePermit,
 }
 
 impl Clip {
-    pub(crate) fn new(footage: Footage, pieces: Vec<Piece>, plan: ClipPlan) -> Self {
+    pub(crate) fn new(
+        footage: Footage,
+        pieces: Vec<Piece>,
+        plan: ClipPlan,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
         Self {
             len: plan.len,
             etag: etag(&pieces, &plan),
@@ -82,6 +94,7 @@ impl Clip {
                 footage,
                 pieces,
                 plan,
+                _place: place,
             }),
         }
     }

@@ -16,6 +16,8 @@ use framewell_footage::Footage;
 use framewell_live::Registry;
 use framewell_model::{ChannelId, RecordId, TimeRange};
 use futures::stream::BoxStream;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// Bytes of a body as they are read.
@@ -26,6 +28,8 @@ pub type ByteStream = BoxStream<'static, Result<Bytes, framewell_footage::Error>
 pub struct Playback {
     footage: Footage,
     hls: hls::Live,
+    /// Seconds of clips that may still be opened.
+    clip_budget: Arc<Semaphore>,
 }
 
 impl Playback {
@@ -35,6 +39,7 @@ impl Playback {
         Self {
             footage,
             hls: hls::Live::new(registry),
+            clip_budget: Arc::new(Semaphore::new(plan::MAX_OPEN_CLIPS_S)),
         }
     }
 
@@ -44,8 +49,9 @@ impl Playback {
     }
 
     /// Opens a clip: reads fragment headers, no media. Gaps collapse and are listed.
+    /// [`ClipError::Busy`] while eight days of clips are open: each holds its sample tables in memory.
     pub async fn clip(&self, channel: ChannelId, range: TimeRange) -> Result<Clip, ClipError> {
-        plan::plan_clip(&self.footage, channel, range).await
+        plan::plan_clip(&self.footage, &self.clip_budget, channel, range).await
     }
 
     /// Opens a published segment as a file of its own.

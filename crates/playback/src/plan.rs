@@ -8,9 +8,12 @@ use framewell_model::{ChannelId, TimeRange};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use std::ops::Range;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// Longest clip: a day. Its sample tables take some 50 MiB.
 const MAX_CLIP_S: u64 = 24 * 3_600;
+/// Length of all open clips together: eight of the longest, 400 MiB of sample tables.
+pub(crate) const MAX_OPEN_CLIPS_S: usize = 8 * 24 * 3_600;
 /// Reads in flight while a clip is planned.
 const CONCURRENT_READS: usize = 16;
 /// Headers closer than this are read at once; the bytes between cost less than another read.
@@ -30,6 +33,7 @@ struct HeaderRead {
 
 pub(crate) async fn plan_clip(
     footage: &Footage,
+    budget: &Arc<Semaphore>,
     channel: ChannelId,
     range: TimeRange,
 ) -> Result<Clip, ClipError> {
@@ -40,6 +44,10 @@ pub(crate) async fn plan_clip(
             limit_s: MAX_CLIP_S,
         });
     }
+    let seconds = u32::try_from(range.micros() / 1_000_000 + 1).unwrap_or(u32::MAX);
+    let place = Arc::clone(budget)
+        .try_acquire_many_owned(seconds)
+        .map_err(|_| ClipError::Busy)?;
     let mut pieces = footage.pieces(channel, range).await?;
     pieces.retain(|piece| needed(&piece.index.fragments, range).is_some());
     let reads: Vec<_> = pieces
@@ -61,7 +69,7 @@ pub(crate) async fn plan_clip(
         .await
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
     match plan {
-        Ok(plan) => Ok(Clip::new(footage.clone(), pieces, plan)),
+        Ok(plan) => Ok(Clip::new(footage.clone(), pieces, plan, place)),
         Err(framewell_fmp4::Error::NoPicture { .. }) => Err(ClipError::Empty { channel, range }),
         Err(error) => Err(error.into()),
     }

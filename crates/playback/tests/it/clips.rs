@@ -306,3 +306,22 @@ async fn a_lost_object_is_data_loss_and_not_a_shorter_clip() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DataLoss);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_clips_are_open_than_fit_in_memory() {
+    let mut recording = Recording::new().await;
+    let spec = spec(100);
+    recording.publish(&encode(spec.clone()).await, CUTS).await;
+    let day = range(spec.start, spec.start.plus_micros(86_399_000_000));
+    let mut clips = Vec::new();
+    for _ in 0..8 {
+        clips.push(open(&recording, day).await);
+    }
+    let playback = &recording.playback;
+    let error = playback.clip(recording.channel, day).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ResourceExhausted);
+    let stream = clips.remove(0).stream(0..100);
+    assert!(playback.clip(recording.channel, day).await.is_err());
+    drop(stream);
+    open(&recording, day).await;
+}
