@@ -20,9 +20,14 @@ pub(crate) fn init(log: &Log) -> anyhow::Result<()> {
     .context("logging was started twice")
 }
 
-/// Reads `log.level`.
+/// The RTSP client's warnings repeat what cameras send, as often and as long as they send it: a hostile
+/// one could fill the disk. What ends a session is in our own lines.
+const QUIET: &str = "retina=error";
+
+/// Reads `log.level`, which may ask for the RTSP client's lines all the same.
 pub(crate) fn filter(level: &str) -> anyhow::Result<EnvFilter> {
-    EnvFilter::try_new(level).with_context(|| format!("log.level = {level:?} is no log filter"))
+    EnvFilter::try_new(format!("{QUIET},{level}"))
+        .with_context(|| format!("log.level = {level:?} is no log filter"))
 }
 
 /// Prints a text of a subcommand.
@@ -36,4 +41,21 @@ pub(crate) fn print(text: &str) {
 pub(crate) fn print_error(error: &anyhow::Error) {
     let mut stderr = std::io::stderr().lock();
     drop(writeln!(stderr, "framewell: {error:#}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cameras_do_not_write_into_the_log_unless_somebody_asks_for_it() {
+        let read = |level| filter(level).expect("a filter").to_string();
+        let usual = read("info,framewell_ingest=debug");
+        assert!(usual.contains("retina=error"), "{usual}");
+        assert!(usual.contains("framewell_ingest=debug"), "{usual}");
+        let asked = read("info,retina=debug");
+        assert!(asked.contains("retina=debug"), "{asked}");
+        assert!(!asked.contains("retina=error"), "{asked}");
+        assert!(filter("info,retina=loud").is_err());
+    }
 }
