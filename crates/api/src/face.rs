@@ -23,10 +23,15 @@ pub(crate) async fn dress(request: Request, next: Next) -> Response {
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let has_long_body = has_long_body(request.headers());
     let started = Instant::now();
     let mut response = next.run(request).await;
     if response.status().is_client_error() || response.status().is_server_error() {
         response = render(response, &path, &id);
+        if has_long_body {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
     }
     let status = response.status().as_u16();
     let elapsed = started.elapsed();
@@ -37,6 +42,17 @@ pub(crate) async fn dress(request: Request, next: Next) -> Response {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
+}
+
+/// Whether a refusal may leave so much of the body unread that the connection ends. The client has to
+/// know, or it sends the next request into a connection that is being closed.
+fn has_long_body(headers: &HeaderMap) -> bool {
+    const SHORT_BYTES: u64 = 8 << 10;
+    let announced = headers.get(header::CONTENT_LENGTH);
+    match announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok()) {
+        Some(length) => length > SHORT_BYTES,
+        None => headers.contains_key(header::TRANSFER_ENCODING),
+    }
 }
 
 /// Counts by route template, never by path: ids would make a series each.

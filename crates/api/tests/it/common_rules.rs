@@ -290,3 +290,20 @@ async fn next_leads_through_the_whole_list_without_a_header() {
     assert_eq!((starts.len(), pages), (5, 3));
     assert!(starts.is_sorted_by(|a, b| a > b), "{starts:?}");
 }
+
+#[tokio::test]
+async fn a_refusal_that_leaves_a_long_body_unread_ends_the_connection() {
+    let site = Site::new().await;
+    let send = async |length: &str, authorization: &str| {
+        let headers = [("authorization", authorization), ("content-length", length)];
+        let answer = site.send("POST", "/api/v3/channels/", &headers, "{}").await;
+        (
+            answer.status.as_u16(),
+            answer.header("connection").to_owned(),
+        )
+    };
+    let close = || "close".to_owned();
+    assert_eq!(send("3000000", site.key()).await, (413, close()));
+    assert_eq!(send("3000000", "LKey wrong").await, (401, close()));
+    assert_eq!(send("2", "LKey wrong").await, (401, String::new()));
+}
