@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Longest text taken over from the RTSP client.
 const MAX_REASON: usize = 200;
 
+/// How the RTSP client's complaint about something else begins, a web server say.
+const NOT_RTSP: &str = "RTSP framing error";
+
 /// The end of a session. The messages are shown to people as the channel's detail; they hold no
 /// secrets.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +75,9 @@ impl SessionError {
     pub(crate) fn opening(error: &retina::Error) -> Self {
         match error.status_code() {
             Some(401 | 403) => Self::Unauthorized,
+            _ if error.to_string().starts_with(NOT_RTSP) => Self::Open {
+                reason: "what answers there does not speak RTSP".to_owned(),
+            },
             _ => Self::Open {
                 reason: first_line(error),
             },

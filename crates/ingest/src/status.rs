@@ -1,19 +1,25 @@
 //! The channel's state as everybody sees it.
 
 use framewell_live::{SourceState, Track};
-use framewell_model::{ChannelStatus, RunId, WallClock};
+use framewell_model::{ChannelId, ChannelStatus, RunId, WallClock};
 use std::sync::Arc;
+use tracing::info;
 
 /// Publishes a channel's state. "Since" moves only when the status does.
 #[derive(Debug)]
 pub(crate) struct StatusBoard {
+    channel: ChannelId,
     track: Track,
     clock: Arc<dyn WallClock>,
 }
 
 impl StatusBoard {
-    pub(crate) const fn new(track: Track, clock: Arc<dyn WallClock>) -> Self {
-        Self { track, clock }
+    pub(crate) const fn new(channel: ChannelId, track: Track, clock: Arc<dyn WallClock>) -> Self {
+        Self {
+            channel,
+            track,
+            clock,
+        }
     }
 
     /// Frames of this run arrive.
@@ -36,6 +42,7 @@ impl StatusBoard {
         let since = if before.status == status {
             before.since
         } else {
+            info!(channel.id = %self.channel, status = status.as_str(), "channel status changed");
             self.clock.now()
         };
         let state = SourceState {

@@ -11,7 +11,7 @@ use retina::client::SessionGroup;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// A camera that delivered for this long was healthy: its next failure is a first one.
 const HEALTHY: Duration = Duration::from_secs(10);
@@ -31,7 +31,7 @@ pub(crate) struct ChannelSupervisor {
 impl ChannelSupervisor {
     /// Starts one session after the other until `stop`. The channel is inactive afterwards.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        let status = StatusBoard::new(self.track.clone(), Arc::clone(&self.clock));
+        let status = StatusBoard::new(self.channel, self.track.clone(), Arc::clone(&self.clock));
         match Target::of(&self.source) {
             Ok(target) => {
                 let group = Arc::new(SessionGroup::default().named(self.channel.to_string()));
@@ -92,7 +92,14 @@ impl ChannelSupervisor {
     }
 
     fn report(&self, error: &SessionError, status: &StatusBoard) {
-        warn!(channel.id = %self.channel, %error, "camera session failed");
+        // A camera that stays away says the same for weeks: the first time is news.
+        let is_known =
+            self.track.source_state().borrow().detail.as_deref() == Some(&*error.to_string());
+        if is_known {
+            debug!(channel.id = %self.channel, %error, "camera session failed again");
+        } else {
+            warn!(channel.id = %self.channel, %error, "camera session failed");
+        }
         let word = match error {
             SessionError::Unauthorized => ChannelStatus::Unauthorized,
             _ => ChannelStatus::Offline,

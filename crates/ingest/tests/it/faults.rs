@@ -175,7 +175,7 @@ async fn a_url_that_is_no_camera_makes_the_channel_offline() {
     let unknown = camera.url().replace("/cam", "/nothing");
     for (url, expected) in [
         (unknown, "404"),
-        (web_url, "cannot open the camera"),
+        (web_url, "does not speak RTSP"),
         (closed_url, "refused"),
         (
             String::from("http://127.0.0.1/cam"),
