@@ -83,6 +83,26 @@ enum AccountCommand {
         #[command(flatten)]
         config: ConfigArgs,
     },
+    /// Make a new license key for an account and show it, once; the old key opens nothing any more.
+    NewKey {
+        /// Name of the account.
+        name: String,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Revoke the tokens of a channel or a group; the API then shows new ones.
+    Revoke {
+        /// Name of the account.
+        name: String,
+        /// Both tokens of this channel.
+        #[arg(long, value_name = "ID", required_unless_present = "group")]
+        channel: Option<i64>,
+        /// The token of this group.
+        #[arg(long, value_name = "ID")]
+        group: Option<i64>,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
     /// List accounts.
     List {
         #[command(flatten)]
@@ -143,6 +163,19 @@ fn account(command: AccountCommand) -> anyhow::Result<()> {
         AccountCommand::Create { name, json, config } => {
             let config = config::load(&config::Overrides::from(&config))?;
             runtime()?.block_on(accounts::create(&config, &name, json))
+        }
+        AccountCommand::NewKey { name, config } => {
+            let config = config::load(&config::Overrides::from(&config))?;
+            runtime()?.block_on(accounts::renew_key(&config, &name))
+        }
+        AccountCommand::Revoke {
+            name,
+            channel,
+            group,
+            config,
+        } => {
+            let config = config::load(&config::Overrides::from(&config))?;
+            runtime()?.block_on(accounts::revoke(&config, &name, channel, group))
         }
         AccountCommand::List { config } => {
             let config = config::load(&config::Overrides::from(&config))?;

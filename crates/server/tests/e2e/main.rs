@@ -9,6 +9,7 @@ mod contract;
 mod crash;
 mod main_job;
 mod real_footage;
+mod revoke;
 mod server;
 mod site;
 mod slow_reader;

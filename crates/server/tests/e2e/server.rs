@@ -80,6 +80,27 @@ impl Server {
             .to_owned()
     }
 
+    /// Runs `framewell account …` beside the server; what it prints.
+    pub(crate) fn account(&self, arguments: &[&str]) -> String {
+        let output = self
+            .command()
+            .arg("account")
+            .args(arguments)
+            .arg("--config")
+            .arg(self.config_file())
+            .output()
+            .expect("framewell runs");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout)
+            .expect("UTF-8")
+            .trim()
+            .to_owned()
+    }
+
     async fn launch(&mut self) {
         let ready = self.dir.path().join("ready.json");
         if ready.exists() {
