@@ -59,9 +59,10 @@ pub(crate) fn target_dir() -> anyhow::Result<PathBuf> {
     Ok(TARGET.get_or_init(|| found).clone())
 }
 
-/// Real footage that lies beside the checkout, if there is any (`../shared/media`).
+/// Real footage: the folder that `FRAMEWELL_TEST_MEDIA` names, else `../shared/media` beside the checkout.
 pub(crate) fn shared_media() -> Option<PathBuf> {
-    let folder = root().join("../shared/media");
+    let folder = std::env::var_os("FRAMEWELL_TEST_MEDIA")
+        .map_or_else(|| root().join("../shared/media"), PathBuf::from);
     std::fs::canonicalize(folder)
         .ok()
         .filter(|folder| folder.is_dir())
