@@ -1,20 +1,27 @@
 //! Fragments: `prft`, `moof`, `mdat`.
 
-use crate::moov::{AUDIO_TRACK, VIDEO_TRACK};
-use crate::time::{clock_to_flags, to_file, to_ntp};
+use crate::clock::TrackClock;
+use crate::moov::{VIDEO_TRACK, track_id};
+use crate::time::{clock_to_flags, to_ntp};
 use crate::write::{BoxWriter, length_u32};
-use crate::{FragmentEntry, Sample};
+use crate::{FileClock, FragmentEntry, Sample};
 use bytes::Bytes;
 use framewell_media::{AccessUnit, AudioCodec, AudioParameters, StreamParameters, TrackKind};
-use framewell_model::{ClockSource, Timescale, WallTime};
+use framewell_model::{ClockSource, WallTime};
 
 /// `sample_flags` of a random access point: depends on no other sample (ISO/IEC 14496-12 section
 /// 8.8.3.1).
 pub(crate) const SYNC_SAMPLE: u32 = 0x0200_0000;
 /// `sample_flags` of any other sample: depends on others, is no sync sample.
 const OTHER_SAMPLE: u32 = 0x0101_0000;
-/// User type of the box that tells a fragment's reader the timescale of its audio.
-pub(crate) const TIMESCALE_BOX: [u8; 16] = *b"framewell/scale\0";
+/// User type of the box that tells a fragment's reader when the clock of a track starts: ticks of the
+/// run, signed 64 bits.
+pub(crate) const CLOCK_BOX: [u8; 16] = *b"framewell/clock\0";
+
+/// User type of the box in `moof` with audio from before the clock of the file: a `traf` but for its
+/// name, so that no player plays it. Audio is stored with the pictures that it arrived with; a clip
+/// that begins before this segment needs what arrived late.
+pub(crate) const EARLY_AUDIO_BOX: [u8; 16] = *b"framewell/early\0";
 
 /// Duration of a lone last picture, of which nothing is known: a frame at 25 Hz.
 const LONE_PICTURE_TICKS: u32 = 3_600;
@@ -29,10 +36,10 @@ const AUDIO_RUN_FLAGS: u32 = 0x0000_0301;
 const PRFT_LEN: usize = 32;
 /// Bytes of `moof` and `mfhd` without tracks.
 const MOOF_LEN: usize = 8 + 16;
-/// Bytes of `traf`, `tfhd`, `tfdt` and an empty `trun`.
-const TRAF_LEN: usize = 8 + 16 + 20 + 20;
-/// Bytes of the timescale box.
-const TIMESCALE_LEN: usize = 8 + 16 + 4;
+/// Bytes of `traf`, `tfhd`, `tfdt`, the clock box and an empty `trun`.
+const TRAF_LEN: usize = 8 + 16 + 20 + (8 + 16 + 8) + 20;
+/// Bytes by which the box of early audio is longer than a `traf`: its user type.
+const EARLY_LEN: usize = 16;
 /// Bytes of the header of `mdat`.
 const MDAT_HEAD_LEN: usize = 8;
 
@@ -50,7 +57,7 @@ pub struct Fragment {
 /// Builds a fragment from the units of a piece of one GOP, in decoding order, video and audio mixed;
 /// at least one video unit.
 ///
-/// `sequence` counts fragments from 1 (`mfhd`). `end_dts` is the DTS of the next video unit, which
+/// `clock` is that of the file or stream that the fragment goes into. `sequence` counts fragments from 1 (`mfhd`). `end_dts` is the DTS of the next video unit, which
 /// gives the last sample its duration; `None` at the end of a run repeats the one before.
 ///
 /// Costs one allocation for the header, one for the list of handles and one for the sample table.
@@ -59,6 +66,7 @@ pub struct Fragment {
 /// Without a video unit, and when the payload reaches 2 GiB (a ring never holds that much).
 #[must_use]
 pub fn build_fragment(
+    clock: &FileClock,
     sequence: u32,
     parameters: &StreamParameters,
     units: &[AccessUnit],
@@ -88,13 +96,8 @@ pub fn build_fragment(
     let anchor = Anchor {
         wall: anchor.wall,
         clock: anchor.clock,
-        pts: anchor.pts.ticks,
     };
-    let audio_scale = parameters
-        .audio
-        .as_ref()
-        .map_or(Timescale::HZ_90K, AudioParameters::timescale);
-    let header = write_header(sequence, &anchor, video, audio, audio_scale);
+    let header = write_header(clock, sequence, &anchor, video, audio);
     let payload_len: usize = payload.iter().map(Bytes::len).sum();
     let entry = FragmentEntry {
         offset: 0,
@@ -114,7 +117,6 @@ pub fn build_fragment(
 pub(crate) struct Anchor {
     pub(crate) wall: WallTime,
     pub(crate) clock: ClockSource,
-    pub(crate) pts: i64,
 }
 
 /// The entry of a fragment with these video samples, without its place and lengths.
@@ -127,7 +129,7 @@ pub(crate) fn entry_of(anchor: &Anchor, video: &[Sample]) -> FragmentEntry {
         header_len: 0,
         len: 0,
         wall: anchor.wall,
-        anchor_pts: anchor.pts,
+        anchor_pts: video.first().map_or(0, |sample| sample.pts),
         dts: video.first().map_or(0, |sample| sample.dts),
         min_pts: video.iter().map(|sample| sample.pts).min().unwrap_or(0),
         end_pts: ends.max().unwrap_or(0),
@@ -179,50 +181,63 @@ fn lone_audio_ticks(parameters: Option<&AudioParameters>, audio: &[Sample]) -> u
 }
 
 fn write_header(
+    clock: &FileClock,
     sequence: u32,
     anchor: &Anchor,
     video: &[Sample],
     audio: &[Sample],
-    audio_scale: Timescale,
 ) -> Bytes {
-    let audio_len = match audio.len() {
+    let audio_origin = clock.origin(TrackKind::Audio);
+    let is_early = |sample: &&Sample| sample.dts < audio_origin;
+    let (early, audio) = audio.split_at(audio.iter().take_while(is_early).count());
+    let audio_len = |samples: &[Sample], more: usize| match samples.len() {
         0 => 0,
-        count => TRAF_LEN + TIMESCALE_LEN + 8 * count,
+        count => TRAF_LEN + more + 8 * count,
     };
-    let moof_len = MOOF_LEN + TRAF_LEN + 16 * video.len() + audio_len;
+    let video_len = TRAF_LEN + 16 * video.len();
+    let moof_len = MOOF_LEN + video_len + audio_len(early, EARLY_LEN) + audio_len(audio, 0);
     let bytes_of = |samples: &[Sample]| samples.iter().map(|s| s.size as usize).sum::<usize>();
-    let (video_bytes, audio_bytes) = (bytes_of(video), bytes_of(audio));
     let video_at = moof_len + MDAT_HEAD_LEN;
+    let early_at = video_at + bytes_of(video);
+    let audio_at = early_at + bytes_of(early);
+    let end = audio_at + bytes_of(audio);
+    let video_clock = TrackClock::new(clock.origin(TrackKind::Video), video[0].dts);
+    let anchor_ticks = video[0].pts.saturating_sub(video_clock.origin);
 
     let mut w = BoxWriter::with_capacity(PRFT_LEN + video_at);
     w.full_box(b"prft", 1, clock_to_flags(anchor.clock), |w| {
         w.u32(VIDEO_TRACK);
         w.u64(to_ntp(anchor.wall));
-        w.u64(to_file(anchor.pts, Timescale::HZ_90K));
+        w.u64(u64::try_from(anchor_ticks).unwrap_or(0));
     });
     w.boxed(b"moof", |w| {
         w.full_box(b"mfhd", 0, 0, |w| w.u32(sequence));
-        w.boxed(b"traf", |w| write_video_run(w, video, video_at));
-        if !audio.is_empty() {
-            let audio_at = video_at + video_bytes;
-            w.boxed(b"traf", |w| {
-                write_audio_run(w, audio, audio_at, audio_scale)
+        w.boxed(b"traf", |w| {
+            write_video_run(w, video_clock, video, video_at)
+        });
+        if let Some(first) = early.first() {
+            let clock = TrackClock::new(audio_origin, first.dts);
+            w.uuid_box(&EARLY_AUDIO_BOX, |w| {
+                write_audio_run(w, clock, early, early_at);
             });
         }
+        if let Some(first) = audio.first() {
+            let clock = TrackClock::new(audio_origin, first.dts);
+            w.boxed(b"traf", |w| write_audio_run(w, clock, audio, audio_at));
+        }
     });
-    w.u32(length_u32(MDAT_HEAD_LEN + video_bytes + audio_bytes));
+    w.u32(length_u32(end - moof_len));
     w.raw(b"mdat");
     debug_assert_eq!(w.len(), PRFT_LEN + video_at, "the lengths above are exact");
     w.into_bytes()
 }
 
-/// `tfhd` and `tfdt`.
-fn write_track_head(w: &mut BoxWriter, track: u32, samples: &[Sample], scale: Timescale) {
+/// `tfhd`, `tfdt` and the clock box.
+fn write_track_head(w: &mut BoxWriter, track: TrackKind, clock: TrackClock) {
     const DEFAULT_BASE_IS_MOOF: u32 = 0x02_0000;
-    w.full_box(b"tfhd", 0, DEFAULT_BASE_IS_MOOF, |w| w.u32(track));
-    w.full_box(b"tfdt", 1, 0, |w| {
-        w.u64(samples.first().map_or(0, |first| to_file(first.dts, scale)));
-    });
+    w.full_box(b"tfhd", 0, DEFAULT_BASE_IS_MOOF, |w| w.u32(track_id(track)));
+    w.full_box(b"tfdt", 1, 0, |w| w.u64(clock.start.unsigned_abs()));
+    w.uuid_box(&CLOCK_BOX, |w| w.i64(clock.origin));
 }
 
 /// Sample count and data offset of a `trun`; the offset counts from the first byte of `moof`.
@@ -231,8 +246,8 @@ fn put_run_head(w: &mut BoxWriter, samples: &[Sample], data_at: usize) {
     w.i32(i32::try_from(data_at).expect("a fragment is below 2 GiB"));
 }
 
-fn write_video_run(w: &mut BoxWriter, video: &[Sample], data_at: usize) {
-    write_track_head(w, VIDEO_TRACK, video, Timescale::HZ_90K);
+fn write_video_run(w: &mut BoxWriter, clock: TrackClock, video: &[Sample], data_at: usize) {
+    write_track_head(w, TrackKind::Video, clock);
     w.full_box(b"trun", 1, VIDEO_RUN_FLAGS, |w| {
         put_run_head(w, video, data_at);
         for sample in video {
@@ -249,9 +264,8 @@ fn write_video_run(w: &mut BoxWriter, video: &[Sample], data_at: usize) {
     });
 }
 
-fn write_audio_run(w: &mut BoxWriter, audio: &[Sample], data_at: usize, scale: Timescale) {
-    write_track_head(w, AUDIO_TRACK, audio, scale);
-    w.uuid_box(&TIMESCALE_BOX, |w| w.u32(scale.hz()));
+fn write_audio_run(w: &mut BoxWriter, clock: TrackClock, audio: &[Sample], data_at: usize) {
+    write_track_head(w, TrackKind::Audio, clock);
     w.full_box(b"trun", 1, AUDIO_RUN_FLAGS, |w| {
         put_run_head(w, audio, data_at);
         for sample in audio {

@@ -6,10 +6,10 @@ use crate::identity::IDENTITY_BOX;
 use crate::moov::{self, AUDIO_TRACK, TrackHeader, track_id};
 use crate::read::Reader;
 use crate::write::BoxWriter;
-use crate::{Error, SegmentIdentity, time};
+use crate::{Error, FileClock, SegmentIdentity};
 use bytes::Bytes;
-use framewell_media::{StreamParameters, TrackKind};
-use framewell_model::{MediaTime, Timescale};
+use framewell_media::{AccessUnit, StreamParameters, TrackKind};
+use framewell_model::Timescale;
 
 /// Writes `ftyp` and `moov` (with `mvex`) for the tracks of `parameters`, with the identity box if given.
 #[must_use]
@@ -17,39 +17,47 @@ pub fn build_init(parameters: &StreamParameters, identity: Option<&SegmentIdenti
     build(parameters, identity, None)
 }
 
-/// [`build_init`] for a stored segment whose first picture is shown at `start` of the run. An edit
-/// list (ISO/IEC 14496-12 section 8.6.6) makes that moment the time 0 of players, whatever the
-/// file's clock says: clients add a player's time to the start of the record.
+/// [`build_init`] for a stored segment whose first fragment has the units `first`, and the clock for
+/// its fragments. The moment that its first unit of video is shown is the time 0 of players: clients
+/// add a player's time to the start of the record. Where pictures are reordered, an edit list (ISO/IEC
+/// 14496-12 section 8.6.6) takes back the composition offset.
+///
+/// # Panics
+/// Without a video unit.
 #[must_use]
 pub fn build_segment_init(
     parameters: &StreamParameters,
     identity: &SegmentIdentity,
-    start: MediaTime,
-) -> Bytes {
-    build(parameters, Some(identity), Some(start))
+    first: &[AccessUnit],
+) -> (Bytes, FileClock) {
+    let picture = first
+        .iter()
+        .find(|unit| unit.track == TrackKind::Video)
+        .expect("callers give at least one video unit");
+    let edit = Edit {
+        empty_ticks: 0,
+        media_time: picture.pts.ticks.saturating_sub(picture.dts.ticks).max(0),
+        ticks: 0,
+    };
+    let init = build(parameters, Some(identity), Some(edit));
+    (init, FileClock::of_segment(parameters, picture))
 }
 
 fn build(
     parameters: &StreamParameters,
     identity: Option<&SegmentIdentity>,
-    start: Option<MediaTime>,
+    video_edit: Option<Edit>,
 ) -> Bytes {
     let mut w = BoxWriter::with_capacity(2048);
     moov::write_ftyp(&mut w, b"iso6", &[b"iso6", b"iso5", b"isom", b"mp41"]);
     w.boxed(b"moov", |w| {
         moov::write_mvhd(w, 0, AUDIO_TRACK + 1);
         let video = video_header(parameters);
-        write_track(
-            w,
-            &video,
-            start.map(|start| edit_at(start, Timescale::HZ_90K)),
-            |w| {
-                entry::write_video(w, &parameters.video);
-            },
-        );
+        write_track(w, &video, video_edit, |w| {
+            entry::write_video(w, &parameters.video);
+        });
         if let Some(audio) = &parameters.audio {
-            let edit = start.map(|start| edit_at(start, audio.timescale()));
-            write_track(w, &audio_header(audio.timescale()), edit, |w| {
+            write_track(w, &audio_header(audio.timescale()), None, |w| {
                 entry::write_audio(w, audio);
             });
         }
@@ -64,16 +72,6 @@ fn build(
         }
     });
     w.into_bytes()
-}
-
-/// Presents a track from `start` of the run to the end of its fragments.
-fn edit_at(start: MediaTime, scale: Timescale) -> Edit {
-    let file_ticks = time::to_file(start.rescale(scale).ticks, scale);
-    Edit {
-        empty_ticks: 0,
-        media_time: i64::try_from(file_ticks).unwrap_or(i64::MAX),
-        ticks: 0,
-    }
 }
 
 fn audio_header(timescale: Timescale) -> TrackHeader {

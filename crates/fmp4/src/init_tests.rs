@@ -1,7 +1,7 @@
 //! Init segments, and what damaged ones do.
 
 use super::*;
-use crate::sample_data::{aac, h264, h265, identity, parameters, pcma};
+use crate::sample_data::{aac, h264, h265, identity, parameters, pcma, video_unit};
 use framewell_media::{AudioCodec, AudioParameters, VideoParameters};
 use mp4_atom::{Any, ReadFrom};
 use proptest::prelude::*;
@@ -46,22 +46,23 @@ fn parameters_and_identity_come_back() {
 
 #[test]
 fn a_segment_in_the_middle_of_a_run_begins_at_time_0_of_players() {
-    // 7 hours in: beyond what 32 bits hold at 90 kHz.
-    for start_s in [0, 25_200] {
-        let start = MediaTime::new(start_s * 90_000, Timescale::HZ_90K);
+    // Beyond what 32 bits hold at 90 kHz.
+    for start_s in [0, 25_200, 30 * 86_400] {
+        let start = start_s * 90_000;
         let parameters = parameters(Some(aac()));
-        let init = build_segment_init(&parameters, &identity(), start);
+        let picture = video_unit(start + 7_200, start, true, 10);
+        let (init, _) = build_segment_init(&parameters, &identity(), &[picture]);
         assert_eq!(parse_init(&init), Ok((parameters, Some(identity()))));
         let mut bytes = &init[..];
         Any::read_from(&mut bytes).unwrap();
         let Any::Moov(moov) = Any::read_from(&mut bytes).unwrap() else {
             panic!("moov second");
         };
-        for (trak, hz) in moov.trak.iter().zip([90_000, 48_000]) {
-            let edits = &trak.edts.as_ref().unwrap().elst.as_ref().unwrap().entries;
-            assert_eq!((edits.len(), edits[0].segment_duration), (1, 0));
-            assert_eq!(edits[0].media_time, Some((start_s as u64 + 10) * hz));
-        }
+        let edits = moov.trak[0].edts.as_ref().unwrap();
+        let edits = &edits.elst.as_ref().unwrap().entries;
+        assert_eq!((edits.len(), edits[0].segment_duration), (1, 0));
+        assert_eq!(edits[0].media_time, Some(7_200));
+        assert!(moov.trak[1].edts.is_none());
     }
 }
 

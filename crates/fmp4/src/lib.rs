@@ -4,11 +4,12 @@
 //! fragment says its wall time in `prft`; fragment `is_key` means that it starts with a key frame.
 //! Track ids: video 1 (timescale 90,000), audio 2 (timescale = sample rate).
 //!
-//! The clock of a file starts 10 s before that of its run: media time `t` of the run is `t + 10 s` in
-//! `tfdt` and `prft`, because decode times before a run's first picture are negative and `tfdt` is
-//! not. Everything in this crate's types is the run's time.
+//! The clock of a stored segment (`tfdt`, `prft`) starts with the segment, so that every player sees a
+//! short file of its own; a box in each `traf` says where on the run's clock that is. Everything in
+//! this crate's types is the run's time.
 
 mod clip;
+mod clock;
 mod entry;
 mod fragment;
 mod identity;
@@ -24,6 +25,7 @@ mod varint;
 mod write;
 
 pub use clip::{ClipPlan, ClipSource, Piece, PieceData};
+pub use clock::FileClock;
 pub use fragment::{Fragment, build_fragment};
 pub use identity::SegmentIdentity;
 pub use index::{FragmentEntry, SegmentIndex};

@@ -1,13 +1,13 @@
 //! Reading fragments and recovering segments.
 
-use crate::fragment::{Anchor, TIMESCALE_BOX, entry_of};
+use crate::fragment::{Anchor, CLOCK_BOX, EARLY_AUDIO_BOX, entry_of};
 use crate::init::read_init;
 use crate::moov::{AUDIO_TRACK, VIDEO_TRACK};
 use crate::read::Reader;
-use crate::time::{clock_from_flags, from_file};
+use crate::time::clock_from_flags;
 use crate::{Error, FragmentEntry, SegmentIdentity, SegmentIndex};
 use framewell_media::{StreamParameters, TrackKind};
-use framewell_model::{Timescale, WallTime};
+use framewell_model::WallTime;
 
 /// One sample of a fragment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,13 +89,9 @@ fn read_prft(body: &mut Reader<'_>) -> Result<Anchor, Error> {
         return Err(body.bad("unknown version"));
     }
     body.u32()?;
-    let wall = WallTime::from_ntp(body.u64()?);
-    let pts =
-        from_file(body.u64()?, Timescale::HZ_90K).ok_or_else(|| body.bad("time out of range"))?;
     Ok(Anchor {
-        wall,
+        wall: WallTime::from_ntp(body.u64()?),
         clock: clock_from_flags(flags),
-        pts,
     })
 }
 
@@ -104,8 +100,13 @@ fn read_moof(moof: Reader<'_>, moof_at: usize) -> Result<Vec<Sample>, Error> {
     let mut samples = Vec::new();
     let mut children = moof;
     while !children.is_empty() {
-        let child = children.next_box()?;
-        if &child.name == b"traf" {
+        let mut child = children.next_box()?;
+        let is_run = match &child.name {
+            b"traf" => true,
+            b"uuid" => child.body.array()? == EARLY_AUDIO_BOX,
+            _ => false,
+        };
+        if is_run {
             read_traf(child.body, moof_at, &mut samples)?;
         }
     }
@@ -126,12 +127,15 @@ fn read_traf(traf: Reader<'_>, moof_at: usize, samples: &mut Vec<Sample>) -> Res
         AUDIO_TRACK => TrackKind::Audio,
         other => return Err(tfhd.bad(format!("unknown track {other}"))),
     };
-    let scale = read_scale(traf, track)?;
     let mut tfdt = traf.find(b"tfdt")?;
     if tfdt.version_and_flags()?.0 != 1 {
         return Err(tfdt.bad("unknown version"));
     }
-    let dts = from_file(tfdt.u64()?, scale).ok_or_else(|| tfdt.bad("time out of range"))?;
+    let dts = i64::try_from(tfdt.u64()?)
+        .ok()
+        .zip(Some(read_origin(traf)?))
+        .and_then(|(start, origin)| start.checked_add(origin))
+        .ok_or_else(|| tfdt.bad("time out of range"))?;
     let run = Run {
         track,
         moof_at,
@@ -140,15 +144,13 @@ fn read_traf(traf: Reader<'_>, moof_at: usize, samples: &mut Vec<Sample>) -> Res
     run.read(traf.find(b"trun")?, samples)
 }
 
-fn read_scale(traf: Reader<'_>, track: TrackKind) -> Result<Timescale, Error> {
-    if track == TrackKind::Video {
-        return Ok(Timescale::HZ_90K);
-    }
+/// Ticks of the run at which the clock of the track starts.
+fn read_origin(traf: Reader<'_>) -> Result<i64, Error> {
     let mut body = traf.find(b"uuid")?;
-    if body.array()? != TIMESCALE_BOX {
-        return Err(body.bad("timescale expected"));
+    if body.array()? != CLOCK_BOX {
+        return Err(body.bad("the track's clock expected"));
     }
-    Timescale::new(body.u32()?).ok_or_else(|| body.bad("timescale 0"))
+    body.i64()
 }
 
 /// Where a `trun` stands.

@@ -90,7 +90,8 @@ proptest! {
         (parameters, units) in any_gop(),
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
-        let fragment = crate::build_fragment(1, &parameters, &units, None);
+        let clock = crate::FileClock::of_run(&parameters);
+        let fragment = crate::build_fragment(&clock, 1, &parameters, &units, None);
         let mut header = fragment.header.to_vec();
         for (at, value) in edits {
             let at = at.index(header.len());

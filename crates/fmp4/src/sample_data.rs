@@ -1,6 +1,6 @@
 //! Streams for the tests of this crate: real parameter sets, made-up payload.
 
-use crate::{Fragment, SegmentIdentity, build_fragment, build_init};
+use crate::{FileClock, Fragment, SegmentIdentity, build_fragment, build_init};
 use bytes::Bytes;
 use framewell_media::{
     AccessUnit, AudioCodec, AudioParameters, DtsEstimator, StreamParameters, TrackKind, VideoCodec,
@@ -171,12 +171,14 @@ pub(crate) fn fragment_bytes(fragment: &Fragment) -> Vec<u8> {
     bytes
 }
 
-/// GOPs as fragments, each ending where the next one starts.
+/// GOPs as fragments of a live stream, each ending where the next one starts.
 pub(crate) fn fragments(parameters: &StreamParameters, gops: &[Vec<AccessUnit>]) -> Vec<Fragment> {
+    let clock = FileClock::of_run(parameters);
     (0..gops.len())
         .map(|at| {
             let next = gops.get(at + 1).map(|gop| gop[0].dts.ticks);
-            build_fragment(u32::try_from(at + 1).unwrap(), parameters, &gops[at], next)
+            let sequence = u32::try_from(at + 1).unwrap();
+            build_fragment(&clock, sequence, parameters, &gops[at], next)
         })
         .collect()
 }

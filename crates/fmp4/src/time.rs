@@ -1,24 +1,6 @@
-//! Times as files store them.
+//! Wall times as files store them.
 
-use framewell_model::{ClockSource, Timescale, WallTime};
-
-/// How long before a run's media time 0 the clock of its files starts, in seconds.
-///
-/// Decode times before the first picture of a run are negative when pictures are reordered, and
-/// `tfdt` is unsigned (ISO/IEC 14496-12 section 8.8.12).
-pub(crate) const ORIGIN_S: i64 = 10;
-
-/// Ticks of the run as a file stores them.
-pub(crate) fn to_file(ticks: i64, scale: Timescale) -> u64 {
-    let origin = ORIGIN_S * i64::from(scale.hz());
-    u64::try_from(ticks.saturating_add(origin)).unwrap_or(0)
-}
-
-/// Ticks of the run from what a file stores; `None` if it cannot be a time.
-pub(crate) fn from_file(stored: u64, scale: Timescale) -> Option<i64> {
-    let origin = ORIGIN_S * i64::from(scale.hz());
-    i64::try_from(stored).ok()?.checked_sub(origin)
-}
+use framewell_model::{ClockSource, WallTime};
 
 /// `flags` of `prft` (ISO/IEC 14496-12 section 8.16.5): the time of capture itself.
 const PRFT_CAPTURED: u32 = 24;
@@ -61,12 +43,6 @@ mod tests {
         fn ntp_keeps_every_microsecond(micros in -61_505_152_000_000i64..4_233_462_144_000_000) {
             let wall = WallTime::from_micros(micros);
             prop_assert_eq!(WallTime::from_ntp(to_ntp(wall)), wall);
-        }
-
-        #[test]
-        fn run_ticks_survive_the_file(ticks in -900_000i64..1 << 60) {
-            let stored = to_file(ticks, Timescale::HZ_90K);
-            prop_assert_eq!(from_file(stored, Timescale::HZ_90K), Some(ticks));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use framewell_live::{Batch, EndReason, GopId};
 use framewell_media::{AccessUnit, Cut, SegmentPlanner, StreamParameters, TrackKind};
-use framewell_model::{ClockSource, MediaTime, RunId, WallTime};
+use framewell_model::{ClockSource, RunId, WallTime};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +25,6 @@ pub(crate) enum Step {
         wall: WallTime,
         /// Where that time comes from.
         clock: ClockSource,
-        /// When it is shown, on the clock of the run.
-        pts: MediaTime,
     },
     /// A fragment of the open segment is complete.
     Fragment {
@@ -158,7 +156,6 @@ impl Assembler {
                 parameters,
                 wall: unit.wall,
                 clock: unit.clock,
-                pts: unit.pts,
             });
         }
     }

@@ -8,7 +8,7 @@ use crate::segment::{ClosedSegment, OpenSegment};
 use crate::supervisor::Shared;
 use framewell_fmp4::{FragmentEntry, SegmentIdentity};
 use framewell_live::{Batch, EndReason, GopId, SourceState, Start, Subscriber, Track, Wake};
-use framewell_media::AccessUnit;
+use framewell_media::{AccessUnit, StreamParameters};
 use framewell_model::{
     ChannelId, ChannelStatus, ClockSource, GapReason, RunId, SegmentId, TimeRange, WallTime,
 };
@@ -53,6 +53,8 @@ pub(crate) struct ChannelRecorder {
     publish: PublishSender,
     ledger: LedgerSender,
     assembler: Assembler,
+    /// A segment that waits for its first fragment, which says when the clock of its file starts.
+    begun: Option<(SegmentIdentity, Arc<StreamParameters>)>,
     segment: Option<OpenSegment>,
     has_failed: bool,
     meters: Meters,
@@ -75,6 +77,7 @@ impl ChannelRecorder {
             publish,
             ledger,
             assembler,
+            begun: None,
             segment: None,
             has_failed: false,
             meters: Meters {
@@ -170,7 +173,7 @@ impl ChannelRecorder {
         for step in steps {
             self.step(step).await;
         }
-        if self.segment.is_none() {
+        if self.begun.is_none() && self.segment.is_none() {
             // A write failed: the units behind it have no segment.
             self.assembler.abandon();
         }
@@ -184,15 +187,7 @@ impl ChannelRecorder {
                 parameters,
                 wall,
                 clock,
-                pts,
-            } => {
-                let identity = self.identity(run, wall, clock);
-                let (spool_dir, spool) = (&self.shared.config.spool_dir, &self.shared.spool);
-                let segment = OpenSegment::new(spool_dir, identity, parameters, pts);
-                // Known before there is a file: a file that nobody knows counts as left behind.
-                spool.open(&segment.announcement());
-                self.segment = Some(segment);
-            }
+            } => self.begun = Some((self.identity(run, wall, clock), parameters)),
             Step::Fragment { units, end_dts } => self.fragment(&units, end_dts).await,
             Step::End => {
                 let closed = self
@@ -228,6 +223,13 @@ impl ChannelRecorder {
     }
 
     async fn fragment(&mut self, units: &[AccessUnit], end_dts: Option<i64>) {
+        if let Some((identity, parameters)) = self.begun.take() {
+            let (spool_dir, spool) = (&self.shared.config.spool_dir, &self.shared.spool);
+            let segment = OpenSegment::new(spool_dir, identity, parameters, units);
+            // Known before there is a file: a file that nobody knows counts as left behind.
+            spool.open(&segment.announcement());
+            self.segment = Some(segment);
+        }
         // Between a failed write and the next segment, there is nothing to append to.
         let Some(segment) = &mut self.segment else {
             return;

@@ -4,11 +4,11 @@ use crate::file;
 use bytes::Bytes;
 use framewell_catalog::NewSegment;
 use framewell_fmp4::{
-    FragmentEntry, SegmentIdentity, SegmentIndex, build_fragment, build_segment_init,
+    FileClock, FragmentEntry, SegmentIdentity, SegmentIndex, build_fragment, build_segment_init,
 };
 use framewell_footage::SpoolSegment;
 use framewell_media::{AccessUnit, StreamParameters};
-use framewell_model::{ChannelId, MediaTime, SegmentId, TimeRange};
+use framewell_model::{ChannelId, SegmentId, TimeRange};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -71,24 +71,27 @@ pub(crate) struct OpenSegment {
     parameters: Arc<StreamParameters>,
     path: PathBuf,
     init: Bytes,
+    clock: FileClock,
     index: SegmentIndex,
     file: Option<Arc<File>>,
 }
 
 impl OpenSegment {
+    /// `first` are the units of its first fragment.
     pub(crate) fn new(
         spool_dir: &Path,
         identity: SegmentIdentity,
         parameters: Arc<StreamParameters>,
-        start: MediaTime,
+        first: &[AccessUnit],
     ) -> Self {
-        let init = build_segment_init(&parameters, &identity, start);
+        let (init, clock) = build_segment_init(&parameters, &identity, first);
         let init_len = u32::try_from(init.len()).expect("an init segment is a few KiB");
         Self {
             path: spool_path(spool_dir, identity.channel, identity.segment),
             identity,
             parameters,
             init,
+            clock,
             index: SegmentIndex {
                 init_len,
                 fragments: Vec::new(),
@@ -118,7 +121,7 @@ impl OpenSegment {
         end_dts: Option<i64>,
     ) -> io::Result<FragmentEntry> {
         let sequence = u32::try_from(self.index.fragments.len() + 1).unwrap_or(u32::MAX);
-        let fragment = build_fragment(sequence, &self.parameters, units, end_dts);
+        let fragment = build_fragment(&self.clock, sequence, &self.parameters, units, end_dts);
         let entry = FragmentEntry {
             offset: self.index.len_bytes(),
             ..fragment.entry

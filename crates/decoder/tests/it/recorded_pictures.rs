@@ -1,7 +1,7 @@
 //! Pictures out of recorded footage.
 
 use crate::rig::{Rig, b_clip, channel, on_screen, run, stamp};
-use framewell_fmp4::{SegmentIdentity, build_fragment, build_init};
+use framewell_fmp4::{SegmentIdentity, build_fragment, build_segment_init};
 use framewell_footage::SpoolSegment;
 use framewell_imaging::Error;
 use framewell_media::{AccessUnit, VideoCodec};
@@ -23,7 +23,9 @@ fn record(rig: &Rig, clip: &EncodedClip, number: u32, per_fragment: usize) {
         wall_start: units[0].wall,
         clock: units[0].clock,
     };
-    let mut file = build_init(&clip.parameters, Some(&identity)).to_vec();
+    let first = &units[..per_fragment.min(units.len())];
+    let (init, clock) = build_segment_init(&clip.parameters, &identity, first);
+    let mut file = init.to_vec();
     let path = rig.folder.path().join(format!("{number}.mp4"));
     rig.spool.open(&SpoolSegment {
         identity,
@@ -35,7 +37,7 @@ fn record(rig: &Rig, clip: &EncodedClip, number: u32, per_fragment: usize) {
         let next = units.get((index + 1) * per_fragment);
         let sequence = u32::try_from(index + 1).unwrap();
         let end_dts = next.map(|unit| unit.dts.ticks);
-        let mut fragment = build_fragment(sequence, &clip.parameters, piece, end_dts);
+        let mut fragment = build_fragment(&clock, sequence, &clip.parameters, piece, end_dts);
         fragment.entry.offset = file.len() as u64;
         file.extend_from_slice(&fragment.header);
         fragment

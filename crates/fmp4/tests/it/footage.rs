@@ -2,7 +2,7 @@
 
 use crate::clip::write_clip;
 use crate::ffmpeg::{self, digests};
-use crate::stream::{Recording, START, Stream};
+use crate::stream::{Recording, START, Stream, live};
 use framewell_fmp4::ClipPlan;
 use framewell_media::VideoCodec;
 use framewell_model::{TimeRange, Timescale};
@@ -90,12 +90,8 @@ fn real_footage_records_and_gives_exact_clips() {
             "{name} is {size}"
         );
         let recording = Recording::new(&stream, 1);
-        let mut joined = recording.segments[0].clone();
-        for segment in &recording.segments[1..] {
-            joined.extend_from_slice(&segment[recording.init_len..]);
-        }
-        let file = stream.path("joined.mp4");
-        std::fs::write(&file, joined).unwrap();
+        let file = stream.path("live.mp4");
+        std::fs::write(&file, live(&stream)).unwrap();
         assert_eq!(
             digests(&ffmpeg::frames(&file)),
             digests(&stream.reference),

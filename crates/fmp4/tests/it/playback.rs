@@ -1,28 +1,17 @@
 //! Segments and whole recordings play: every frame, at its time.
 
 use crate::ffmpeg::{self, digests};
-use crate::stream::{H264, H264_B, H265, H265_OPEN, RATE, Recipe, Recording, Stream};
+use crate::stream::{H264, H264_B, H265, H265_OPEN, RATE, Recipe, Recording, Stream, live};
 use framewell_model::Timescale;
 
-/// The clock of a file starts this many seconds before that of its run.
+/// The clock of a live stream starts this many seconds before that of its run.
 const ORIGIN_S: i64 = 10;
 
-/// All segments of a recording behind the first one's init segment, as HLS plays them.
-fn joined(recording: &Recording) -> Vec<u8> {
-    let mut file = recording.segments[0].clone();
-    for segment in &recording.segments[1..] {
-        file.extend_from_slice(&segment[recording.init_len..]);
-    }
-    file
-}
-
-/// Plays what was recorded of `recipe`; the stream, for more questions.
+/// Plays `recipe` as live HLS does; the stream, for more questions.
 fn every_frame_plays_at_its_time(recipe: &Recipe) -> Stream {
     let stream = Stream::encode(recipe);
-    let recording = Recording::new(&stream, 1);
-    assert!(recording.segments.len() >= 2);
-    let file = stream.path("joined.mp4");
-    std::fs::write(&file, joined(&recording)).unwrap();
+    let file = stream.path("live.mp4");
+    std::fs::write(&file, live(&stream)).unwrap();
 
     let packets = ffmpeg::packets(&file, "v:0");
     let origin = ORIGIN_S * 90_000;
@@ -101,6 +90,47 @@ fn every_segment_plays_on_its_own() {
         shown.extend(ffmpeg::frames(&file));
     }
     assert_eq!(digests(&shown), digests(&stream.reference));
+}
+
+/// Every segment of `recipe` is, to a player, a file of its own that begins at 0 and is as long as its
+/// pictures, however late in the run it was recorded.
+fn segments_begin_at_0_and_say_how_long_they_are(recipe: &Recipe) {
+    let mut stream = Stream::encode(recipe);
+    let frame_s = 1.0 / RATE as f64;
+    for late_s in [0, 3_600, 30 * 86_400 - 3_600] {
+        stream.delay(late_s);
+        let recording = Recording::new(&stream, 1);
+        assert!(recording.segments.len() >= 2);
+        for segment in &recording.segments {
+            let file = stream.path("segment.mp4");
+            std::fs::write(&file, segment).unwrap();
+            let number = |entry| ffmpeg::field(&file, entry).parse::<f64>().unwrap();
+            let index = framewell_fmp4::scan_segment(segment).unwrap().index;
+            let ticks: i64 = index.fragments.iter().map(|f| f.duration).sum();
+            let length = ticks as f64 / 90_000.0;
+            let (start, duration) = (number("format=start_time"), number("format=duration"));
+            assert!(start.abs() < frame_s, "starts at {start} s");
+            assert!(
+                (duration - length).abs() < frame_s,
+                "{duration} s instead of {length} s"
+            );
+        }
+    }
+}
+
+#[test]
+fn h264_segments_late_in_a_run_are_short_files() {
+    segments_begin_at_0_and_say_how_long_they_are(&H264);
+}
+
+#[test]
+fn segments_with_b_frames_and_aac_late_in_a_run_are_short_files() {
+    segments_begin_at_0_and_say_how_long_they_are(&H264_B);
+}
+
+#[test]
+fn h265_segments_late_in_a_run_are_short_files() {
+    segments_begin_at_0_and_say_how_long_they_are(&H265);
 }
 
 #[test]

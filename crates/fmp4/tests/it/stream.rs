@@ -3,7 +3,8 @@
 use crate::ffmpeg::{self, arg};
 use bytes::Bytes;
 use framewell_fmp4::{
-    ClipSource, SegmentIdentity, build_fragment, build_init, parse_fragment, scan_segment,
+    ClipSource, FileClock, SegmentIdentity, build_fragment, build_init, build_segment_init,
+    parse_fragment, scan_segment,
 };
 use framewell_media::{
     AccessUnit, AudioCodec, AudioParameters, Cut, DtsEstimator, SegmentPlanner, StreamParameters,
@@ -149,6 +150,16 @@ impl Stream {
             parameters: StreamParameters { video, audio: None },
             units,
             reference,
+        }
+    }
+
+    /// The same stream, later in its run.
+    pub(crate) fn delay(&mut self, seconds: i64) {
+        for unit in &mut self.units {
+            let scale = unit.pts.scale;
+            let ticks = seconds * i64::from(scale.hz());
+            unit.pts = MediaTime::new(unit.pts.ticks + ticks, scale);
+            unit.dts = MediaTime::new(unit.dts.ticks + ticks, scale);
         }
     }
 
@@ -357,64 +368,84 @@ fn interleave(pictures: Vec<AccessUnit>, sound: Vec<AccessUnit>) -> Vec<AccessUn
 #[derive(Debug)]
 pub(crate) struct Recording {
     pub(crate) segments: Vec<Vec<u8>>,
-    pub(crate) init_len: usize,
+    /// Clock of the newest segment.
+    clock: FileClock,
+}
+
+/// The stream as live HLS gives it to a player: all fragments follow one init segment.
+pub(crate) fn live(stream: &Stream) -> Vec<u8> {
+    let clock = FileClock::of_run(&stream.parameters);
+    let mut file = build_init(&stream.parameters, None).to_vec();
+    cut(stream, |_, units, end_dts| {
+        append(&mut file, &clock, stream, units, end_dts);
+    });
+    file
+}
+
+/// Cuts by the planner: segments of 2 s, fragments of at most 1 s. Calls `write` with whether a
+/// segment begins, the units of a fragment, and the DTS behind it.
+fn cut(stream: &Stream, mut write: impl FnMut(bool, &[AccessUnit], Option<i64>)) {
+    let mut planner = SegmentPlanner::new(Duration::from_secs(2), Duration::from_secs(1));
+    let mut open: Vec<AccessUnit> = Vec::new();
+    let mut starts_segment = true;
+    for unit in &stream.units {
+        if unit.track == TrackKind::Video {
+            let cut = planner.next(unit.dts.micros(), unit.is_key, false);
+            if cut != Cut::None && !open.is_empty() {
+                write(starts_segment, &open, Some(unit.dts.ticks));
+                open.clear();
+                starts_segment = cut == Cut::Segment;
+            }
+        }
+        open.push(unit.clone());
+    }
+    write(starts_segment, &open, None);
+}
+
+fn append(
+    file: &mut Vec<u8>,
+    clock: &FileClock,
+    stream: &Stream,
+    units: &[AccessUnit],
+    end_dts: Option<i64>,
+) {
+    let fragment = build_fragment(clock, 1, &stream.parameters, units, end_dts);
+    file.extend_from_slice(&fragment.header);
+    fragment
+        .payload
+        .iter()
+        .for_each(|piece| file.extend_from_slice(piece));
 }
 
 impl Recording {
-    /// Cuts by the planner: segments of 2 s, fragments of at most 1 s.
     pub(crate) fn new(stream: &Stream, run: u128) -> Self {
-        let mut planner = SegmentPlanner::new(Duration::from_secs(2), Duration::from_secs(1));
         let mut recording = Self {
             segments: Vec::new(),
-            init_len: 0,
+            clock: FileClock::of_run(&stream.parameters),
         };
-        let mut open: Vec<AccessUnit> = Vec::new();
-        let mut starts_segment = true;
-        for unit in &stream.units {
-            if unit.track == TrackKind::Video {
-                let cut = planner.next(unit.dts.micros(), unit.is_key, false);
-                if cut != Cut::None && !open.is_empty() {
-                    recording.write(stream, run, &open, Some(unit.dts.ticks), starts_segment);
-                    open.clear();
-                    starts_segment = cut == Cut::Segment;
-                }
+        cut(stream, |starts_segment, units, end_dts| {
+            if starts_segment {
+                recording.begin(stream, run, units);
             }
-            open.push(unit.clone());
-        }
-        recording.write(stream, run, &open, None, starts_segment);
+            let file = recording.segments.last_mut().unwrap();
+            append(file, &recording.clock, stream, units, end_dts);
+        });
         recording
     }
 
-    fn write(
-        &mut self,
-        stream: &Stream,
-        run: u128,
-        units: &[AccessUnit],
-        end_dts: Option<i64>,
-        starts_segment: bool,
-    ) {
-        if starts_segment {
-            let identity = SegmentIdentity {
-                segment: SegmentId::from_uuid(Uuid::from_u128(
-                    run * 1000 + self.segments.len() as u128,
-                )),
-                channel: ChannelId::new(1).unwrap(),
-                run: RunId::from_uuid(Uuid::from_u128(run)),
-                sequence: self.segments.len() as i64,
-                wall_start: units[0].wall,
-                clock: units[0].clock,
-            };
-            let init = build_init(&stream.parameters, Some(&identity));
-            self.init_len = init.len();
-            self.segments.push(init.to_vec());
-        }
-        let fragment = build_fragment(1, &stream.parameters, units, end_dts);
-        let file = self.segments.last_mut().unwrap();
-        file.extend_from_slice(&fragment.header);
-        fragment
-            .payload
-            .iter()
-            .for_each(|piece| file.extend_from_slice(piece));
+    fn begin(&mut self, stream: &Stream, run: u128, units: &[AccessUnit]) {
+        let number = self.segments.len();
+        let identity = SegmentIdentity {
+            segment: SegmentId::from_uuid(Uuid::from_u128(run * 1000 + number as u128)),
+            channel: ChannelId::new(1).unwrap(),
+            run: RunId::from_uuid(Uuid::from_u128(run)),
+            sequence: number as i64,
+            wall_start: units[0].wall,
+            clock: units[0].clock,
+        };
+        let (init, clock) = build_segment_init(&stream.parameters, &identity, units);
+        self.segments.push(init.to_vec());
+        self.clock = clock;
     }
 
     /// What a catalog and ranged reads would give; segments are numbered from `first_segment`.

@@ -2,7 +2,9 @@
 
 use framewell_blob::BlobStore;
 use framewell_catalog::{Catalog, CatalogConfig, NewSegment};
-use framewell_fmp4::{FragmentEntry, SegmentIdentity, SegmentIndex, build_fragment, build_init};
+use framewell_fmp4::{
+    FragmentEntry, SegmentIdentity, SegmentIndex, build_fragment, build_segment_init,
+};
 use framewell_footage::{Footage, Piece, Spool, SpoolSegment};
 use framewell_media::{AccessUnit, TrackKind};
 use framewell_model::{
@@ -97,7 +99,8 @@ impl Archive {
             wall_start: fragments[0][0].wall,
             clock: ClockSource::CameraRtcp,
         };
-        let mut bytes = build_init(&clip.parameters, Some(&identity)).to_vec();
+        let (init, clock) = build_segment_init(&clip.parameters, &identity, fragments[0]);
+        let mut bytes = init.to_vec();
         let mut index = SegmentIndex {
             init_len: bytes.len() as u32,
             fragments: Vec::new(),
@@ -107,7 +110,7 @@ impl Archive {
             // A pause before the next fragment is not part of this one's last picture.
             let last = units.last().unwrap().dts.ticks;
             let end_dts = next.filter(|next| next - last < 90_000);
-            let built = build_fragment(n as u32 + 1, &clip.parameters, units, end_dts);
+            let built = build_fragment(&clock, n as u32 + 1, &clip.parameters, units, end_dts);
             index.fragments.push(FragmentEntry {
                 offset: bytes.len() as u64,
                 ..built.entry

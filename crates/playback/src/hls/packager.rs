@@ -2,7 +2,7 @@
 
 use super::segment::{Draft, Segment};
 use bytes::Bytes;
-use framewell_fmp4::{build_fragment, build_init};
+use framewell_fmp4::{FileClock, build_fragment, build_init};
 use framewell_live::{Batch, GopId, Start, Subscriber, Track};
 use framewell_media::{AccessUnit, AudioCodec, StreamParameters, TrackKind};
 use framewell_model::{RunId, WallTime};
@@ -219,7 +219,9 @@ impl Packager {
         let Some(gop) = self.gop.take().filter(|gop| !gop.units.is_empty()) else {
             return;
         };
-        let fragment = build_fragment(self.fragment_sequence, &gop.parameters, &gop.units, end_dts);
+        let clock = FileClock::of_run(&gop.parameters);
+        let sequence = self.fragment_sequence;
+        let fragment = build_fragment(&clock, sequence, &gop.parameters, &gop.units, end_dts);
         self.fragment_sequence = self.fragment_sequence.wrapping_add(1).max(1);
         let start = fragment.entry.wall_of(fragment.entry.min_pts);
         let draft = self

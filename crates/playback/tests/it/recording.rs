@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use framewell_blob::{BlobStore, ObjectKey};
 use framewell_catalog::{Catalog, CatalogConfig, NewGap, NewSegment};
-use framewell_fmp4::{SegmentIdentity, SegmentIndex, build_fragment, build_init};
+use framewell_fmp4::{SegmentIdentity, SegmentIndex, build_fragment, build_segment_init};
 use framewell_footage::{Footage, Spool, SpoolSegment};
 use framewell_live::{Registry, RingConfig};
 use framewell_media::{AccessUnit, StreamParameters, TrackKind};
@@ -176,22 +176,23 @@ impl Recording {
         end_dts: Option<i64>,
         cuts: Cuts,
     ) -> Written {
-        let mut file = build_init(parameters, Some(&identity)).to_vec();
+        let pieces: Vec<_> = gops
+            .iter()
+            .flat_map(|gop| fragments_of(gop, cuts.pictures))
+            .collect();
+        let (init, clock) = build_segment_init(parameters, &identity, &pieces[0]);
+        let mut file = init.to_vec();
         let init_len = u32::try_from(file.len()).unwrap();
         let mut index = SegmentIndex {
             init_len,
             fragments: Vec::new(),
         };
-        let pieces: Vec<_> = gops
-            .iter()
-            .flat_map(|gop| fragments_of(gop, cuts.pictures))
-            .collect();
         for (number, units) in pieces.iter().enumerate() {
             let next = pieces
                 .get(number + 1)
                 .map_or(end_dts, |next| Some(first_dts(next)));
             let sequence = u32::try_from(number + 1).unwrap();
-            let fragment = build_fragment(sequence, parameters, units, next);
+            let fragment = build_fragment(&clock, sequence, parameters, units, next);
             let mut entry = fragment.entry;
             entry.offset = file.len() as u64;
             index.fragments.push(entry);

@@ -28,11 +28,24 @@ fn shown_by_ffprobe(file: &Path) -> Vec<f64> {
     times.map(|time| time.parse().unwrap()).collect()
 }
 
-async fn records_everything(spec: ClipSpec) {
+/// Where a file begins and how long it is to a player, in seconds.
+fn extent_by_ffprobe(file: &Path) -> (f64, f64) {
+    let output = Command::new("ffprobe")
+        .args("-v error -show_entries format=start_time,duration -of csv=p=0".split(' '))
+        .arg(file)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (start, duration) = text.trim().split_once(',').unwrap();
+    (start.parse().unwrap(), duration.parse().unwrap())
+}
+
+/// Records 12 s of a run that has been going on for `since_s` seconds.
+async fn records_everything(spec: ClipSpec, since_s: i64) {
     let mut rig = Rig::new().await;
     rig.record().await;
     let clip = spec.encode().unwrap();
-    let mut camera = Camera::connect(&rig, &clip, spec.start);
+    let mut camera = Camera::connect(&rig, &clip, spec.start).since(since_s);
     for _ in 0..3 {
         camera.play();
     }
@@ -65,12 +78,15 @@ async fn records_everything(spec: ClipSpec) {
         // Players add their own time to the start of the record, so it has to begin at 0.
         assert!(shown[0].abs() < 0.001, "begins at {} s", shown[0]);
         assert!(shown.is_sorted());
+        let (start, duration) = extent_by_ffprobe(&file);
+        assert!(start.abs() < 0.1, "begins at {start} s");
+        assert!((duration - 2.0).abs() < 0.1, "lasts {duration} s");
     }
 }
 
 #[tokio::test]
 async fn every_picture_is_recorded_once_with_its_capture_time() {
-    records_everything(small_clip()).await;
+    records_everything(small_clip(), 0).await;
 }
 
 #[tokio::test]
@@ -80,7 +96,7 @@ async fn reordered_pictures_and_sound_are_recorded_too() {
         audio: Some(AudioCodec::Aac),
         ..small_clip()
     };
-    records_everything(spec).await;
+    records_everything(spec, 3_600).await;
 }
 
 #[tokio::test]
@@ -89,7 +105,7 @@ async fn h265_is_recorded_as_well() {
         codec: VideoCodec::H265,
         ..small_clip()
     };
-    records_everything(spec).await;
+    records_everything(spec, 30 * 86_400).await;
 }
 
 #[tokio::test]

@@ -354,6 +354,8 @@ pub(crate) struct Camera {
     parameters: Arc<StreamParameters>,
     start: WallTime,
     loops: i64,
+    /// Microseconds for which the run has been going on before the first picture pushed.
+    since_us: i64,
     /// Everything that was pushed.
     pub(crate) sent: Vec<AccessUnit>,
 }
@@ -373,8 +375,15 @@ impl Camera {
             parameters,
             start,
             loops: 0,
+            since_us: 0,
             sent: Vec::new(),
         }
+    }
+
+    /// The run has been going on for this long, unrecorded.
+    pub(crate) fn since(mut self, seconds: i64) -> Self {
+        self.since_us = seconds * 1_000_000;
+        self
     }
 
     /// Pushes the whole clip once more.
@@ -386,10 +395,11 @@ impl Camera {
     /// Pushes the first `count` units of the clip once more.
     pub(crate) fn play_units(&mut self, count: usize) {
         let shift = self.clip.duration.micros() * self.loops;
+        let media_shift = self.since_us + shift;
         self.loops += 1;
         for unit in &self.clip.units[..count] {
             let later = |time: MediaTime| {
-                MediaTime::new(time.ticks + time.scale.from_micros(shift), time.scale)
+                MediaTime::new(time.ticks + time.scale.from_micros(media_shift), time.scale)
             };
             let unit = AccessUnit {
                 pts: later(unit.pts),

@@ -1,8 +1,9 @@
-//! Headless Chromium plays live HLS from another origin.
+//! Headless Chromium plays live HLS and records from another origin.
 
 use crate::cameras;
+use crate::main_job::naive_time;
 use crate::server::{Server, wait_for};
-use crate::site::{acc, create_channel, wait_for_status};
+use crate::site::{acc, create_channel, wait_for_records, wait_for_status};
 use axum::Router;
 use axum::response::Html;
 use axum::routing::{get, post};
@@ -24,7 +25,8 @@ async fn chromium_plays_live_hls_and_shows_picture_after_picture() {
         .get("/api/v4/live/watch/")
         .await
         .expect(200);
-    let page = Page::serve(urls["hls"].as_str().expect("a URL")).await;
+    let hls = urls["hls"].as_str().expect("a URL");
+    let page = Page::serve(include_str!("browser.html").replace("__HLS__", hls)).await;
     let _browser = Browser::open(&format!("http://{}/", page.address));
 
     let first = page.wait_for_stamp(|_| true).await;
@@ -39,6 +41,34 @@ async fn chromium_plays_live_hls_and_shows_picture_after_picture() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn chromium_takes_a_record_late_in_a_run_for_a_short_file() {
+    let server = Server::start().await;
+    let camera = cameras::h264().await;
+    let channel = create_channel(&server, "gate", &camera).await;
+    let records = wait_for_records(&server, &channel, 4).await;
+    let record = &records[3];
+    let url = record["url"].as_str().expect("a URL");
+    let page = Page::serve(format!(
+        r#"<!doctype html><video id="video" muted src="{url}"></video><script>
+        const report = (state) => fetch("/report", {{ method: "POST", body: JSON.stringify(state) }});
+        video.onloadedmetadata = () => report({{ start: video.currentTime, duration: video.duration }});
+        video.onerror = () => report({{ error: video.error.message }});
+        </script>"#
+    ))
+    .await;
+    let _browser = Browser::open(&format!("http://{}/", page.address));
+    let report = wait_for("the length of the record", 40, async || page.report()).await;
+    let (start, end) = (naive_time(&record["start"]), naive_time(&record["end"]));
+    let length = end.micros_since(start) as f64 / 1e6;
+    let duration = report["duration"].as_f64().expect("a number");
+    assert!(
+        (duration - length).abs() < 0.2,
+        "{duration} s instead of {length} s"
+    );
+    assert_eq!(report["start"], 0);
+}
+
 /// The page and what it reports.
 struct Page {
     address: SocketAddr,
@@ -47,8 +77,7 @@ struct Page {
 }
 
 impl Page {
-    async fn serve(hls: &str) -> Self {
-        let html = include_str!("browser.html").replace("__HLS__", hls);
+    async fn serve(html: String) -> Self {
         let reports: Arc<Mutex<Option<Value>>> = Arc::default();
         let sink = Arc::clone(&reports);
         let router = Router::new()
@@ -72,15 +101,21 @@ impl Page {
         }
     }
 
+    /// The newest report, if the browser has sent one.
+    fn report(&self) -> Option<Value> {
+        let report = self.reports.lock().expect("not poisoned").clone()?;
+        assert!(
+            report["error"].is_null(),
+            "the browser says {}",
+            report["error"]
+        );
+        Some(report)
+    }
+
     /// Waits until the browser shows a picture whose stamp is as wanted.
     async fn wait_for_stamp(&self, wanted: impl Fn(&Stamp) -> bool) -> Stamp {
         wait_for("a picture in the browser", 40, async || {
-            let report = self.reports.lock().expect("not poisoned").clone()?;
-            assert!(
-                report["error"].is_null(),
-                "the browser says {}",
-                report["error"]
-            );
+            let report = self.report()?;
             let jpeg = STANDARD
                 .decode(report["picture"].as_str()?)
                 .expect("base64");
