@@ -172,7 +172,7 @@ impl Tasks {
         let (stop, set) = &mut tasks.recorder;
         set.spawn(services.recorder.clone().run(stop.clone()));
         let (stop, set) = &mut tasks.ingest;
-        set.spawn(services.ingest.clone().run(stop.clone()));
+        set.spawn(ingest_thread(services.ingest.clone(), stop.clone())?);
         set.spawn(reconciler(config, services).run(stop.clone()));
         let (stop, set) = &mut tasks.viewers;
         let state = app_state(config, services, metrics, rtsp.local_addr()?.port());
@@ -199,6 +199,35 @@ impl Tasks {
             shutdown::drain(what, &mut set, deadline).await;
         }
     }
+}
+
+/// Runs all camera sessions on one thread with an event loop of its own; resolves when they ended.
+///
+/// A frame that arrives then wakes one thread and no other: on the shared pool half of ingest's CPU
+/// went into threads that woke each other. One thread carries several hundred cameras, and neither a
+/// busy API nor a slow disk can delay a camera.
+fn ingest_thread(
+    ingest: Ingest,
+    stop: CancellationToken,
+) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start of the ingest runtime failed")?;
+    let (ended, waiting) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name("ingest".into())
+        .spawn(move || {
+            runtime.block_on(ingest.run(stop));
+            // Nobody waits any more if the deadline of the shutdown has passed.
+            drop(ended.send(()));
+        })
+        .context("start of the ingest thread failed")?;
+    Ok(async move {
+        if waiting.await.is_err() {
+            tracing::error!("the ingest thread failed");
+        }
+    })
 }
 
 fn reconciler(config: &Config, services: &Services) -> Reconciler {
