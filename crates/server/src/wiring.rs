@@ -220,7 +220,7 @@ fn ingest_thread(
         .spawn(move || {
             runtime.block_on(ingest.run(stop));
             // Nobody waits any more if the deadline of the shutdown has passed.
-            drop(ended.send(()));
+            let _unheard = ended.send(());
         })
         .context("start of the ingest thread failed")?;
     Ok(async move {
