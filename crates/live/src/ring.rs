@@ -160,17 +160,16 @@ impl Ring {
     /// Drops the oldest GOPs beyond the budget; the newest two always stay, so that a reader who
     /// starts now finds a key frame and the GOP before it.
     fn evict(&mut self) {
-        // Looks at every unit of the newest GOP, so not without need.
-        let newest = (self.gops.len() > 2).then(|| self.gops.back().and_then(Gop::newest));
-        let newest = newest.flatten();
+        // Age is looked at when a GOP starts: its first picture is then the newest one.
+        let newest = self.gops.back().filter(|gop| gop.units.len() == 1);
+        let newest = newest.and_then(Gop::start);
         while self.gops.len() > 2 {
             let front = &self.gops[0];
-            let age_us = match (newest, self.gops[1].start()) {
-                (Some(newest), Some(end)) => newest.micros_since(end),
-                _ => 0,
+            let is_old = match (newest, self.gops[1].start()) {
+                (Some(newest), Some(end)) => newest.micros_since(end) >= self.config.max_age_us,
+                _ => false,
             };
-            let kept = self.bytes - front.bytes;
-            if kept < self.config.max_bytes && age_us < self.config.max_age_us {
+            if self.bytes - front.bytes < self.config.max_bytes && !is_old {
                 break;
             }
             self.bytes -= front.bytes;

@@ -180,6 +180,19 @@ fn an_endless_gop_does_not_eat_the_memory() {
 }
 
 #[test]
+fn a_quiet_camera_keeps_no_more_than_the_age_limit() {
+    let config = RingConfig {
+        max_age_us: 10 * FRAME_US,
+        ..RingConfig::default()
+    };
+    let track = Track::new(config, WallTime::from_secs(0));
+    track.begin_run(run(1), parameters(640));
+    feed(&track, 0, 101, 5, 1);
+    let oldest = track.gops()[0].units[0].pts.ticks / 3_600;
+    assert_eq!(oldest, 90, "ten frames and the GOP that they end in");
+}
+
+#[test]
 fn the_gop_at_an_instant_is_the_one_on_screen() {
     let track = track(1 << 20);
     let at = |n: i64| WallTime::from_secs(1_000).plus_micros(n * FRAME_US);
