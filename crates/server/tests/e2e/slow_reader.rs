@@ -7,8 +7,9 @@ use crate::tools::{assert_consecutive, stamps_of};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// An RTSP client that plays and then never reads again, and an HTTP client that asks for a clip and
-/// never takes it: ingest, recording and the other readers must not notice.
+/// RTSP clients that play and then never read again, and HTTP clients that ask for more live HLS
+/// segments and records than any buffer holds and take none: ingest, recording and the other readers
+/// must not notice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_stops_reading_slows_nobody() {
     let server = Server::start().await;
@@ -25,15 +26,9 @@ async fn a_reader_that_stops_reading_slows_nobody() {
         stuck.push(play_and_stall(rtsp, server.rtsp()).await);
     }
     let record = first[0]["url"].as_str().expect("a URL");
-    let mut http = TcpStream::connect(server.base().trim_start_matches("http://"))
-        .await
-        .expect("connected");
-    let path = record.strip_prefix(&server.base()).expect("an own URL");
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n",
-        server.base().trim_start_matches("http://")
-    );
-    http.write_all(request.as_bytes()).await.expect("sent");
+    let segment = live_segment(&server, urls["hls"].as_str().expect("a URL")).await;
+    stuck.push(ask_and_stall(&server, record).await);
+    stuck.push(ask_and_stall(&server, &segment).await);
 
     let stamps = stamps_of(rtsp, &[("-rtsp_transport", "tcp")], 60).await;
     assert_consecutive(&stamps);
@@ -57,6 +52,34 @@ async fn a_reader_that_stops_reading_slows_nobody() {
     }
     assert_consecutive(&recorded);
     drop(stuck);
+}
+
+/// The oldest segment in a live playlist.
+async fn live_segment(server: &Server, multivariant: &str) -> String {
+    let media = multivariant.replace("index.m3u8", "media.m3u8");
+    let playlist = server.api("").get(&media).await;
+    let playlist = String::from_utf8_lossy(&playlist.body).into_owned();
+    let segment = playlist.lines().find(|line| line.starts_with("seg-"));
+    let (folder, _) = media.rsplit_once("media.m3u8").expect("the playlist's URL");
+    format!(
+        "{folder}{}",
+        segment.unwrap_or_else(|| panic!("no segment in {playlist}"))
+    )
+}
+
+/// Asks for `url` again and again on one connection (RFC 9112 section 9.3.2) and reads nothing, so
+/// that the server cannot write any more.
+async fn ask_and_stall(server: &Server, url: &str) -> TcpStream {
+    let (base, host) = (server.base(), server.base().replace("http://", ""));
+    let path = url.strip_prefix(&base).expect("an own URL");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let mut stream = TcpStream::connect(&host).await.expect("connected");
+    // 100 answers of some 100 KB are more than both sockets' buffers.
+    stream
+        .write_all(request.repeat(100).as_bytes())
+        .await
+        .expect("sent");
+    stream
 }
 
 /// Plays over raw RTSP, reads the answers, then stops reading.
