@@ -3,7 +3,7 @@
 
 use crate::error::ApiError;
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -107,12 +107,27 @@ fn render(mut response: Response, path: &str, id: &str) -> Response {
         json!({ "error": object })
     };
     let mut rendered = (status, axum::Json(body)).into_response();
+    if let Some(seconds) = retry_after_s(status) {
+        rendered
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
     for (name, value) in response.headers() {
         if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH {
             rendered.headers_mut().append(name.clone(), value.clone());
         }
     }
     rendered
+}
+
+/// When the same request may succeed, in seconds (RFC 9110 section 10.2.3): a busy queue empties soon,
+/// a camera or database that is away takes longer.
+const fn retry_after_s(status: StatusCode) -> Option<u16> {
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => Some(1),
+        StatusCode::SERVICE_UNAVAILABLE => Some(2),
+        _ => None,
+    }
 }
 
 /// Everything but the native face speaks the contract's errors, unknown routes included: old clients

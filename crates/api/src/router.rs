@@ -59,6 +59,7 @@ fn cors() -> CorsLayer {
         HeaderName::from_static("framewell-age-ms"),
         HeaderName::from_static("framewell-distance-ms"),
         HeaderName::from_static("framewell-gaps"),
+        header::RETRY_AFTER,
     ];
     CorsLayer::new()
         .allow_origin(AllowOrigin::mirror_request())

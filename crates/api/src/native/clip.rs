@@ -42,6 +42,7 @@ const GAPS: HeaderName = HeaderName::from_static("framewell-gaps");
         (status = 400, description = "Bad or too long range", body = ErrorBody),
         (status = 404, description = "No such channel behind this token, or no footage in the range", body = ErrorBody),
         (status = 416, description = "The byte range lies outside the file", body = ErrorBody),
+        (status = 429, description = "The clips that are open now are too long in total; see `Retry-After`", body = ErrorBody),
     ),
 )]
 pub(crate) async fn show_clip(

@@ -95,6 +95,7 @@ async fn a_picture_that_cannot_be_had_is_an_error() {
         )
         .await;
     assert_eq!(native.expect(503)["error"]["code"], "unavailable");
+    assert_eq!(native.header("retry-after"), "2");
 }
 
 #[tokio::test]
