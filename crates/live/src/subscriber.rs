@@ -2,7 +2,7 @@
 
 use crate::ring::{Gop, GopId, Ring};
 use crate::state::EndReason;
-use crate::track::{Head, Track};
+use crate::track::Track;
 use framewell_media::{AccessUnit, StreamParameters};
 use framewell_model::RunId;
 use std::sync::Arc;
@@ -56,8 +56,8 @@ pub struct Batch {
 #[derive(Debug)]
 pub struct Subscriber {
     track: Track,
-    head: watch::Receiver<Head>,
-    flush: watch::Receiver<Head>,
+    head: watch::Receiver<()>,
+    flush: watch::Receiver<()>,
     gop: GopId,
     unit: usize,
     /// The end of this GOP has been told.

@@ -32,20 +32,13 @@ impl WallClock for SystemClock {
     }
 }
 
-/// How far the ring has been written, for wake-ups.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Head {
-    /// Units pushed, plus one per begin and end of a run.
-    pub(crate) count: u64,
-}
-
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) state: Mutex<Locked>,
-    /// Moves with every unit.
-    pub(crate) head: watch::Sender<Head>,
+    /// Moves with every unit. A `watch` without a value: only its version counts.
+    pub(crate) head: watch::Sender<()>,
     /// Moves when a batch reader should look: GOP closed, run ended, a second or half a MiB.
-    pub(crate) flush: watch::Sender<Head>,
+    pub(crate) flush: watch::Sender<()>,
     source: watch::Sender<SourceState>,
     recording: watch::Sender<bool>,
     stats: Mutex<IngestStats>,
@@ -60,7 +53,6 @@ pub(crate) struct Locked {
     /// Bytes pushed since batch readers were last woken.
     unflushed_bytes: usize,
     flushed_at: Option<WallTime>,
-    count: u64,
 }
 
 /// Handle to a channel's ring and state; cheap to clone. Exactly one ingest session writes.
@@ -80,7 +72,6 @@ impl Track {
             parameters: None,
             unflushed_bytes: 0,
             flushed_at: None,
-            count: 0,
         };
         Self {
             shared: Arc::new(Shared {
@@ -137,10 +128,7 @@ impl Track {
             locked.flushed_at = Some(wall);
             self.wake_all(&mut locked);
         } else {
-            locked.count += 1;
-            self.shared.head.send_replace(Head {
-                count: locked.count,
-            });
+            self.shared.head.send_replace(());
         }
         stored
     }
@@ -261,12 +249,8 @@ impl Track {
     }
 
     fn wake_all(&self, locked: &mut Locked) {
-        locked.count += 1;
         locked.unflushed_bytes = 0;
-        let head = Head {
-            count: locked.count,
-        };
-        self.shared.head.send_replace(head);
-        self.shared.flush.send_replace(head);
+        self.shared.head.send_replace(());
+        self.shared.flush.send_replace(());
     }
 }
