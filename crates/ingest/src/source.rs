@@ -1,6 +1,7 @@
 //! Which camera URLs we are willing to open.
 
 use framewell_model::{CameraSource, ErrorKind, HasKind};
+use percent_encoding::percent_decode_str;
 use retina::client::Credentials;
 use url::Url;
 
@@ -70,18 +71,7 @@ impl Target {
 
 /// Percent-decoding (RFC 3986 section 2.1); what is no escape stays as it is.
 fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        let escaped = tail
-            .get(..2)
-            .filter(|_| *first == b'%')
-            .and_then(|hex| std::str::from_utf8(hex).ok())
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        bytes.push(escaped.unwrap_or(*first));
-        rest = if escaped.is_some() { &tail[2..] } else { tail };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::error::ApiError;
 use crate::vxg::input;
 use framewell_model::{CameraSource, RtspTransport, Secret};
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -130,21 +131,7 @@ impl CameraUrl {
 
 /// `%41` to `A`; bytes that are no UTF-8 become U+FFFD.
 fn percent_decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let escaped = (first == b'%')
-            .then(|| after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok()))
-            .flatten()
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        bytes.push(escaped.unwrap_or(first));
-        rest = if escaped.is_some() {
-            &after[2..]
-        } else {
-            after
-        };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 /// The `source` member of answers. The password is in it only where the owner asked for details.
