@@ -4,7 +4,7 @@ use crate::AppState;
 use crate::error::ApiError;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use framewell_imaging::{Error, Image, Request};
+use framewell_imaging::{Error, Image, Match, Output, Request, When};
 use framewell_model::{ChannelId, WallTime};
 use sha2::{Digest, Sha256};
 
@@ -15,10 +15,9 @@ pub(crate) const DEFAULT_QUALITY: u8 = 80;
 pub(crate) const fn newest(channel: ChannelId) -> Request {
     Request {
         channel,
-        at: None,
-        width: None,
-        height: None,
-        quality: DEFAULT_QUALITY,
+        when: When::Now,
+        matching: Match::Exact,
+        output: Output::jpeg(DEFAULT_QUALITY),
     }
 }
 
@@ -76,7 +75,8 @@ pub(crate) fn respond(image: &Image, now: WallTime, request: &HeaderMap) -> Resp
             return (StatusCode::NOT_MODIFIED, headers).into_response();
         }
     }
-    set("content-type", "image/jpeg".to_owned());
+    set("content-type", image.format.media_type().to_owned());
+    set("framewell-frame", image.frame.to_string());
     (headers, image.data.clone()).into_response()
 }
 
@@ -84,7 +84,8 @@ pub(crate) fn respond(image: &Image, now: WallTime, request: &HeaderMap) -> Resp
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use framewell_model::ClockSource;
+    use framewell_imaging::PictureFormat;
+    use framewell_model::{ClockSource, FrameId};
 
     fn image(is_live: bool) -> Image {
         Image {
@@ -95,6 +96,12 @@ mod tests {
             captured: WallTime::from_micros(10_460_000),
             clock: ClockSource::CameraRtcp,
             is_live,
+            format: PictureFormat::Jpeg { quality: 80 },
+            frame: FrameId {
+                run: "01900000-0000-7000-8000-000000000001".parse().unwrap(),
+                ticks: 900,
+            },
+            is_key: false,
         }
     }
 

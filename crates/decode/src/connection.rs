@@ -1,6 +1,8 @@
 //! The pool's end of the socket to one worker.
 
-use crate::protocol::wire::{self, Failure, PREFIX_LEN, Prefix, Reply, Request, VERSION};
+use crate::protocol::wire::{
+    self, Failure, PREFIX_LEN, Prefix, Reply, Request, SessionUse, VERSION,
+};
 use crate::protocol::{Job, Picture};
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
@@ -37,47 +39,56 @@ impl Connection {
     }
 
     /// Sends a job and collects its pictures.
-    pub(crate) async fn run(&mut self, job: &Job) -> io::Result<Answer> {
+    pub(crate) async fn run(
+        &mut self,
+        job: &Job,
+        session: Option<SessionUse>,
+    ) -> io::Result<Answer> {
         let (mut reader, mut writer) = self.stream.split();
-        let ((), answer) = tokio::try_join!(send(&mut writer, job), collect(&mut reader, job))?;
+        let send = send(&mut writer, job, session);
+        let ((), answer) = tokio::try_join!(send, collect(&mut reader))?;
         Ok(answer)
     }
 }
 
-async fn send(writer: &mut (impl AsyncWrite + Unpin), job: &Job) -> io::Result<()> {
-    let head = wire::head(&Request::of(job), job.payload_len())?;
+async fn send(
+    writer: &mut (impl AsyncWrite + Unpin),
+    job: &Job,
+    session: Option<SessionUse>,
+) -> io::Result<()> {
+    let head = wire::head(&Request::of(job, session), job.payload_len())?;
     let samples = job.samples.iter().map(|sample| sample.data.clone());
     let mut parts = Parts::new([head.into(), job.video.config.clone()], samples);
     writer.write_all_buf(&mut parts).await
 }
 
-async fn collect(reader: &mut (impl AsyncRead + Unpin), job: &Job) -> io::Result<Answer> {
-    let mut found = Vec::with_capacity(job.wanted.len());
+/// The pictures as they get ready.
+async fn collect(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Answer> {
+    let mut found = Vec::new();
     loop {
         let (reply, data) = receive(reader).await?;
         match reply {
-            Reply::Picture { pts, width, height } if found.len() < job.wanted.len() => {
-                found.push(Picture {
-                    pts,
-                    width,
-                    height,
-                    data,
-                });
-            }
-            Reply::Done => return in_order(&found, &job.wanted).map(Ok),
+            Reply::Picture {
+                tag,
+                pts,
+                width,
+                height,
+                format,
+                change,
+            } => found.push(Picture {
+                tag,
+                pts,
+                width,
+                height,
+                format,
+                data,
+                change,
+            }),
+            Reply::Done => return Ok(Ok(found)),
             Reply::Failed(failure) => return Ok(Err(failure)),
-            other => return Err(protocol_error(&format!("did not expect {other:?}"))),
+            Reply::Hello { .. } => return Err(protocol_error("did not expect a second hello")),
         }
     }
-}
-
-/// Pictures in the order wanted (workers send them as they get ready).
-fn in_order(found: &[Picture], wanted: &[i64]) -> io::Result<Vec<Picture>> {
-    wanted
-        .iter()
-        .map(|pts| found.iter().find(|picture| picture.pts == *pts).cloned())
-        .collect::<Option<_>>()
-        .ok_or_else(|| protocol_error("the worker left out a picture"))
 }
 
 async fn receive(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<(Reply, Bytes)> {
@@ -183,19 +194,5 @@ mod tests {
         fn from_static_str(text: &'static str) -> Self {
             Self::from_static(text.as_bytes())
         }
-    }
-
-    #[test]
-    fn pictures_come_back_in_the_order_wanted() {
-        let picture = |pts| Picture {
-            pts,
-            width: 1,
-            height: 1,
-            data: Bytes::new(),
-        };
-        let found = [picture(1), picture(2), picture(3)];
-        let pts = |pictures: Vec<Picture>| pictures.iter().map(|p| p.pts).collect::<Vec<_>>();
-        assert_eq!(pts(in_order(&found, &[3, 1, 3]).unwrap()), [3, 1, 3]);
-        assert!(in_order(&found, &[4]).is_err());
     }
 }

@@ -7,8 +7,14 @@ mod connection;
 mod owner;
 mod pool;
 pub mod protocol;
+mod session;
 mod worker;
 
 pub use owner::WorkerStatus;
 pub use pool::{Error, Pool, PoolConfig};
-pub use protocol::{Job, JobSample, Output, Picture, PictureFormat};
+pub use protocol::wire::{Entry, Exit};
+pub use protocol::{
+    CHANGED, Change, Changes, Crop, Fit, Job, JobSample, Output, Pick, Picture, PictureFormat,
+    Priority, Rectangle, Want,
+};
+pub use session::Session;

@@ -121,7 +121,7 @@ impl Owner {
     async fn work(&self, worker: &mut Worker, ticket: Ticket) -> bool {
         let started = Instant::now();
         self.show_busy();
-        let answer = worker.run(&ticket.job, self.config.deadline).await;
+        let answer = worker.run(&ticket.job, None, self.config.deadline).await;
         let seconds = started.elapsed().as_secs_f64();
         metrics::histogram!("framewell_decode_job_seconds").record(seconds);
         let is_fit = answer.is_ok();
@@ -129,6 +129,7 @@ impl Owner {
             Ok(Ok(pictures)) => Ok(pictures),
             Ok(Err(Failure::Bitstream(why))) => Err(Error::Bitstream(why)),
             Ok(Err(Failure::Invalid(why))) => Err(Error::Invalid(why)),
+            Ok(Err(Failure::PositionLost)) => Err(Error::PositionLost),
             Err(Lost::Deadline) => Err(Error::Deadline(self.config.deadline)),
             Err(Lost::Died(how)) => Err(Error::Died(how)),
         };

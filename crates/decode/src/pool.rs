@@ -2,6 +2,7 @@
 
 use crate::owner::{Owner, Ticket, WorkerStatus, count};
 use crate::protocol::{Job, Picture};
+use crate::session::Session;
 use crate::worker::Worker;
 use framewell_model::{ErrorKind, HasKind};
 use std::path::PathBuf;
@@ -58,6 +59,10 @@ pub enum Error {
     /// The job asks for something that does not exist or is not allowed, such as a width of 3.
     #[error("bad decoding job: {0}")]
     Invalid(String),
+    /// A session was asked to continue and has no position: its worker or its last job was lost, or
+    /// its decoder was given up for lack of room. Start again at a key frame.
+    #[error("the decoder's position is lost")]
+    PositionLost,
     /// No worker can be started.
     #[error("the decoder program {program} cannot be started")]
     Start {
@@ -75,7 +80,7 @@ impl HasKind for Error {
             Self::Deadline(_) => ErrorKind::Timeout,
             Self::Died(_) | Self::Bitstream(_) => ErrorKind::DataLoss,
             Self::Invalid(_) => ErrorKind::InvalidArgument,
-            Self::Start { .. } => ErrorKind::Unavailable,
+            Self::PositionLost | Self::Start { .. } => ErrorKind::Unavailable,
         }
     }
 }
@@ -89,6 +94,7 @@ impl Error {
             Self::Died(_) => "died",
             Self::Bitstream(_) => "bitstream",
             Self::Invalid(_) => "invalid",
+            Self::PositionLost => "position_lost",
             Self::Start { .. } => "start",
         }
     }
@@ -147,12 +153,14 @@ impl Pool {
         })
     }
 
-    /// Runs a job on the next free worker. Pictures come back in the order of `job.wanted`.
+    /// Runs a job on the next free worker: its samples begin with a key frame. Pictures come back in
+    /// the order in which they got ready (presentation order), told apart by their tags.
     ///
     /// A caller that drops the future leaves nothing behind: a job that waits is discarded, one that
     /// runs is finished for nobody.
     pub async fn decode(&self, job: Job) -> Result<Vec<Picture>, Error> {
         job.check().map_err(Error::Invalid)?;
+        job.check_alone().map_err(Error::Invalid)?;
         let busy = || {
             count(Error::Busy.label());
             Error::Busy
@@ -171,6 +179,13 @@ impl Pool {
             Ok(result) => result,
             Err(_) => Err(Error::Died("the task that owned it ended".into())),
         }
+    }
+
+    /// A decoder that keeps its position from job to job, on the worker with the fewest of them.
+    /// Nothing is sent until its first job.
+    #[must_use]
+    pub fn open_session(&self) -> Session {
+        todo!()
     }
 
     /// What each place of the pool is doing now.

@@ -2,6 +2,7 @@
 
 use crate::connection::{Answer, Connection};
 use crate::protocol::Job;
+use crate::protocol::wire::SessionUse;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -72,9 +73,14 @@ impl Worker {
     }
 
     /// Runs a job. After [`Lost`] the worker is of no use.
-    pub(crate) async fn run(&mut self, job: &Job, deadline: Duration) -> Result<Answer, Lost> {
+    pub(crate) async fn run(
+        &mut self,
+        job: &Job,
+        session: Option<SessionUse>,
+        deadline: Duration,
+    ) -> Result<Answer, Lost> {
         self.jobs += 1;
-        match tokio::time::timeout(deadline, self.connection.run(job)).await {
+        match tokio::time::timeout(deadline, self.connection.run(job, session)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(Lost::Died(self.cause_of_death(&error).await)),
             Err(_) => Err(Lost::Deadline),

@@ -102,7 +102,12 @@ impl Finisher {
                 ffi::plane(picture, 2).ok_or_else(missing)?,
             ]),
         };
-        let PictureFormat::Jpeg { quality } = output.format;
+        let PictureFormat::Jpeg { quality } = output.format else {
+            let name = output.format.name();
+            return Err(Failure::Invalid(format!(
+                "format {name} is not supported yet"
+            )));
+        };
         let (width, height) = (luma.width, luma.height);
         let is_even = width % 2 == 0 && height % 2 == 0;
         let conversion = Conversion::to_jfif(encoding);

@@ -8,6 +8,7 @@ use ffmpeg_next::codec::packet::Packet;
 use ffmpeg_next::error::EAGAIN;
 use ffmpeg_next::frame::Video;
 use framewell_decode::protocol::wire::{Codec, Failure, Reply, Request};
+use framewell_decode::{Pick, Want};
 use framewell_media::nal::{self, NalKind};
 use std::io::{self, Read};
 
@@ -66,7 +67,6 @@ impl Session {
         payload: &mut impl Read,
         emit: &mut Emit<'_>,
     ) -> Result<(), JobError> {
-        request.output.check().map_err(Failure::Invalid)?;
         let mut config = vec![0; usize::try_from(request.config_len).unwrap_or(usize::MAX)];
         payload.read_exact(&mut config)?;
         let mut warm = self.decoder_for(request, config)?;
@@ -106,8 +106,8 @@ impl Session {
 /// One job in progress.
 struct Run<'a> {
     request: &'a Request,
-    /// PTS of the pictures still to come.
-    missing: Vec<i64>,
+    /// Pictures still to come.
+    missing: Vec<Want>,
     /// The first thing that went wrong. Pictures after it may refer to what is broken, so they are
     /// refused: a picture is right or it is an error.
     damage: Option<String>,
@@ -137,8 +137,8 @@ impl Run<'_> {
         match (self.missing.first(), self.damage.take()) {
             (None, _) => Ok(()),
             (Some(_), Some(damage)) => Err(Failure::Bitstream(damage).into()),
-            (Some(pts), None) => {
-                let text = format!("the decoder gives no picture for presentation time {pts}");
+            (Some(want), None) => {
+                let text = format!("the decoder gives no picture for {:?}", want.pick);
                 Err(Failure::Bitstream(text).into())
             }
         }
@@ -181,20 +181,29 @@ impl Run<'_> {
         if picture.is_corrupt() || picture.has_decode_errors() {
             self.note(format!("the picture at presentation time {pts} is damaged"));
         }
-        if !self.missing.contains(&pts) {
+        let (now, later): (Vec<Want>, Vec<Want>) = self
+            .missing
+            .iter()
+            .partition(|want| want.pick == Pick::Pts(pts));
+        if now.is_empty() {
             return Ok(());
         }
         if let Some(damage) = self.damage.take() {
             return Err(Failure::Bitstream(damage).into());
         }
-        self.missing.retain(|missing| *missing != pts);
-        let file = self.finisher.finish(&mut picture, &self.request.output)?;
-        let reply = Reply::Picture {
-            pts,
-            width: file.width,
-            height: file.height,
-        };
-        (self.emit)(&reply, &file.bytes)?;
+        self.missing = later;
+        for want in now {
+            let file = self.finisher.finish(&mut picture, &want.output)?;
+            let reply = Reply::Picture {
+                tag: want.tag,
+                pts,
+                width: file.width,
+                height: file.height,
+                format: want.output.format,
+                change: None,
+            };
+            (self.emit)(&reply, &file.bytes)?;
+        }
         Ok(())
     }
 

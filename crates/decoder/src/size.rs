@@ -36,13 +36,12 @@ fn scaled(side: u32, numerator: u32, denominator: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use framewell_decode::PictureFormat;
 
     fn size(width: Option<u32>, height: Option<u32>) -> Result<(u32, u32), String> {
         let output = Output {
-            format: PictureFormat::Jpeg { quality: 80 },
             width,
             height,
+            ..Output::jpeg(80)
         };
         output_size((1920, 1080), &output)
     }

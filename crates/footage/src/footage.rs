@@ -257,6 +257,7 @@ impl Footage {
         }
         gop::cut_after(&mut samples, until);
         Ok(CompressedGop {
+            run: first.piece.run,
             video: Arc::new(parameters.video.clone()),
             samples,
             clock: first

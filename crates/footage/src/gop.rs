@@ -4,7 +4,7 @@ use crate::{CONTINUITY_US, Piece};
 use bytes::Bytes;
 use framewell_fmp4::{FragmentEntry, SegmentIndex, parse_fragment};
 use framewell_media::{TrackKind, VideoParameters};
-use framewell_model::{ClockSource, WallTime};
+use framewell_model::{ClockSource, RunId, WallTime};
 use std::sync::Arc;
 
 /// One tick of 90 kHz, rounded up, in microseconds. The wall time of a recorded picture is computed
@@ -29,6 +29,8 @@ pub struct GopSample {
 /// The video of one GOP (or of its beginning), from its key frame on.
 #[derive(Debug, Clone)]
 pub struct CompressedGop {
+    /// The run it belongs to.
+    pub run: RunId,
     /// What the decoder needs first.
     pub video: Arc<VideoParameters>,
     /// From the key frame on, decoding order.

@@ -85,19 +85,18 @@ mod tests {
             channel: "7".parse().unwrap(),
             captured: WallTime::from_secs(1),
             pts,
-            output: Output {
-                format: PictureFormat::Jpeg { quality: 80 },
-                width: None,
-                height: None,
-            },
+            output: Output::jpeg(80),
         }
     }
 
     fn picture() -> Picture {
         Picture {
+            tag: 0,
             pts: 0,
             width: 1,
             height: 1,
+            format: PictureFormat::Png,
+            change: None,
             data: Bytes::from_static(b"x"),
         }
     }

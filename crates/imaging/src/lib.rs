@@ -3,17 +3,22 @@
 //! [`Imaging::image`] finds the GOP (live ring first, then recorded footage), picks the picture on
 //! screen, and has it decoded. What does not belong here: decoding itself, HTTP, rights.
 
+mod feed;
 mod in_flight;
 mod live;
+mod request;
 mod shot;
+
+pub use feed::{Delivery, LiveFeed, LiveImage, LiveRequest};
+pub use framewell_decode::{Crop, Fit, Output, PictureFormat, Rectangle};
+pub use request::{ContentHash, Image, Match, Request, When};
 
 use crate::in_flight::{InFlight, PictureKey};
 use crate::shot::Shot;
-use bytes::Bytes;
-use framewell_decode::{Output, PictureFormat, Pool};
+use framewell_decode::Pool;
 use framewell_footage::Footage;
 use framewell_live::Registry;
-use framewell_model::{ChannelId, ClockSource, ErrorKind, HasKind, WallClock, WallTime};
+use framewell_model::{ChannelId, ErrorKind, FrameId, HasKind, WallClock, WallTime};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -61,41 +66,6 @@ impl HasKind for Error {
             Self::Decode { source, .. } => source.kind(),
         }
     }
-}
-
-/// Which picture, and how big.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    /// The channel.
-    pub channel: ChannelId,
-    /// The instant; `None` for the newest picture of the live stream. The picture returned is the one
-    /// on screen at that instant: the last one captured at or before it.
-    pub at: Option<WallTime>,
-    /// Pixels; alone, keeps the aspect ratio.
-    pub width: Option<u32>,
-    /// Pixels; alone, keeps the aspect ratio.
-    pub height: Option<u32>,
-    /// JPEG quality, 1 to 100.
-    pub quality: u8,
-}
-
-/// A finished picture with the truth about its time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
-    /// JPEG file.
-    pub data: Bytes,
-    /// Pixels.
-    pub width: u32,
-    /// Pixels.
-    pub height: u32,
-    /// The instant asked for, or now.
-    pub requested: WallTime,
-    /// Capture time of the picture.
-    pub captured: WallTime,
-    /// Where that time comes from.
-    pub clock: ClockSource,
-    /// Whether the picture came from the live ring.
-    pub is_live: bool,
 }
 
 /// The service; cheap to clone.
@@ -149,13 +119,7 @@ impl Imaging {
     async fn make(&self, request: &Request) -> Result<Image, Error> {
         let channel = request.channel;
         let failed = |source| Error::Decode { channel, source };
-        let output = Output {
-            format: PictureFormat::Jpeg {
-                quality: request.quality,
-            },
-            width: request.width,
-            height: request.height,
-        };
+        let output = request.output;
         output
             .check()
             .map_err(|why| failed(framewell_decode::Error::Invalid(why)))?;
@@ -170,11 +134,20 @@ impl Imaging {
         let picture = self.in_flight.join(key, decode).await.map_err(failed)?;
         Ok(Image {
             data: picture.data,
+            format: picture.format,
             width: picture.width,
             height: picture.height,
-            requested: request.at.unwrap_or_else(|| self.clock.now()),
+            requested: match request.when {
+                When::Now => self.clock.now(),
+                When::At(at) => at,
+            },
             captured: shot.captured,
             clock: shot.clock,
+            frame: FrameId {
+                run: shot.run,
+                ticks: shot.pts,
+            },
+            is_key: shot.is_key,
             is_live,
         })
     }
@@ -183,7 +156,7 @@ impl Imaging {
     async fn find(&self, request: &Request) -> Result<(Shot, bool), Error> {
         let channel = request.channel;
         let track = self.registry.get(channel);
-        let Some(at) = request.at else {
+        let When::At(at) = request.when else {
             let shot = match &track {
                 Some(track) => live::now(track, self.clock.as_ref()).await,
                 None => Err(None),

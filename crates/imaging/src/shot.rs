@@ -6,7 +6,7 @@ use framewell_footage::{CompressedGop, GopSample, TICK_US};
 use framewell_live::Gop;
 use framewell_media::nal::{self, NalKind};
 use framewell_media::{AccessUnit, TrackKind, VideoCodec, VideoParameters};
-use framewell_model::{ClockSource, WallTime};
+use framewell_model::{ClockSource, RunId, WallTime};
 use std::sync::Arc;
 
 /// One picture in compressed form, with what it refers to.
@@ -16,8 +16,12 @@ pub(crate) struct Shot {
     pub(crate) captured: WallTime,
     /// Where that time comes from.
     pub(crate) clock: ClockSource,
+    /// The run it belongs to.
+    pub(crate) run: RunId,
     /// Presentation time, in ticks of its run.
     pub(crate) pts: i64,
+    /// Whether it is the key frame.
+    pub(crate) is_key: bool,
     video: Arc<VideoParameters>,
     /// From the key frame to the picture, decoding order.
     samples: Vec<JobSample>,
@@ -39,7 +43,9 @@ impl Shot {
         Some(Self {
             captured: samples[index].wall,
             clock: samples[index].clock,
+            run: gop.run,
             pts: samples[index].pts.ticks,
+            is_key: samples[index].is_key,
             video: Arc::new(video.clone()),
             samples: needed
                 .map(|unit| JobSample {
@@ -59,7 +65,9 @@ impl Shot {
         Some(Self {
             captured: wanted.wall,
             clock: gop.clock,
+            run: gop.run,
             pts: wanted.pts,
+            is_key: wanted.is_key,
             samples: needed
                 .map(|sample| JobSample {
                     pts: sample.pts,
@@ -72,12 +80,12 @@ impl Shot {
 
     /// The decoder's job.
     pub(crate) fn job(&self, output: Output) -> Job {
-        Job {
-            video: Arc::clone(&self.video),
-            samples: self.samples.clone(),
-            wanted: vec![self.pts],
+        Job::single(
+            Arc::clone(&self.video),
+            self.samples.clone(),
+            self.pts,
             output,
-        }
+        )
     }
 }
 

@@ -6,6 +6,7 @@
 mod channel;
 mod clock;
 mod error;
+mod frame;
 mod grant;
 mod group;
 mod id;
@@ -18,6 +19,7 @@ pub use channel::{
 };
 pub use clock::WallClock;
 pub use error::{ErrorKind, HasKind};
+pub use frame::{FrameId, FrameIdError};
 pub use grant::{Access, Grant, Principal, Right, RightSet};
 pub use group::{Group, GroupPatch, NewGroup};
 pub use id::{AccountId, ChannelId, GroupId, IdError, RecordId, RunId, SegmentId, TokenSerial};

@@ -9,7 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use framewell_access::MediaScope;
-use framewell_imaging::Request;
+use framewell_imaging::{Request, When};
 use framewell_model::{ChannelId, WallTime};
 
 /// `live.jpg`, or `<microseconds>_<anything>.jpg`.
@@ -37,7 +37,7 @@ pub(crate) async fn show_media_image(
     };
     check_ticket(&state, &params, &scope)?;
     let request = Request {
-        at,
+        when: at.map_or(When::Now, When::At),
         ..picture::newest(channel)
     };
     let image = picture::fetch(&state, &request).await?;

@@ -10,7 +10,7 @@ use crate::picture;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use framewell_imaging::Request;
+use framewell_imaging::{Match, Output, Request, When};
 
 /// Largest picture side in pixels that can be asked for.
 const MAX_SIDE: u32 = 8_192;
@@ -62,10 +62,13 @@ pub(crate) async fn show_image(
     }
     let request = Request {
         channel,
-        at,
-        width: side(&params, "width")?,
-        height: side(&params, "height")?,
-        quality: quality(&params)?,
+        when: at.map_or(When::Now, When::At),
+        matching: Match::Exact,
+        output: Output {
+            width: side(&params, "width")?,
+            height: side(&params, "height")?,
+            ..Output::jpeg(quality(&params)?)
+        },
     };
     let image = picture::fetch(&state, &request).await?;
     Ok(picture::respond(&image, state.clock.now(), &headers))

@@ -4,83 +4,118 @@
 
 pub mod wire;
 
+mod output;
+
+pub use output::{
+    Crop, Fit, MIN_MAX_BYTES, Output, PictureFormat, QUALITY, Rectangle, SIDE, WHOLE,
+};
+
 use bytes::Bytes;
 use framewell_media::VideoParameters;
 use serde::{Deserialize, Serialize};
-use std::ops::RangeInclusive;
 use std::sync::Arc;
-
-/// Widths and heights that a caller may ask for, in pixels.
-pub const SIDE: RangeInclusive<u32> = 16..=8192;
-/// JPEG qualities that a caller may ask for.
-pub const QUALITY: RangeInclusive<u8> = 1..=100;
-
-/// Encoding of finished pictures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PictureFormat {
-    /// Baseline JPEG, 4:2:0, full range BT.601 (JFIF); quality 1 to 100.
-    Jpeg {
-        /// 1 to 100.
-        quality: u8,
-    },
-}
-
-/// What a finished picture looks like. Pixels are those of the coded picture: a sample aspect ratio
-/// other than 1:1 is not corrected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Output {
-    /// Encoding.
-    pub format: PictureFormat,
-    /// Width in pixels; alone, it keeps the aspect ratio. With neither, the size of the video.
-    pub width: Option<u32>,
-    /// Height in pixels; alone, it keeps the aspect ratio.
-    pub height: Option<u32>,
-}
-
-impl Output {
-    /// Says what is wrong with the size or quality asked for, if anything is.
-    pub fn check(&self) -> Result<(), String> {
-        for (side, name) in [(self.width, "width"), (self.height, "height")] {
-            if let Some(pixels) = side.filter(|pixels| !SIDE.contains(pixels)) {
-                return Err(format!(
-                    "{name} {pixels} is outside {} to {}",
-                    SIDE.start(),
-                    SIDE.end()
-                ));
-            }
-        }
-        let PictureFormat::Jpeg { quality } = self.format;
-        if !QUALITY.contains(&quality) {
-            return Err(format!("quality {quality} is outside 1 to 100"));
-        }
-        Ok(())
-    }
-}
 
 /// One compressed picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobSample {
-    /// Ticks; only compared with `Job::wanted`.
+    /// Ticks; only compared with [`Pick::Pts`].
     pub pts: i64,
     /// Length-prefixed NAL units (4 bytes).
     pub data: Bytes,
 }
 
-/// Decode a GOP, return the wanted pictures.
+/// Which decoded picture is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pick {
+    /// The one with this presentation time.
+    Pts(i64),
+    /// The last one in presentation order that the decoder has given out when the job's samples are
+    /// in; a job of a session ([`crate::Session`]) may have no samples at all and ask for this.
+    Newest,
+}
+
+/// One finished picture that is wanted. The same decoded picture may be wanted in several forms: it is
+/// decoded once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Want {
+    /// Chosen by the caller, unique among wants that are open; comes back in [`Picture::tag`].
+    pub tag: u64,
+    /// Which picture.
+    pub pick: Pick,
+    /// In which form.
+    pub output: Output,
+}
+
+/// Finish every picture of the job that has changed enough since the last one that was finished (or
+/// since [`Changes::reference`]).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Changes {
+    /// Mean absolute difference of the small luma pictures that are compared, 0 (same) to 1 (black to
+    /// white).
+    pub threshold: f32,
+    /// In which form.
+    pub output: Output,
+    /// [`Picture::signature`] of the picture to compare the first one with; without it the first
+    /// picture of the job counts as changed.
+    pub reference: Option<Vec<u8>>,
+    /// Pictures before this presentation time are not looked at (they are decoded for others).
+    pub from_pts: i64,
+}
+
+/// Who waits for the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Priority {
+    /// Somebody waits for this one picture: goes before all batch jobs. When the queue is full the
+    /// answer is [`crate::Error::Busy`].
+    #[default]
+    Interactive,
+    /// One of many: waits for a place in the queue as long as it takes.
+    Batch,
+}
+
+/// Decode samples, return the wanted pictures.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// Codec and decoder configuration record.
     pub video: Arc<VideoParameters>,
-    /// From a key frame on, decoding order.
+    /// From a key frame on, decoding order; in a session they may go on where the last job ended.
     pub samples: Vec<JobSample>,
-    /// PTS of the pictures wanted; each must be that of a sample.
-    pub wanted: Vec<i64>,
-    /// How to finish them.
-    pub output: Output,
+    /// The pictures wanted, in any order.
+    pub wanted: Vec<Want>,
+    /// Besides them, pictures chosen by how much they changed; each comes back with [`Picture::tag`]
+    /// [`CHANGED`].
+    pub changes: Option<Changes>,
+    /// Who waits.
+    pub priority: Priority,
 }
 
+/// [`Picture::tag`] of pictures that [`Job::changes`] chose.
+pub const CHANGED: u64 = u64::MAX;
+
 impl Job {
+    /// One picture out of samples that begin with a key frame.
+    #[must_use]
+    pub fn single(
+        video: Arc<VideoParameters>,
+        samples: Vec<JobSample>,
+        pts: i64,
+        output: Output,
+    ) -> Self {
+        let want = Want {
+            tag: 0,
+            pick: Pick::Pts(pts),
+            output,
+        };
+        Self {
+            video,
+            samples,
+            wanted: vec![want],
+            changes: None,
+            priority: Priority::Interactive,
+        }
+    }
+
     /// Payload bytes: configuration record and samples.
     #[must_use]
     pub fn payload_len(&self) -> usize {
@@ -90,30 +125,64 @@ impl Job {
 
     /// Says what is wrong with the job, if anything is; a decoder need not see it to know.
     pub fn check(&self) -> Result<(), String> {
-        self.output.check()?;
-        if self.wanted.is_empty() {
-            return Err("no picture is wanted".into());
+        for want in &self.wanted {
+            want.output.check()?;
         }
-        let is_sample = |pts: &i64| self.samples.iter().any(|sample| sample.pts == *pts);
-        if let Some(pts) = self.wanted.iter().find(|pts| !is_sample(pts)) {
-            return Err(format!("no sample has the wanted presentation time {pts}"));
+        if let Some(changes) = &self.changes {
+            changes.output.check()?;
+            if !(0.0..=1.0).contains(&changes.threshold) {
+                return Err(format!("threshold {} is outside 0 to 1", changes.threshold));
+            }
         }
         if self.payload_len() > wire::MAX_PAYLOAD {
             return Err(format!("the job has {} bytes", self.payload_len()));
         }
         Ok(())
     }
+
+    /// What must hold for a job outside a session besides [`Job::check`]: something is wanted, and
+    /// every wanted picture is among the samples.
+    pub(crate) fn check_alone(&self) -> Result<(), String> {
+        if self.wanted.is_empty() && self.changes.is_none() {
+            return Err("no picture is wanted".into());
+        }
+        let is_sample = |pts: i64| self.samples.iter().any(|sample| sample.pts == pts);
+        for want in &self.wanted {
+            if let Pick::Pts(pts) = want.pick
+                && !is_sample(pts)
+            {
+                return Err(format!("no sample has the wanted presentation time {pts}"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A finished picture.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Picture {
-    /// Which one.
+    /// Which [`Want`] it answers, or [`CHANGED`].
+    pub tag: u64,
+    /// Presentation time of the decoded picture.
     pub pts: i64,
     /// Pixels.
     pub width: u32,
     /// Pixels.
     pub height: u32,
-    /// The encoded file.
+    /// The encoding, with the quality that was used (lower than asked if `max_bytes` demanded it).
+    pub format: PictureFormat,
+    /// The encoded file, or the raw pixels.
     pub data: Bytes,
+    /// Of pictures that [`Job::changes`] chose: how much they changed (0 to 1), and the small picture
+    /// to compare the next ones with.
+    pub change: Option<Change>,
+}
+
+/// How a picture differs from the one chosen before it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// Mean absolute difference, 0 to 1; 1 for the first one.
+    pub amount: f32,
+    /// Its small luma picture, see [`Changes::reference`].
+    pub signature: Vec<u8>,
 }

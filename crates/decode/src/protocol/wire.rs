@@ -6,14 +6,14 @@
 //! [`Reply::Done`] or [`Reply::Failed`]. A worker may answer while the request is still being
 //! written, so the pool reads and writes at the same time.
 
-use super::{Job, Output};
+use super::{Change, Changes, Job, PictureFormat, Want};
 use framewell_media::VideoCodec;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 
 /// Version of this protocol; the pool refuses a worker that speaks another one.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Bytes of the two lengths before each message.
 pub const PREFIX_LEN: usize = 8;
 /// Longest JSON header: about 40,000 samples.
@@ -50,7 +50,7 @@ impl From<Codec> for VideoCodec {
 }
 
 /// Header of a job. The payload is the configuration record, then the samples in decoding order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     /// Coding.
     pub codec: Codec,
@@ -60,16 +60,54 @@ pub struct Request {
     pub config_len: u32,
     /// PTS and byte length of each sample.
     pub samples: Vec<(i64, u32)>,
-    /// PTS of the pictures wanted.
-    pub wanted: Vec<i64>,
-    /// How to finish them.
-    pub output: Output,
+    /// The pictures wanted.
+    pub wanted: Vec<Want>,
+    /// See [`Job::changes`].
+    pub changes: Option<Changes>,
+    /// The decoder position that the job uses; without one the samples begin with a key frame and all
+    /// pictures come out.
+    pub session: Option<SessionUse>,
+}
+
+/// A job's part in a session: a decoder that keeps its position from job to job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionUse {
+    /// Chosen by the pool, never used twice on one worker.
+    pub id: u64,
+    /// Where the job starts.
+    pub entry: Entry,
+    /// How it ends.
+    pub exit: Exit,
+}
+
+/// Where a job of a session starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Entry {
+    /// Its samples begin with a key frame; what the decoder held is dropped, wants that are still open
+    /// too.
+    Key,
+    /// Its samples follow those of the last job.
+    Continue,
+}
+
+/// How a job of a session ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    /// The decoder keeps its position. Wanted pictures that it has not given out yet (it reorders)
+    /// stay wanted and come with a later job.
+    Keep,
+    /// All pictures come out; the next job has to start at a key frame.
+    Drain,
+    /// The decoder is freed and the session over; samples and wants are ignored.
+    Close,
 }
 
 impl Request {
     /// The header of a job that passed [`Job::check`].
     #[must_use]
-    pub fn of(job: &Job) -> Self {
+    pub fn of(job: &Job, session: Option<SessionUse>) -> Self {
         let len = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         Self {
             codec: job.video.codec.into(),
@@ -77,7 +115,8 @@ impl Request {
             config_len: len(&job.video.config),
             samples: job.samples.iter().map(|s| (s.pts, len(&s.data))).collect(),
             wanted: job.wanted.clone(),
-            output: job.output,
+            changes: job.changes.clone(),
+            session,
         }
     }
 
@@ -90,7 +129,7 @@ impl Request {
 }
 
 /// Header of a worker's message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
     /// The worker is ready; sent once, first.
@@ -102,12 +141,18 @@ pub enum Reply {
     },
     /// A finished picture; the payload is the encoded file.
     Picture {
-        /// Which one.
+        /// See [`super::Picture::tag`].
+        tag: u64,
+        /// Presentation time.
         pts: i64,
         /// Pixels.
         width: u32,
         /// Pixels.
         height: u32,
+        /// Encoding, with the quality that was used.
+        format: PictureFormat,
+        /// See [`super::Picture::change`].
+        change: Option<Change>,
     },
     /// All wanted pictures were sent.
     Done,
@@ -123,6 +168,9 @@ pub enum Failure {
     Bitstream(String),
     /// The job asks for something that does not exist or is not allowed.
     Invalid(String),
+    /// The session has no position to continue from: it is new, its last job failed, or its decoder
+    /// was given up for lack of room.
+    PositionLost,
 }
 
 /// Lengths of the message that follows.
@@ -212,7 +260,7 @@ fn invalid(text: String) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::PictureFormat;
+    use crate::protocol::{Output, Pick};
 
     fn request() -> Request {
         Request {
@@ -220,12 +268,20 @@ mod tests {
             reorder_depth: 2,
             config_len: 3,
             samples: vec![(-3600, 4), (0, 5)],
-            wanted: vec![0],
-            output: Output {
-                format: PictureFormat::Jpeg { quality: 80 },
-                width: Some(640),
-                height: None,
-            },
+            wanted: vec![Want {
+                tag: 3,
+                pick: Pick::Pts(0),
+                output: Output {
+                    width: Some(640),
+                    ..Output::jpeg(80)
+                },
+            }],
+            changes: None,
+            session: Some(SessionUse {
+                id: 9,
+                entry: Entry::Continue,
+                exit: Exit::Keep,
+            }),
         }
     }
 
@@ -257,9 +313,12 @@ mod tests {
     fn a_reply_is_one_prefix_one_header_one_payload() {
         let mut bytes = Vec::new();
         let reply = Reply::Picture {
+            tag: 1,
             pts: 9,
             width: 4,
             height: 2,
+            format: PictureFormat::Png,
+            change: None,
         };
         write_reply(&mut bytes, &reply, b"jpeg").unwrap();
         let prefix = Prefix::parse(bytes[..8].try_into().unwrap()).unwrap();

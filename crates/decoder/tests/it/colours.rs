@@ -1,6 +1,6 @@
 //! Colours against FFmpeg's own conversion to RGB.
 
-use crate::common::{gops, job, jpeg, pool};
+use crate::common::{gops, in_form, job, pool};
 use framewell_decode::{Output, Picture};
 use framewell_model::WallTime;
 use framewell_testkit::encode::EncodedClip;
@@ -156,8 +156,8 @@ async fn colours_are_those_that_ffmpeg_shows() {
         encode(case, &path);
         let clip = EncodedClip::from_file(&path, WallTime::from_secs(0)).unwrap();
         let units = &gops(&clip)[0];
-        let mut job = job(&clip, units, &[units[0].pts.ticks]);
-        job.output = jpeg(100);
+        let job = job(&clip, units, &[units[0].pts.ticks]);
+        let job = in_form(job, Output::jpeg(100));
         let picture = pool.decode(job).await.unwrap().remove(0);
         let (largest, mean, count) = difference(&rgb(&picture), &reference(&path));
         assert!(count > WIDTH * HEIGHT, "{name}: only {count} flat samples");
@@ -190,11 +190,11 @@ async fn scaled_pictures_have_the_same_colours() {
     ffmpeg(&[&args[..], &["-color_range", "tv", &output]].concat());
     let clip = EncodedClip::from_file(&path, WallTime::from_secs(0)).unwrap();
     let units = &gops(&clip)[0];
-    let mut job = job(&clip, units, &[units[2].pts.ticks]);
-    job.output = Output {
+    let small = Output {
         width: Some(320),
-        ..jpeg(100)
+        ..Output::jpeg(100)
     };
+    let job = in_form(job(&clip, units, &[units[2].pts.ticks]), small);
     let picture = pool().decode(job).await.unwrap().remove(0);
     let (largest, mean, count) = difference(&rgb(&picture), &reference(&path));
     assert!(count > WIDTH * HEIGHT, "only {count} flat samples");

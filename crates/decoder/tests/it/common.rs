@@ -1,6 +1,6 @@
 //! Pools, jobs and pictures for the tests.
 
-use framewell_decode::{Job, JobSample, Output, Picture, PictureFormat, Pool, PoolConfig};
+use framewell_decode::{Job, JobSample, Output, Pick, Picture, Pool, PoolConfig, Priority, Want};
 use framewell_media::AccessUnit;
 use framewell_testkit::encode::EncodedClip;
 use framewell_testkit::stamp::{GrayImage, Stamp, read_stamp};
@@ -28,14 +28,6 @@ pub(crate) fn pool() -> Pool {
     Pool::start(config()).unwrap()
 }
 
-pub(crate) const fn jpeg(quality: u8) -> Output {
-    Output {
-        format: PictureFormat::Jpeg { quality },
-        width: None,
-        height: None,
-    }
-}
-
 /// The units of each GOP, in decoding order.
 pub(crate) fn gops(clip: &EncodedClip) -> Vec<Vec<AccessUnit>> {
     let mut gops: Vec<Vec<AccessUnit>> = Vec::new();
@@ -58,9 +50,25 @@ pub(crate) fn job(clip: &EncodedClip, units: &[AccessUnit], wanted: &[i64]) -> J
                 data: unit.data.clone(),
             })
             .collect(),
-        wanted: wanted.to_vec(),
-        output: jpeg(85),
+        wanted: (0..)
+            .zip(wanted)
+            .map(|(tag, pts)| Want {
+                tag,
+                pick: Pick::Pts(*pts),
+                output: Output::jpeg(85),
+            })
+            .collect(),
+        changes: None,
+        priority: Priority::Interactive,
     }
+}
+
+/// The same job with all pictures in this form.
+pub(crate) fn in_form(mut job: Job, output: Output) -> Job {
+    for want in &mut job.wanted {
+        want.output = output;
+    }
+    job
 }
 
 pub(crate) fn gray(picture: &Picture) -> GrayImage {

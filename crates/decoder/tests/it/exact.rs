@@ -77,7 +77,7 @@ async fn samples_behind_the_wanted_one_in_decoding_order_are_not_needed() {
 }
 
 #[tokio::test]
-async fn many_pictures_of_a_gop_come_in_the_order_wanted() {
+async fn many_pictures_of_a_gop_come_with_their_tags() {
     let spec = ClipSpec {
         b_frames: 2,
         frames: 25,
@@ -87,11 +87,12 @@ async fn many_pictures_of_a_gop_come_in_the_order_wanted() {
     let gop = &gops(&clip)[0];
     let wanted = [20, 3, 11, 3].map(|index| spec.pts(index).ticks);
     let pictures = pool().decode(job(&clip, gop, &wanted)).await.unwrap();
-    let frames: Vec<u32> = pictures
+    let mut frames: Vec<(u64, u32)> = pictures
         .iter()
-        .map(|picture| stamp(picture).frame)
+        .map(|picture| (picture.tag, stamp(picture).frame))
         .collect();
-    assert_eq!(frames, [20, 3, 11, 3]);
+    frames.sort_unstable();
+    assert_eq!(frames, [(0, 20), (1, 3), (2, 11), (3, 3)]);
 }
 
 #[tokio::test]

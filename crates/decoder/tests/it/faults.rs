@@ -2,7 +2,7 @@
 
 use crate::common::{config, gops, job, poll_once, pool, ready_pid, signal, stamp, until, within};
 use bytes::Bytes;
-use framewell_decode::{Error, Job, Pool, PoolConfig};
+use framewell_decode::{Error, Job, Pick, Pool, PoolConfig};
 use framewell_media::{AccessUnit, VideoCodec, VideoParameters};
 use framewell_testkit::encode::{ClipSpec, EncodedClip};
 use rustix::process::{Pid, Signal, kill_process};
@@ -260,12 +260,12 @@ async fn a_job_that_asks_for_nonsense_never_reaches_a_worker() {
     let pool = pool();
     let (clip, gop) = clip();
     let mut no_such_picture = good_job();
-    no_such_picture.wanted = vec![-1];
+    no_such_picture.wanted[0].pick = Pick::Pts(-1);
     let nothing_wanted = job(&clip, &gop, &[]);
     let mut tiny = good_job();
-    tiny.output.width = Some(15);
+    tiny.wanted[0].output.width = Some(15);
     let mut huge = good_job();
-    huge.output.height = Some(8193);
+    huge.wanted[0].output.height = Some(8193);
     for job in [no_such_picture, nothing_wanted, tiny, huge] {
         let result = within(pool.decode(job)).await;
         assert!(matches!(result, Err(Error::Invalid(_))), "{result:?}");

@@ -1,6 +1,7 @@
 //! Real footage, where the folder with it exists.
 
-use crate::common::{gops, job, pool};
+use crate::common::{gops, in_form, job, pool};
+use framewell_decode::Output;
 use framewell_model::WallTime;
 use framewell_testkit::encode::EncodedClip;
 use std::path::{Path, PathBuf};
@@ -28,8 +29,11 @@ async fn all_pictures_of_a_gop_of_real_footage_decode() {
         let gops = gops(&clip);
         let gop = &gops[gops.len() / 2];
         let wanted: Vec<i64> = gop.iter().map(|unit| unit.pts.ticks).collect();
-        let mut job = job(&clip, gop, &wanted);
-        job.output.width = Some(320);
+        let small = Output {
+            width: Some(320),
+            ..Output::jpeg(85)
+        };
+        let job = in_form(job(&clip, gop, &wanted), small);
         let pictures = pool.decode(job).await;
         let count = pictures.map(|pictures| pictures.len());
         assert_eq!(count.unwrap(), gop.len(), "{}", path.display());

@@ -2,7 +2,7 @@
 
 use crate::common::{poll_once, ready_pid, signal, until, within};
 use crate::rig::{Rig, b_clip, on_screen, request, stamp};
-use framewell_imaging::Error;
+use framewell_imaging::{Error, Output};
 use framewell_live::EndReason;
 use framewell_media::{AccessUnit, VideoCodec};
 use framewell_model::{ChannelStatus, ErrorKind, HasKind, WallTime};
@@ -227,9 +227,9 @@ async fn sizes_that_make_no_sense_are_the_callers_fault() {
     let rig = Rig::new(spec.start + ms(2_000)).await;
     rig.stream(1, &clip, clip.video());
     let mut tiny = request(None);
-    tiny.width = Some(3);
+    tiny.output.width = Some(3);
     let mut no_quality = request(None);
-    no_quality.quality = 0;
+    no_quality.output = Output::jpeg(0);
     for request in [tiny, no_quality] {
         let error = rig.imaging.image(&request).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error:?}");

@@ -4,9 +4,9 @@ use crate::common::{config, gray};
 use bytes::Bytes;
 use framewell_blob::BlobStore;
 use framewell_catalog::{Catalog, CatalogConfig};
-use framewell_decode::{Picture, Pool};
+use framewell_decode::{Output, Picture, Pool};
 use framewell_footage::{Footage, Spool};
-use framewell_imaging::{Error, Image, Imaging, Request};
+use framewell_imaging::{Error, Image, Imaging, Match, Request, When};
 use framewell_live::{Registry, RingConfig, SourceState, Track};
 use framewell_media::AccessUnit;
 use framewell_model::{ChannelId, ChannelStatus, RunId, Secret, WallTime};
@@ -117,19 +117,21 @@ impl Rig {
 pub(crate) fn request(at: Option<WallTime>) -> Request {
     Request {
         channel: channel(),
-        at,
-        width: None,
-        height: None,
-        quality: 85,
+        when: at.map_or(When::Now, When::At),
+        matching: Match::Exact,
+        output: Output::jpeg(85),
     }
 }
 
 pub(crate) fn stamp(image: &Image) -> Stamp {
     let picture = Picture {
-        pts: 0,
+        tag: 0,
+        pts: image.frame.ticks,
         width: image.width,
         height: image.height,
+        format: image.format,
         data: Bytes::clone(&image.data),
+        change: None,
     };
     read_stamp(&gray(&picture)).expect("a readable stamp")
 }

@@ -1,7 +1,7 @@
 //! Sizes as asked, stamps still readable.
 
-use crate::common::{gops, job, jpeg, pool, stamp};
-use framewell_decode::Output;
+use crate::common::{gops, in_form, job, pool, stamp};
+use framewell_decode::{Fit, Output};
 use framewell_testkit::encode::ClipSpec;
 
 #[tokio::test]
@@ -24,12 +24,16 @@ async fn pictures_have_the_size_asked_for() {
     ];
     for (index, (width, height, size)) in cases.into_iter().enumerate() {
         let unit = &gop[index * 3];
-        let mut job = job(&clip, gop, &[unit.pts.ticks]);
-        job.output = Output {
-            width,
-            height,
-            ..jpeg(80)
-        };
+        let job = job(&clip, gop, &[unit.pts.ticks]);
+        let job = in_form(
+            job,
+            Output {
+                width,
+                height,
+                fit: Fit::Fill,
+                ..Output::jpeg(80)
+            },
+        );
         let picture = pool.decode(job).await.unwrap().remove(0);
         assert_eq!((picture.width, picture.height), size);
         assert_eq!(stamp(&picture).capture, unit.wall, "{size:?}");
@@ -47,8 +51,8 @@ async fn quality_decides_the_bytes() {
     let pool = pool();
     let mut sizes = Vec::new();
     for quality in [10, 60, 95] {
-        let mut job = job(&clip, gop, &[gop[3].pts.ticks]);
-        job.output = jpeg(quality);
+        let job = job(&clip, gop, &[gop[3].pts.ticks]);
+        let job = in_form(job, Output::jpeg(quality));
         sizes.push(pool.decode(job).await.unwrap()[0].data.len());
     }
     assert!(sizes[0] < sizes[1] && sizes[1] < sizes[2], "{sizes:?}");
