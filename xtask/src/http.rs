@@ -3,7 +3,7 @@
 //! It speaks HTTP/1.0, where an answer ends with the connection: no chunks, no keep-alive, nothing to get wrong, and
 //! no dependency that a fresh machine would have to compile before it can install anything.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -18,8 +18,29 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Answer {
     /// HTTP status code.
     pub(crate) status: u16,
+    headers: Vec<(String, String)>,
     /// The whole body.
     pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    /// A header's value; names in any case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        find(&self.headers, name)
+    }
+}
+
+fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let found = headers
+        .iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.as_str())
+}
+
+/// Name and value of a header line.
+fn header(line: &str) -> Option<(String, String)> {
+    let (name, value) = line.split_once(':')?;
+    Some((name.to_owned(), value.trim().to_owned()))
 }
 
 /// A server and the credential for it.
@@ -76,6 +97,26 @@ impl Client {
             .with_context(|| format!("{method} {path}: no HTTP answer"))
     }
 
+    /// Asks for a body that comes bit by bit, and may have no end.
+    pub(crate) fn stream(&self, path: &str) -> anyhow::Result<BufReader<TcpStream>> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let head = format!(
+            "GET {path} HTTP/1.0\r\nHost: {}\r\nAuthorization: {}\r\n\r\n",
+            self.address, self.authorization
+        );
+        stream.write_all(head.as_bytes())?;
+        let mut reader = BufReader::new(stream);
+        let status = line(&mut reader)?;
+        while !line(&mut reader)?.is_empty() {}
+        if status.split(' ').nth(1) == Some("200") {
+            return Ok(reader);
+        }
+        let mut rest = String::new();
+        reader.read_to_string(&mut rest)?;
+        anyhow::bail!("GET {path}: {status} {rest}")
+    }
+
     fn exchange(&self, request: &[u8]) -> std::io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect(self.address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -87,6 +128,59 @@ impl Client {
     }
 }
 
+/// A part of a multipart body (RFC 2046 section 5.1).
+#[derive(Debug)]
+pub(crate) struct Part {
+    headers: Vec<(String, String)>,
+    /// The whole body.
+    pub(crate) body: Vec<u8>,
+}
+
+impl Part {
+    /// A header's value; names in any case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        find(&self.headers, name)
+    }
+}
+
+/// The next part, which says its `Content-Length`; `None` at the end.
+pub(crate) fn next_part(reader: &mut impl BufRead) -> anyhow::Result<Option<Part>> {
+    loop {
+        let mut text = String::new();
+        if reader.read_line(&mut text)? == 0 || text.trim_end().ends_with("--") {
+            return Ok(None);
+        }
+        if text.starts_with("--") {
+            break;
+        }
+    }
+    let mut headers = Vec::new();
+    loop {
+        let text = line(reader)?;
+        if text.is_empty() {
+            break;
+        }
+        headers.push(header(&text).with_context(|| text.clone())?);
+    }
+    let mut part = Part {
+        headers,
+        body: Vec::new(),
+    };
+    let length = part
+        .header("content-length")
+        .context("a part without a length")?;
+    part.body = vec![0; length.parse()?];
+    reader.read_exact(&mut part.body)?;
+    Ok(Some(part))
+}
+
+/// A line without its end.
+fn line(reader: &mut impl BufRead) -> anyhow::Result<String> {
+    let mut text = String::new();
+    anyhow::ensure!(reader.read_line(&mut text)? > 0, "the answer ended early");
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
 fn parse(raw: &[u8]) -> Option<Answer> {
     const END: &[u8] = b"\r\n\r\n";
     let split = raw.windows(END.len()).position(|window| window == END)?;
@@ -94,6 +188,7 @@ fn parse(raw: &[u8]) -> Option<Answer> {
     let status = head.lines().next()?.split(' ').nth(1)?.parse().ok()?;
     Some(Answer {
         status,
+        headers: head.lines().skip(1).filter_map(header).collect(),
         body: raw[split + END.len()..].to_vec(),
     })
 }
@@ -153,6 +248,21 @@ mod tests {
             "GET /x: 401 {\"errorType\":\"invalid_auth\"}"
         );
         server.join().unwrap();
+    }
+
+    #[test]
+    fn parts_are_read_one_by_one() {
+        let body = b"--x\r\nContent-Type: image/jpeg\r\nContent-Length: 4\r\n\r\n--ab\r\n--x\r\ncontent-length: 0\r\nA: b\r\n\r\n\r\n--x--\r\n";
+        let mut reader = &body[..];
+        let first = next_part(&mut reader).unwrap().unwrap();
+        assert_eq!(
+            (&first.body[..], first.header("content-type")),
+            (&b"--ab"[..], Some("image/jpeg"))
+        );
+        let second = next_part(&mut reader).unwrap().unwrap();
+        assert_eq!((second.body.len(), second.header("a")), (0, Some("b")));
+        assert!(next_part(&mut reader).unwrap().is_none());
+        assert!(next_part(&mut &b"--x\r\nContent-Length: 9\r\n\r\ncut"[..]).is_err());
     }
 
     #[test]

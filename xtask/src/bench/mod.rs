@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: our figures beside the usual tool's, on the same machine in the same run.
 
 mod document;
+mod engines;
 mod footage;
 mod image;
 mod machine;
@@ -21,14 +22,17 @@ pub(crate) struct Args {
 enum Bench {
     /// CPU and memory of recording cameras, beside one `ffmpeg -c copy -f segment` a camera.
     Record(record::Args),
-    /// Time and CPU of exact pictures from a recording, beside the ffmpeg command line and PyAV.
+    /// Time and CPU of pictures from a recording, beside the ffmpeg command line, PyAV, OpenCV and the bare limit.
     Image(image::Args),
+    /// CPU and age of live pictures for 1, 10 and 50 engines on one camera, beside one ffmpeg an engine.
+    Engines(engines::Args),
 }
 
 pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
     match &args.bench {
         Bench::Record(args) => record::main(args),
         Bench::Image(args) => image::main(args),
+        Bench::Engines(args) => engines::main(args),
     }
 }
 
