@@ -27,6 +27,9 @@ pub struct LiveRequest {
     pub until: Option<WallTime>,
     /// Pictures per second, more than 0; `None`: every picture of the camera.
     pub fps: Option<f64>,
+    /// Only key frames; a rate then picks among them. When everybody who wants pictures of a channel
+    /// says so, nothing else is decoded.
+    pub is_keys_only: bool,
     /// Size, format, crop.
     pub output: Output,
     /// Back-pressure.

@@ -4,6 +4,7 @@
 //! screen, and has it decoded. What does not belong here: decoding itself, HTTP, rights.
 
 mod feed;
+mod hub;
 mod in_flight;
 mod live;
 mod request;
@@ -11,8 +12,10 @@ mod shot;
 
 pub use feed::{Delivery, LiveFeed, LiveImage, LiveRequest};
 pub use framewell_decode::{Crop, Fit, Output, PictureFormat, Rectangle};
+pub use hub::HubConfig;
 pub use request::{ContentHash, Image, Match, Request, When};
 
+use crate::hub::Hub;
 use crate::in_flight::{InFlight, PictureKey};
 use crate::shot::Shot;
 use framewell_decode::Pool;
@@ -55,12 +58,37 @@ pub enum Error {
         /// Why.
         source: framewell_decode::Error,
     },
+    /// As many live decoders run as may.
+    #[error("all {limit} live decoders are in use")]
+    TooManyDecoders {
+        /// How many may run.
+        limit: usize,
+    },
+    /// A push fell behind what the live ring keeps and goes on at a later key frame.
+    #[error(
+        "{gops} groups of pictures of channel {channel} were overwritten before they were decoded"
+    )]
+    Overrun {
+        /// The channel.
+        channel: ChannelId,
+        /// How many were missed.
+        gops: u64,
+    },
+    /// The channel was deleted during a push.
+    #[error("channel {channel} does not exist any more")]
+    Gone {
+        /// The channel.
+        channel: ChannelId,
+    },
 }
 
 impl HasKind for Error {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotLive { .. } => ErrorKind::Unavailable,
+            Self::NotLive { .. } | Self::TooManyDecoders { .. } | Self::Overrun { .. } => {
+                ErrorKind::Unavailable
+            }
+            Self::Gone { .. } => ErrorKind::NotFound,
             Self::Future { .. } => ErrorKind::InvalidArgument,
             Self::Footage(source) => source.kind(),
             Self::Decode { source, .. } => source.kind(),
@@ -76,6 +104,7 @@ pub struct Imaging {
     pool: Pool,
     clock: Arc<dyn WallClock>,
     in_flight: InFlight,
+    hub: Hub,
 }
 
 impl Imaging {
@@ -87,13 +116,28 @@ impl Imaging {
         pool: Pool,
         clock: Arc<dyn WallClock>,
     ) -> Self {
+        let hub = Hub::new(
+            registry.clone(),
+            pool.clone(),
+            Arc::clone(&clock),
+            HubConfig::default(),
+        );
         Self {
             registry,
             footage,
             pool,
             clock,
             in_flight: InFlight::default(),
+            hub,
         }
+    }
+
+    /// With these settings for the live decoders; before the first request.
+    #[must_use]
+    pub fn with_hub(mut self, config: HubConfig) -> Self {
+        let clock = Arc::clone(&self.clock);
+        self.hub = Hub::new(self.registry.clone(), self.pool.clone(), clock, config);
+        self
     }
 
     /// Makes a picture.
