@@ -3,6 +3,7 @@
 //! [`Imaging::image`] finds the GOP (live ring first, then recorded footage), picks the picture on
 //! screen, and has it decoded. What does not belong here: decoding itself, HTTP, rights.
 
+pub mod batch;
 mod feed;
 mod hub;
 mod in_flight;
@@ -50,6 +51,12 @@ pub enum Error {
     /// The footage.
     #[error(transparent)]
     Footage(framewell_footage::Error),
+    /// A rule or a range that makes no sense; the text says what the limit is.
+    #[error("{0}")]
+    Invalid(String),
+    /// As many batches run as may.
+    #[error("{0} batches of pictures are running, as many as may")]
+    TooManyBatches(usize),
     /// The decoder.
     #[error("decoding a picture of channel {channel} failed")]
     Decode {
@@ -89,7 +96,8 @@ impl HasKind for Error {
                 ErrorKind::Unavailable
             }
             Self::Gone { .. } => ErrorKind::NotFound,
-            Self::Future { .. } => ErrorKind::InvalidArgument,
+            Self::Future { .. } | Self::Invalid(_) => ErrorKind::InvalidArgument,
+            Self::TooManyBatches(_) => ErrorKind::ResourceExhausted,
             Self::Footage(source) => source.kind(),
             Self::Decode { source, .. } => source.kind(),
         }
