@@ -12,6 +12,7 @@ mod error;
 mod face;
 mod live_stats;
 mod media;
+mod multipart;
 mod native;
 mod openapi;
 mod ops;

@@ -47,36 +47,50 @@ pub(crate) fn content_tag(data: &[u8]) -> String {
     format!("\"{hex}\"")
 }
 
-/// The JPEG with the truth about its time in the headers. A recorded picture may be kept by the
-/// client, a live one may not.
-pub(crate) fn respond(image: &Image, now: WallTime, request: &HeaderMap) -> Response {
+/// What a picture says about itself: times, where they come from, which frame it is, its encoding. The
+/// same for an answer of its own and for a part of a longer one.
+pub(crate) fn truth(image: &Image, now: WallTime) -> HeaderMap {
     let age_ms = now.micros_since(image.captured) / 1_000;
     let distance_ms = image.requested.micros_since(image.captured) / 1_000;
     let mut headers = HeaderMap::new();
-    let mut set = |name: &'static str, value: String| {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    };
-    set("framewell-requested-time", image.requested.to_rfc3339());
-    set("framewell-capture-time", image.captured.to_rfc3339());
-    set("framewell-clock-source", image.clock.as_str().to_owned());
-    set("framewell-age-ms", age_ms.to_string());
-    set("framewell-distance-ms", distance_ms.to_string());
+    for (name, value) in [
+        ("content-type", image.format.media_type().to_owned()),
+        ("framewell-requested-time", image.requested.to_rfc3339()),
+        ("framewell-capture-time", image.captured.to_rfc3339()),
+        ("framewell-clock-source", image.clock.as_str().to_owned()),
+        ("framewell-age-ms", age_ms.to_string()),
+        ("framewell-distance-ms", distance_ms.to_string()),
+        ("framewell-frame", image.frame.to_string()),
+    ] {
+        set(&mut headers, name, &value);
+    }
+    headers
+}
+
+/// Sets a header; a value that cannot stand in one is left out.
+pub(crate) fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+/// The picture with the truth about its time in the headers. A recorded picture may be kept by the
+/// client, a live one may not.
+pub(crate) fn respond(image: &Image, now: WallTime, request: &HeaderMap) -> Response {
+    let mut headers = truth(image, now);
     if image.is_live {
-        set("cache-control", "no-store".to_owned());
+        set(&mut headers, "cache-control", "no-store");
     } else {
         let tag = content_tag(&image.data);
-        set("etag", tag.clone());
-        set("cache-control", "private, max-age=3600".to_owned());
+        set(&mut headers, "etag", &tag);
+        set(&mut headers, "cache-control", "private, max-age=3600");
         let known = request.get(header::IF_NONE_MATCH);
         let known = known.and_then(|value| value.to_str().ok());
         if known.is_some_and(|tags| crate::ranged::matches_tag(tags, &tag)) {
+            headers.remove(header::CONTENT_TYPE);
             return (StatusCode::NOT_MODIFIED, headers).into_response();
         }
     }
-    set("content-type", image.format.media_type().to_owned());
-    set("framewell-frame", image.frame.to_string());
     (headers, image.data.clone()).into_response()
 }
 

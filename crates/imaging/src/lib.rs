@@ -5,6 +5,7 @@
 
 pub mod batch;
 mod feed;
+mod group;
 mod hub;
 mod in_flight;
 mod live;

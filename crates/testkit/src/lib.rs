@@ -8,6 +8,7 @@ pub mod camera;
 pub mod clock;
 pub mod encode;
 pub mod footage;
+pub mod multipart;
 pub mod postgres;
 pub mod process;
 pub mod s3;

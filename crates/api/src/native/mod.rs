@@ -6,8 +6,11 @@
 
 pub(crate) mod channels;
 pub(crate) mod clip;
+pub(crate) mod group_images;
+mod group_select;
 pub(crate) mod image;
 pub(crate) mod live;
+mod picture_params;
 pub(crate) mod timeline;
 pub(crate) mod types;
 

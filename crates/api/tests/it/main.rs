@@ -7,6 +7,7 @@
 mod auth_matrix;
 mod channels;
 mod common_rules;
+mod group_images;
 mod groups;
 mod live;
 mod meta;
