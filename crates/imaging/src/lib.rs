@@ -5,6 +5,7 @@
 
 pub mod batch;
 mod feed;
+mod grid;
 mod group;
 mod hub;
 mod in_flight;
@@ -14,6 +15,7 @@ mod shot;
 
 pub use feed::{Delivery, LiveFeed, LiveImage, LiveRequest};
 pub use framewell_decode::{Crop, Fit, Output, PictureFormat, Rectangle};
+pub use grid::Grid;
 pub use hub::HubConfig;
 pub use request::{ContentHash, Image, Match, Request, When};
 
