@@ -97,6 +97,35 @@ impl Catalog {
         ))
     }
 
+    /// The published segment of a channel that starts last of those that start at or before `at`.
+    pub async fn segment_starting_by(
+        &self,
+        channel: ChannelId,
+        at: WallTime,
+    ) -> Result<Option<Segment>, Error> {
+        let begun = with_columns(published(channel))
+            .and_where(Expr::col("start_us").lte(at.micros()))
+            .take();
+        self.first_segment(by_start(begun, Order::Descending)).await
+    }
+
+    /// The published segment of a channel that starts first of those that start at or after `at`.
+    pub async fn segment_starting_from(
+        &self,
+        channel: ChannelId,
+        at: WallTime,
+    ) -> Result<Option<Segment>, Error> {
+        let later = with_columns(published(channel))
+            .and_where(Expr::col("start_us").gte(at.micros()))
+            .take();
+        self.first_segment(by_start(later, Order::Ascending)).await
+    }
+
+    async fn first_segment(&self, mut select: SelectStatement) -> Result<Option<Segment>, Error> {
+        let rows = self.read("search for a segment", select.limit(1)).await?;
+        rows.first().map(segment).transpose()
+    }
+
     async fn first_range(&self, mut select: SelectStatement) -> Result<Option<TimeRange>, Error> {
         select.columns(["start_us", "end_us"]).limit(1);
         let rows = self.read("search around a gap", &select).await?;

@@ -1,13 +1,12 @@
 //! Finding and reading footage.
 
-use crate::gop::{GopSample, Hole, Part};
 use crate::parameters::ParameterCache;
-use crate::{CompressedGop, Location, Piece, Spool, TICK_US, gop};
+use crate::{Error, Location, Piece, Place, Spool};
 use bytes::Bytes;
 use framewell_blob::{BlobStore, ObjectKey};
 use framewell_catalog::Catalog;
 use framewell_media::StreamParameters;
-use framewell_model::{ChannelId, ErrorKind, HasKind, SegmentId, TimeRange, WallTime};
+use framewell_model::{ChannelId, Segment, SegmentId, TimeRange};
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
@@ -15,74 +14,6 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// Footage that cannot be found or read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// Nothing is recorded at that instant.
-    #[error("channel {channel} has no footage at {at}")]
-    NoFootage {
-        /// The channel.
-        channel: ChannelId,
-        /// The instant.
-        at: WallTime,
-        /// End of the footage before it.
-        before: Option<WallTime>,
-        /// Start of the footage after it.
-        after: Option<WallTime>,
-    },
-    /// The database.
-    #[error("looking up footage of channel {channel} failed")]
-    Catalog {
-        /// The channel.
-        channel: ChannelId,
-        /// Why.
-        source: framewell_catalog::Error,
-    },
-    /// The object.
-    #[error("reading footage of channel {channel} failed")]
-    Blob {
-        /// The channel.
-        channel: ChannelId,
-        /// Why.
-        source: framewell_blob::Error,
-    },
-    /// The spool file.
-    #[error("reading spooled footage of channel {channel} failed")]
-    Spool {
-        /// The channel.
-        channel: ChannelId,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The bytes are not what the index says.
-    #[error("footage of channel {channel} is damaged")]
-    Damaged {
-        /// The channel.
-        channel: ChannelId,
-        /// Why.
-        source: framewell_fmp4::Error,
-    },
-}
-
-impl HasKind for Error {
-    fn kind(&self) -> ErrorKind {
-        match self {
-            Self::NoFootage { .. } => ErrorKind::NotFound,
-            Self::Catalog { source, .. } => source.kind(),
-            Self::Blob { source, .. } => match source.kind() {
-                ErrorKind::NotFound => ErrorKind::DataLoss,
-                kind => kind,
-            },
-            Self::Spool { .. } | Self::Damaged { .. } => ErrorKind::DataLoss,
-        }
-    }
-}
-
-/// Leading pictures are shown at most this long before the key frame that they follow in decoding
-/// order: 16 reordered pictures (the most that H.265 allows) at 16 per second.
-const LEADING_US: i64 = 1_000_000;
 
 /// Rows per query; a day of 10 s segments takes nine.
 const ROWS_PER_QUERY: i64 = 1_000;
@@ -149,9 +80,7 @@ impl Footage {
             let known = pieces.len();
             for row in rows {
                 if seen.insert(row.id) {
-                    let piece = Piece::try_from(row)
-                        .map_err(|source| Error::Damaged { channel, source })?;
-                    pieces.push(piece);
+                    pieces.push(piece_of(row)?);
                 }
             }
             match next_start {
@@ -169,24 +98,24 @@ impl Footage {
         if wanted.is_empty() {
             return Ok(Bytes::new());
         }
-        let channel = piece.channel;
+        let place = Place::from(piece);
         let bytes = match &piece.location {
-            Location::Object(key) => self.read_object(channel, key, wanted.clone()).await?,
+            Location::Object(key) => self.read_object(place, key, wanted.clone()).await?,
             Location::Spool(path) => match read_file(path.clone(), wanted.clone()).await {
                 Ok(bytes) => bytes,
                 // Published since the caller looked: the file has become the object.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     let key = piece.object_key();
-                    self.read_object(channel, &key, wanted.clone()).await?
+                    self.read_object(place, &key, wanted.clone()).await?
                 }
-                Err(source) => return Err(Error::Spool { channel, source }),
+                Err(source) => return Err(Error::Spool { place, source }),
             },
         };
         if u64::try_from(bytes.len()) == Ok(wanted.end - wanted.start) {
             return Ok(bytes);
         }
         Err(Error::Damaged {
-            channel,
+            place,
             source: framewell_fmp4::Error::BadBox {
                 what: "mdat".to_owned(),
                 offset: wanted.start,
@@ -200,14 +129,14 @@ impl Footage {
 
     async fn read_object(
         &self,
-        channel: ChannelId,
+        place: Place,
         key: &ObjectKey,
         range: Range<u64>,
     ) -> Result<Bytes, Error> {
         self.blobs
             .get_range(key, range)
             .await
-            .map_err(|source| Error::Blob { channel, source })
+            .map_err(|source| Error::Blob { place, source })
     }
 
     /// Parameters of a segment, from its init part.
@@ -216,92 +145,36 @@ impl Footage {
             return Ok(known);
         }
         let init = self.read(piece, 0..u64::from(piece.index.init_len)).await?;
+        self.learn_parameters(piece, &init)
+    }
+
+    pub(crate) fn knows_parameters(&self, id: SegmentId) -> bool {
+        self.parameters.get(id).is_some()
+    }
+
+    /// Reads and remembers the parameters in a segment's init part.
+    pub(crate) fn learn_parameters(
+        &self,
+        piece: &Piece,
+        init: &[u8],
+    ) -> Result<Arc<StreamParameters>, Error> {
         let (parameters, _) =
-            framewell_fmp4::parse_init(&init).map_err(|source| Error::Damaged {
-                channel: piece.channel,
+            framewell_fmp4::parse_init(init).map_err(|source| Error::Damaged {
+                place: Place::from(piece),
                 source,
             })?;
         Ok(self.parameters.insert(piece.id, parameters))
     }
+}
 
-    /// The GOP on screen at `at`, its samples from the key frame up to all that can be shown at or
-    /// before `at` (give or take [`TICK_US`]). Reads only the fragments needed. [`Error::NoFootage`]
-    /// in a gap: `at` must lie within a segment's range, or in a hole of at most [`crate::CONTINUITY_US`]
-    /// within a run.
-    pub async fn gop_at(&self, channel: ChannelId, at: WallTime) -> Result<CompressedGop, Error> {
-        let near = TimeRange {
-            start: at.plus_micros(-LEADING_US),
-            end: at.plus_micros(LEADING_US),
-        };
-        let pieces = self.pieces(channel, near).await?;
-        let mut until = at.plus_micros(TICK_US);
-        let mut parts = gop::parts_at(&pieces, until);
-        if parts.is_err() {
-            until = at;
-            parts = gop::parts_at(&pieces, until);
-        }
-        let parts = match parts {
-            Ok(parts) => parts,
-            Err(hole) => return Err(self.no_footage(channel, at, hole).await?),
-        };
-        let Some(first) = parts.first() else {
-            return Err(self.no_footage(channel, at, Hole::default()).await?);
-        };
-        let parameters = self.parameters(first.piece).await?;
-        let mut samples = Vec::new();
-        for part in &parts {
-            // New parameters start a segment; then nothing in it refers to the one before.
-            if self.parameters(part.piece).await? == parameters {
-                self.read_part(part, &mut samples).await?;
-            }
-        }
-        gop::cut_after(&mut samples, until);
-        Ok(CompressedGop {
-            run: first.piece.run,
-            video: Arc::new(parameters.video.clone()),
-            samples,
-            clock: first
-                .fragments
-                .first()
-                .map_or(first.piece.clock, |f| f.clock),
-        })
-    }
-
-    async fn read_part(&self, part: &Part<'_>, samples: &mut Vec<GopSample>) -> Result<(), Error> {
-        let (Some(first), Some(last)) = (part.fragments.first(), part.fragments.last()) else {
-            return Ok(());
-        };
-        let range = first.offset..last.offset + u64::from(last.len);
-        let bytes = self.read(part.piece, range).await?;
-        gop::read_part(part.fragments, &bytes, samples).map_err(|source| Error::Damaged {
-            channel: part.piece.channel,
-            source,
-        })
-    }
-
-    /// Where the footage nearest to `at` is, as the error to answer with. The edges of a hole inside
-    /// a segment are nearer than any other segment.
-    async fn no_footage(
-        &self,
-        channel: ChannelId,
-        at: WallTime,
-        hole: Hole,
-    ) -> Result<Error, Error> {
-        let (spooled_before, spooled_after) = self.spool.around(channel, at);
-        let (before, after) = self
-            .catalog
-            .footage_around(channel, at)
-            .await
-            .map_err(|source| Error::Catalog { channel, source })?;
-        let ends = [before, spooled_before].into_iter().flatten();
-        let starts = [after, spooled_after].into_iter().flatten();
-        Ok(Error::NoFootage {
-            channel,
-            at,
-            before: hole.before.or_else(|| ends.map(|range| range.end).max()),
-            after: hole.after.or_else(|| starts.map(|range| range.start).min()),
-        })
-    }
+/// A row as a piece; one whose index cannot be read is damaged.
+pub(crate) fn piece_of(row: Segment) -> Result<Piece, Error> {
+    let place = Place {
+        channel: row.channel,
+        segment: row.id,
+        range: row.range,
+    };
+    Piece::try_from(row).map_err(|source| Error::Damaged { place, source })
 }
 
 async fn read_file(path: PathBuf, range: Range<u64>) -> io::Result<Bytes> {

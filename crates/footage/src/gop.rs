@@ -1,8 +1,7 @@
 //! A compressed GOP, ready for a decoder.
 
-use crate::{CONTINUITY_US, Piece};
 use bytes::Bytes;
-use framewell_fmp4::{FragmentEntry, SegmentIndex, parse_fragment};
+use framewell_fmp4::{FragmentEntry, Sample, parse_fragment};
 use framewell_media::{TrackKind, VideoParameters};
 use framewell_model::{ClockSource, RunId, WallTime};
 use std::sync::Arc;
@@ -35,94 +34,11 @@ pub struct CompressedGop {
     pub video: Arc<VideoParameters>,
     /// From the key frame on, decoding order.
     pub samples: Vec<GopSample>,
+    /// How many of the samples are the GOP's own; those behind are the key frame of the next GOP and
+    /// its leading pictures, which refer to this one.
+    pub own: usize,
     /// Where the wall times come from.
     pub clock: ClockSource,
-}
-
-/// A hole: where the pictures around it are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Hole {
-    /// End of the last picture before it.
-    pub(crate) before: Option<WallTime>,
-    /// Capture time of the first picture after it.
-    pub(crate) after: Option<WallTime>,
-}
-
-/// Fragments of one segment, in file order; at least one.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Part<'a> {
-    pub(crate) piece: &'a Piece,
-    pub(crate) fragments: &'a [FragmentEntry],
-}
-
-/// What to decode for the picture on screen at `at`, among pieces ascending by start: from the last
-/// key fragment captured at or before it, up to the last one with a picture at or before it. The
-/// second part is the beginning of the next segment, if its leading pictures are shown by then.
-pub(crate) fn parts_at(pieces: &[Piece], at: WallTime) -> Result<Vec<Part<'_>>, Hole> {
-    let after = pieces.partition_point(|piece| piece.range.start <= at);
-    let (begun, later) = pieces.split_at(after);
-    // Of two that hold it, the later one wins: its first picture was captured at or before `at`,
-    // after everything in the earlier one that still counts.
-    let held = begun.iter().rev().find(|piece| piece.range.contains(at));
-    let continued = || {
-        let (newest, next) = (begun.last()?, later.first()?);
-        newest.continues_into(next).then_some(newest)
-    };
-    let piece = held.or_else(continued).ok_or_else(Hole::default)?;
-    let (first, rest) = fragments_at(&piece.index, at)?;
-    let mut parts = vec![Part {
-        piece,
-        fragments: first,
-    }];
-    if let Some(next) = later.first()
-        && rest.is_empty()
-        && piece.continues_into(next)
-        && next.first_shown() <= at
-    {
-        parts.push(Part {
-            piece: next,
-            fragments: &next.index.fragments[..1],
-        });
-    } else {
-        check_pause(first, rest, at)?;
-    }
-    Ok(parts)
-}
-
-/// The needed fragments of a segment, and those behind them.
-fn fragments_at(
-    index: &SegmentIndex,
-    at: WallTime,
-) -> Result<(&[FragmentEntry], &[FragmentEntry]), Hole> {
-    let fragments = &index.fragments;
-    let key = fragments
-        .iter()
-        .rposition(|fragment| fragment.is_key && fragment.wall <= at)
-        .ok_or_else(|| Hole {
-            before: None,
-            after: fragments.first().map(|fragment| fragment.wall),
-        })?;
-    // With reordering, a picture may lie in a fragment whose first picture is captured later.
-    let count = fragments[key..]
-        .iter()
-        .take_while(|fragment| fragment.wall_of(fragment.min_pts) <= at)
-        .count();
-    Ok(fragments[key..].split_at(count.max(1)))
-}
-
-/// Inside a segment, the camera may have paused, or its clock been set, and the run went on: then the
-/// last picture is not on screen for ever.
-fn check_pause(
-    needed: &[FragmentEntry],
-    later: &[FragmentEntry],
-    at: WallTime,
-) -> Result<(), Hole> {
-    let before = needed.iter().map(|f| f.wall_of(f.end_pts)).max();
-    if before.is_some_and(|end| at.micros_since(end) > CONTINUITY_US) {
-        let after = later.first().map(|next| next.wall_of(next.min_pts));
-        return Err(Hole { before, after });
-    }
-    Ok(())
 }
 
 /// The video samples of adjacent fragments, in decoding order.
@@ -154,22 +70,50 @@ fn read_samples(
 ) -> Result<(), framewell_fmp4::Error> {
     let all = parse_fragment(bytes)?;
     for sample in all.iter().filter(|s| s.track == TrackKind::Video) {
-        let start = sample.offset as usize;
-        let data = start
-            .checked_add(sample.size as usize)
-            .filter(|end| *end <= bytes.len())
-            .map(|end| bytes.slice(start..end))
-            .ok_or_else(|| framewell_fmp4::Error::BadBox {
-                what: "mdat".to_owned(),
-                offset: fragment.offset + u64::from(sample.offset),
-                why: "a sample reaches past its fragment".to_owned(),
-            })?;
-        samples.push(GopSample {
-            pts: sample.pts,
-            wall: fragment.wall_of(sample.pts),
-            is_key: sample.is_key,
-            data,
-        });
+        samples.push(sample_of(fragment, sample, bytes)?);
     }
     Ok(())
+}
+
+/// The fragment's first video sample, which must be a key frame.
+pub(crate) fn key_of(
+    fragment: &FragmentEntry,
+    samples: &[Sample],
+) -> Result<Sample, framewell_fmp4::Error> {
+    let first = samples.iter().find(|s| s.track == TrackKind::Video);
+    first
+        .filter(|sample| sample.is_key)
+        .copied()
+        .ok_or_else(|| bad(fragment.offset, "does not begin with a key frame"))
+}
+
+/// A sample with its data, out of the bytes of its fragment.
+pub(crate) fn sample_of(
+    fragment: &FragmentEntry,
+    sample: &Sample,
+    bytes: &Bytes,
+) -> Result<GopSample, framewell_fmp4::Error> {
+    let start = sample.offset as usize;
+    let data = start
+        .checked_add(sample.size as usize)
+        .filter(|end| *end <= bytes.len())
+        .map(|end| bytes.slice(start..end))
+        .ok_or_else(|| {
+            let at = fragment.offset + u64::from(sample.offset);
+            bad(at, "a sample reaches past its fragment")
+        })?;
+    Ok(GopSample {
+        pts: sample.pts,
+        wall: fragment.wall_of(sample.pts),
+        is_key: sample.is_key,
+        data,
+    })
+}
+
+fn bad(offset: u64, why: &str) -> framewell_fmp4::Error {
+    framewell_fmp4::Error::BadBox {
+        what: "mdat".to_owned(),
+        offset,
+        why: why.to_owned(),
+    }
 }

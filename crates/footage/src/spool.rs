@@ -114,6 +114,24 @@ impl Spool {
         let after = ranges().filter(|r| r.start > at).min_by_key(|r| r.start);
         (before, after)
     }
+
+    /// The segment that starts last of those that start at or before `at`, and have footage.
+    #[must_use]
+    pub fn starting_by(&self, channel: ChannelId, at: WallTime) -> Option<Piece> {
+        let inner = self.inner.read();
+        let pieces = inner.values().filter(|p| is_footage_of(p, channel));
+        let begun = pieces.filter(|piece| piece.range.start <= at);
+        begun.max_by_key(|piece| piece.range.start).cloned()
+    }
+
+    /// The segment that starts first of those that start at or after `at`, and have footage.
+    #[must_use]
+    pub fn starting_from(&self, channel: ChannelId, at: WallTime) -> Option<Piece> {
+        let inner = self.inner.read();
+        let pieces = inner.values().filter(|p| is_footage_of(p, channel));
+        let later = pieces.filter(|piece| piece.range.start >= at);
+        later.min_by_key(|piece| piece.range.start).cloned()
+    }
 }
 
 fn is_footage_of(piece: &Piece, channel: ChannelId) -> bool {

@@ -194,6 +194,24 @@ conformance! {
         assert_eq!(around(100).await, (Some(range(60, 70)), None));
     }
 
+    async fn the_segments_that_start_nearest_to_an_instant_are_found(catalog: &Catalog) {
+        let channel = channel(catalog).await.id;
+        publish_ranges(catalog, channel, &[(0, 10), (10, 20), (50, 60)]).await;
+        catalog.stage_segment(&segment(channel, range(30, 40)), at(0)).await.unwrap();
+        let start = |found: Option<Segment>| found.map(|segment| segment.range.start);
+        let by = async |seconds| start(catalog.segment_starting_by(channel, at(seconds)).await.unwrap());
+        let from = async |seconds| start(catalog.segment_starting_from(channel, at(seconds)).await.unwrap());
+        for (asked, before, after) in [
+            (-1, None, Some(0)),
+            (10, Some(10), Some(10)),
+            (35, Some(10), Some(50)),
+            (51, Some(50), None),
+        ] {
+            assert_eq!(by(asked).await, before.map(at), "by {asked}");
+            assert_eq!(from(asked).await, after.map(at), "from {asked}");
+        }
+    }
+
     async fn retention_dooms_the_oldest_first_and_stops_at_the_limit(catalog: &Catalog) {
         let channel = channel(catalog).await.id;
         let made = publish_ranges(catalog, channel, &[(20, 30), (0, 10), (10, 20), (30, 40)]).await;

@@ -8,7 +8,8 @@ use framewell_fmp4::{
 use framewell_footage::{Footage, Piece, Spool, SpoolSegment};
 use framewell_media::{AccessUnit, TrackKind};
 use framewell_model::{
-    ChannelId, ClockSource, NewChannel, RecMode, RunId, Secret, SegmentId, TimeRange, WallTime,
+    ChannelId, ClockSource, MediaTime, NewChannel, RecMode, RunId, Secret, SegmentId, TimeRange,
+    WallTime,
 };
 use framewell_testkit::encode::{ClipSpec, EncodedClip};
 use std::collections::BTreeMap;
@@ -188,4 +189,21 @@ pub(crate) fn gops(clip: &EncodedClip) -> Vec<&[AccessUnit]> {
     (0..starts.len())
         .map(|n| &clip.units[starts[n]..end_of(n)])
         .collect()
+}
+
+/// The clip as an encoder with open GOPs would order it: the last two pictures of each GOP but the
+/// last come behind the next key frame. Nothing here decodes them.
+pub(crate) fn with_open_gops(clip: &EncodedClip) -> EncodedClip {
+    let mut clip = clip.clone();
+    let keys: Vec<usize> = (1..clip.units.len())
+        .filter(|n| clip.units[*n].is_key)
+        .collect();
+    for key in keys {
+        clip.units[key - 2..=key].rotate_right(1);
+    }
+    for (n, unit) in clip.units.iter_mut().enumerate() {
+        let ticks = (n as i64 - 2) * 9_000;
+        unit.dts = MediaTime::new(ticks, unit.dts.scale);
+    }
+    clip
 }

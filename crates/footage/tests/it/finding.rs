@@ -123,5 +123,9 @@ async fn an_object_that_is_shorter_than_its_index_is_damaged() {
         .unwrap();
     let error = archive.footage.read(&piece, 0..u64::MAX).await.unwrap_err();
     assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    let text = error.to_string();
+    for part in [piece.id.to_string(), piece.range.start.to_rfc3339()] {
+        assert!(text.contains(&part), "{text} names the segment");
+    }
     assert!(archive.footage.read(&piece, 0..100).await.is_ok());
 }

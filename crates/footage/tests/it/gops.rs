@@ -1,6 +1,6 @@
 //! The picture on screen at an instant.
 
-use crate::archive::{Archive, EVER, gops, new_run, small_clip};
+use crate::archive::{Archive, EVER, gops, new_run, small_clip, with_open_gops};
 use framewell_footage::{CONTINUITY_US, Error, TICK_US};
 use framewell_media::AccessUnit;
 use framewell_model::{MediaTime, WallTime};
@@ -190,23 +190,6 @@ async fn the_capture_time_that_live_video_gave_finds_the_same_picture() {
         let gop = archive.footage.gop_at(archive.channel, unit.wall).await;
         assert!(gop.unwrap().samples.last().unwrap().data == unit.data);
     }
-}
-
-/// The clip as an encoder with open GOPs would order it: the last two pictures of each GOP but the
-/// last come behind the next key frame. Nothing here decodes them.
-fn with_open_gops(clip: &EncodedClip) -> EncodedClip {
-    let mut clip = clip.clone();
-    let keys: Vec<usize> = (1..clip.units.len())
-        .filter(|n| clip.units[*n].is_key)
-        .collect();
-    for key in keys {
-        clip.units[key - 2..=key].rotate_right(1);
-    }
-    for (n, unit) in clip.units.iter_mut().enumerate() {
-        let ticks = (n as i64 - 2) * 9_000;
-        unit.dts = MediaTime::new(ticks, unit.dts.scale);
-    }
-    clip
 }
 
 #[tokio::test]

@@ -5,3 +5,4 @@
 mod archive;
 mod finding;
 mod gops;
+mod pages;
