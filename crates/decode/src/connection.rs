@@ -7,7 +7,7 @@ use crate::protocol::{Job, Picture};
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 /// A worker's answer to a job: pictures in the order wanted, or why not.
@@ -44,22 +44,25 @@ impl Connection {
         job: &Job,
         session: Option<SessionUse>,
     ) -> io::Result<Answer> {
+        let head = wire::head(&Request::of(job, session), job.payload_len())?;
+        let samples = job.samples.iter().map(|sample| sample.data.clone());
+        let parts = Parts::new([head.into(), job.video.config.clone()], samples);
+        self.exchange(parts).await
+    }
+
+    /// Has the worker free the decoder of a session.
+    pub(crate) async fn close(&mut self, session: u64) -> io::Result<Answer> {
+        let head = wire::head(&Request::close(session), 0)?;
+        self.exchange(Parts::new([head.into(), Bytes::new()], []))
+            .await
+    }
+
+    async fn exchange(&mut self, mut parts: Parts) -> io::Result<Answer> {
         let (mut reader, mut writer) = self.stream.split();
-        let send = send(&mut writer, job, session);
+        let send = writer.write_all_buf(&mut parts);
         let ((), answer) = tokio::try_join!(send, collect(&mut reader))?;
         Ok(answer)
     }
-}
-
-async fn send(
-    writer: &mut (impl AsyncWrite + Unpin),
-    job: &Job,
-    session: Option<SessionUse>,
-) -> io::Result<()> {
-    let head = wire::head(&Request::of(job, session), job.payload_len())?;
-    let samples = job.samples.iter().map(|sample| sample.data.clone());
-    let mut parts = Parts::new([head.into(), job.video.config.clone()], samples);
-    writer.write_all_buf(&mut parts).await
 }
 
 /// The pictures as they get ready.
@@ -121,7 +124,7 @@ struct Parts {
 }
 
 impl Parts {
-    fn new(first: [Bytes; 2], rest: impl Iterator<Item = Bytes>) -> Self {
+    fn new(first: [Bytes; 2], rest: impl IntoIterator<Item = Bytes>) -> Self {
         let parts = first.into_iter().chain(rest);
         Self {
             parts: parts.filter(|part| !part.is_empty()).collect(),
@@ -172,7 +175,7 @@ mod tests {
         for step in 1..8 {
             let rest = ["", "cde", "f"].map(Bytes::from_static_str);
             let first = ["a", "b"].map(Bytes::from_static_str);
-            let mut parts = Parts::new(first, rest.into_iter());
+            let mut parts = Parts::new(first, rest);
             let mut seen = Vec::new();
             while parts.has_remaining() {
                 let mut slices = [IoSlice::new(&[]); 2];

@@ -4,14 +4,15 @@
 //! or above; a broken bitstream costs one worker and one error (architecture invariant 2).
 
 mod connection;
+mod dispatch;
 mod owner;
 mod pool;
 pub mod protocol;
+mod schedule;
 mod session;
 mod worker;
 
-pub use owner::WorkerStatus;
-pub use pool::{Error, Pool, PoolConfig};
+pub use pool::{Error, Pool, PoolConfig, WorkerStatus};
 pub use protocol::wire::{Entry, Exit};
 pub use protocol::{
     CHANGED, Change, Changes, Crop, Fit, Job, JobSample, Output, Pick, Picture, PictureFormat,

@@ -1,58 +1,27 @@
 //! The task that owns one worker process at a time, and replaces it.
 
+use crate::connection::Answer;
+use crate::dispatch::{Dispatch, Ticket};
 use crate::pool::{Error, PoolConfig};
-use crate::protocol::wire::Failure;
-use crate::protocol::{Job, Picture};
+use crate::protocol::Picture;
+use crate::protocol::wire::{Failure, SessionUse};
+use crate::schedule::Task;
 use crate::worker::{Lost, Worker};
 use framewell_model::HasKind;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
-use tokio::sync::{Mutex, OwnedSemaphorePermit, mpsc, oneshot, watch};
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 /// First wait after a worker could not be started; it doubles up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_millis(200);
 /// Longest wait between attempts to start a worker.
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
 
-/// A job on its way to a worker.
-#[derive(Debug)]
-pub(crate) struct Ticket {
-    pub(crate) job: Job,
-    pub(crate) reply: oneshot::Sender<Result<Vec<Picture>, Error>>,
-    /// Its place in the pool, held until the answer is there.
-    pub(crate) _place: OwnedSemaphorePermit,
-}
-
-/// What one place of the pool is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct WorkerStatus {
-    /// Process id; `None` while no worker is ready.
-    pub pid: Option<u32>,
-    /// Whether it has a job.
-    pub is_busy: bool,
-    /// Jobs given to this process.
-    pub jobs: u64,
-}
-
-/// Why an owner left [`Owner::serve`].
-enum End {
-    /// The pool is gone.
-    Closed,
-    /// The worker is dead or due for replacement.
-    Replace,
-}
-
-/// Owns one place of the pool. Ends when the pool goes.
+/// Owns one place of the pool, a lane of the schedule. Runs until it is aborted.
 pub(crate) struct Owner {
     pub(crate) config: Arc<PoolConfig>,
-    /// Shared by all owners; whoever is idle waits here.
-    pub(crate) queue: Arc<Mutex<mpsc::Receiver<Ticket>>>,
-    /// Workers that are ready, of all owners.
-    pub(crate) ready: Arc<AtomicUsize>,
-    pub(crate) status: watch::Sender<WorkerStatus>,
+    pub(crate) dispatch: Arc<Dispatch>,
+    pub(crate) lane: usize,
 }
 
 impl Owner {
@@ -61,21 +30,19 @@ impl Owner {
         let mut spawned = Ok(first);
         let mut backoff = MIN_BACKOFF;
         loop {
-            let end = match greeted(spawned).await {
+            match greeted(spawned).await {
                 Ok(worker) => {
                     backoff = MIN_BACKOFF;
-                    self.lead(worker).await
+                    self.lead(worker).await;
                 }
                 Err(error) => {
                     let program = self.config.program.display();
                     tracing::error!(%program, %error, "decoder does not start");
-                    let end = self.refuse(&error, backoff).await;
+                    let refuse = self.refuse(&error);
+                    // It never ends by itself.
+                    let _elapsed = tokio::time::timeout(backoff, refuse).await;
                     backoff = (backoff * 2).min(MAX_BACKOFF);
-                    end
                 }
-            };
-            if matches!(end, End::Closed) {
-                return;
             }
             metrics::counter!("framewell_decode_worker_restarts_total").increment(1);
             spawned = Worker::spawn(&self.config.program);
@@ -83,105 +50,92 @@ impl Owner {
     }
 
     /// The working life of one worker.
-    async fn lead(&self, mut worker: Worker) -> End {
-        self.ready.fetch_add(1, Ordering::Relaxed);
-        let end = self.serve(&mut worker).await;
-        self.ready.fetch_sub(1, Ordering::Relaxed);
-        self.status.send_replace(WorkerStatus::default());
+    async fn lead(&self, mut worker: Worker) {
+        self.dispatch.up(self.lane, worker.pid());
+        self.serve(&mut worker).await;
+        for ticket in self.dispatch.down(self.lane) {
+            answer_to(ticket, Err(Error::PositionLost));
+        }
         worker.kill().await;
-        end
     }
 
-    async fn serve(&self, worker: &mut Worker) -> End {
-        while worker.jobs < self.config.max_jobs {
-            self.show_idle(worker);
-            let ticket = tokio::select! {
-                ticket = self.take() => ticket,
+    /// Returns when the worker is dead or due for replacement.
+    async fn serve(&self, worker: &mut Worker) {
+        while !self.is_due(worker) {
+            let task = tokio::select! {
+                task = self.dispatch.take(self.lane) => task,
                 status = worker.exited() => {
                     tracing::warn!(%status, "idle decoder died");
-                    return End::Replace;
+                    return;
                 }
             };
-            let Some(ticket) = ticket else {
-                return End::Closed;
+            let is_fit = match task {
+                Task::Close(session) => self.close(worker, session).await,
+                Task::Run(ticket, session) => self.work(worker, ticket, session).await,
             };
-            if ticket.reply.is_closed() {
-                count("cancelled");
-                continue;
-            }
-            if !self.work(worker, ticket).await {
-                return End::Replace;
+            if !is_fit {
+                return;
             }
         }
-        End::Replace
+    }
+
+    /// Whether the worker has done its share of jobs and may go.
+    fn is_due(&self, worker: &Worker) -> bool {
+        let share = self.config.max_jobs;
+        worker.jobs >= share
+            && (self.dispatch.retire(self.lane) || worker.jobs >= share.saturating_mul(2))
     }
 
     /// Runs a job to its end, whether or not the caller still waits, so that the connection stays in
     /// step. Returns whether the worker is fit for more.
-    async fn work(&self, worker: &mut Worker, ticket: Ticket) -> bool {
+    async fn work(&self, worker: &mut Worker, ticket: Ticket, session: Option<SessionUse>) -> bool {
         let started = Instant::now();
-        self.show_busy();
-        let answer = worker.run(&ticket.job, None, self.config.deadline).await;
+        let class = ticket.job.priority.label();
+        let waited = started.saturating_duration_since(ticket.queued);
+        metrics::histogram!("framewell_decode_wait_seconds", "class" => class)
+            .record(waited.as_secs_f64());
+        let deadline = self.config.deadline;
+        let answer = worker.run(&ticket.job, session, deadline).await;
         let seconds = started.elapsed().as_secs_f64();
-        metrics::histogram!("framewell_decode_job_seconds").record(seconds);
+        metrics::histogram!("framewell_decode_job_seconds", "class" => class).record(seconds);
         let is_fit = answer.is_ok();
-        let result = match answer {
+        let result = self.result(answer);
+        if !is_fit {
+            let error = result.as_ref().err().map(ToString::to_string);
+            tracing::warn!(pid = worker.pid(), error, "decoder lost");
+        }
+        answer_to(ticket, result);
+        is_fit
+    }
+
+    fn result(&self, answer: Result<Answer, Lost>) -> Result<Vec<Picture>, Error> {
+        match answer {
             Ok(Ok(pictures)) => Ok(pictures),
             Ok(Err(Failure::Bitstream(why))) => Err(Error::Bitstream(why)),
             Ok(Err(Failure::Invalid(why))) => Err(Error::Invalid(why)),
             Ok(Err(Failure::PositionLost)) => Err(Error::PositionLost),
             Err(Lost::Deadline) => Err(Error::Deadline(self.config.deadline)),
             Err(Lost::Died(how)) => Err(Error::Died(how)),
-        };
-        if !is_fit {
-            let error = result.as_ref().err().map(ToString::to_string);
-            tracing::warn!(pid = worker.pid(), error, "decoder lost");
         }
-        answer_to(ticket.reply, result);
-        is_fit
+    }
+
+    /// Frees a session's decoder. Returns whether the worker is fit for more.
+    async fn close(&self, worker: &mut Worker, session: u64) -> bool {
+        let closed = worker.close(session, self.config.deadline).await;
+        if let Err(lost) = &closed {
+            tracing::warn!(pid = worker.pid(), ?lost, "decoder lost");
+        }
+        closed.is_ok()
     }
 
     /// While no worker can be started: fails jobs at once if no other owner has a worker.
-    async fn refuse(&self, error: &io::Error, backoff: Duration) -> End {
-        let wait = tokio::time::sleep(backoff);
-        tokio::pin!(wait);
+    async fn refuse(&self, error: &io::Error) {
         loop {
-            let is_alone = self.ready.load(Ordering::Relaxed) == 0;
-            let ticket = tokio::select! {
-                () = &mut wait => return End::Replace,
-                ticket = self.take(), if is_alone => ticket,
-            };
-            let Some(ticket) = ticket else {
-                return End::Closed;
-            };
+            let ticket = self.dispatch.take_refused(self.lane).await;
             let source = io::Error::new(error.kind(), error.to_string());
             let program = self.config.program.clone();
-            answer_to(ticket.reply, Err(Error::Start { program, source }));
+            answer_to(ticket, Err(Error::Start { program, source }));
         }
-    }
-
-    /// The next job; `None` when the pool is gone. Cancel-safe.
-    async fn take(&self) -> Option<Ticket> {
-        let ticket = self.queue.lock().await.recv().await;
-        if ticket.is_some() {
-            metrics::gauge!("framewell_decode_queue_length").decrement(1);
-        }
-        ticket
-    }
-
-    fn show_idle(&self, worker: &Worker) {
-        self.status.send_replace(WorkerStatus {
-            pid: worker.pid(),
-            is_busy: false,
-            jobs: worker.jobs,
-        });
-    }
-
-    fn show_busy(&self) {
-        self.status.send_modify(|status| {
-            status.is_busy = true;
-            status.jobs += 1;
-        });
     }
 }
 
@@ -192,10 +146,13 @@ async fn greeted(spawned: io::Result<Worker>) -> io::Result<Worker> {
 }
 
 /// Hands the result to the caller; one that went away does not want it.
-fn answer_to(
-    reply: oneshot::Sender<Result<Vec<Picture>, Error>>,
-    result: Result<Vec<Picture>, Error>,
-) {
+///
+/// The job and its places go first: a caller that has its answer finds them free.
+fn answer_to(ticket: Ticket, result: Result<Vec<Picture>, Error>) {
+    let Ticket {
+        job, reply, places, ..
+    } = ticket;
+    drop((job, places));
     count(match &result {
         Ok(_) => "ok",
         Err(error) => error.label(),

@@ -1,14 +1,16 @@
 //! The pool of workers.
 
-use crate::owner::{Owner, Ticket, WorkerStatus, count};
-use crate::protocol::{Job, Picture};
+use crate::dispatch::{Dispatch, Places, Ticket};
+use crate::owner::{Owner, count};
+use crate::protocol::{Job, Picture, Priority};
+use crate::schedule::{SessionKey, Use};
 use crate::session::Session;
 use crate::worker::Worker;
 use framewell_model::{ErrorKind, HasKind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 /// How many workers, and how long they may take. [`PoolConfig::new`] has the defaults.
@@ -20,9 +22,11 @@ pub struct PoolConfig {
     pub workers: usize,
     /// Longest time for one job, queueing not counted (default 10 s); then the worker is killed.
     pub deadline: Duration,
-    /// Jobs that may wait for a worker; beyond that, [`Error::Busy`] (default 64).
+    /// Jobs that may wait for a worker, half of them batch jobs at most; beyond that, [`Error::Busy`]
+    /// for interactive jobs, and batch jobs wait for a place (default 64).
     pub queue: usize,
-    /// A worker is replaced after this many jobs (default 10,000), against slow leaks.
+    /// A worker is replaced after this many jobs (default 10,000), against slow leaks; while it has
+    /// sessions, after twice as many.
     pub max_jobs: u64,
 }
 
@@ -100,7 +104,23 @@ impl Error {
     }
 }
 
-/// Handle to the pool; cheap to clone. Workers end when the last handle goes.
+/// What one place of the pool is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WorkerStatus {
+    /// Process id; `None` while no worker is ready.
+    pub pid: Option<u32>,
+    /// Whether it has a job.
+    pub is_busy: bool,
+    /// Jobs given to this process.
+    pub jobs: u64,
+    /// Sessions whose decoder it has or will have.
+    pub sessions: usize,
+    /// Processes that this place has used up.
+    pub restarts: u64,
+}
+
+/// Handle to the pool; cheap to clone. Workers end when the last handle goes, and the last
+/// [`Session`].
 #[derive(Debug, Clone)]
 pub struct Pool {
     inner: Arc<Inner>,
@@ -108,10 +128,11 @@ pub struct Pool {
 
 #[derive(Debug)]
 struct Inner {
-    queue: mpsc::Sender<Ticket>,
-    /// One permit per worker and per waiting job.
+    dispatch: Arc<Dispatch>,
+    /// One permit per worker and per job that may wait.
     places: Arc<Semaphore>,
-    status: Vec<watch::Receiver<WorkerStatus>>,
+    /// One permit per worker and per batch job that may wait.
+    batch_places: Arc<Semaphore>,
     /// Aborted when the last handle goes; each task's worker is killed with it.
     _owners: JoinSet<()>,
 }
@@ -122,30 +143,24 @@ impl Pool {
     pub fn start(config: PoolConfig) -> Result<Self, Error> {
         let config = Arc::new(config);
         let workers = config.workers.max(1);
-        let (sender, receiver) = mpsc::channel(workers + config.queue);
-        let receiver = Arc::new(Mutex::new(receiver));
-        let ready = Arc::default();
+        let dispatch = Arc::new(Dispatch::new(workers));
         let mut owners = JoinSet::new();
-        let mut status = Vec::with_capacity(workers);
-        for _ in 0..workers {
+        for lane in 0..workers {
             let first = Worker::spawn(&config.program).map_err(|source| Error::Start {
                 program: config.program.clone(),
                 source,
             })?;
-            let (shown, seen) = watch::channel(WorkerStatus::default());
             let owner = Owner {
                 config: Arc::clone(&config),
-                queue: Arc::clone(&receiver),
-                ready: Arc::clone(&ready),
-                status: shown,
+                dispatch: Arc::clone(&dispatch),
+                lane,
             };
             owners.spawn(owner.run(first));
-            status.push(seen);
         }
         let inner = Inner {
-            queue: sender,
+            dispatch,
             places: Arc::new(Semaphore::new(workers + config.queue)),
-            status,
+            batch_places: Arc::new(Semaphore::new(workers + config.queue / 2)),
             _owners: owners,
         };
         Ok(Self {
@@ -156,45 +171,90 @@ impl Pool {
     /// Runs a job on the next free worker: its samples begin with a key frame. Pictures come back in
     /// the order in which they got ready (presentation order), told apart by their tags.
     ///
-    /// A caller that drops the future leaves nothing behind: a job that waits is discarded, one that
-    /// runs is finished for nobody.
+    /// Of jobs that wait, the interactive ones go first, with a small share for batch jobs so that they
+    /// never stand still. Batch jobs hold half of the queue at most. A caller that drops the future
+    /// leaves nothing behind: a job that waits is discarded, one that runs is finished for nobody.
     pub async fn decode(&self, job: Job) -> Result<Vec<Picture>, Error> {
         job.check().map_err(Error::Invalid)?;
         job.check_alone().map_err(Error::Invalid)?;
-        let busy = || {
-            count(Error::Busy.label());
-            Error::Busy
-        };
-        let place = Arc::clone(&self.inner.places);
-        let place = place.try_acquire_owned().map_err(|_| busy())?;
-        let (reply, answer) = oneshot::channel();
-        let ticket = Ticket {
-            job,
-            reply,
-            _place: place,
-        };
-        metrics::gauge!("framewell_decode_queue_length").increment(1);
-        self.inner.queue.try_send(ticket).map_err(|_| busy())?;
-        match answer.await {
-            Ok(result) => result,
-            Err(_) => Err(Error::Died("the task that owned it ended".into())),
-        }
+        self.queue(job, None).await
     }
 
     /// A decoder that keeps its position from job to job, on the worker with the fewest of them.
     /// Nothing is sent until its first job.
     #[must_use]
     pub fn open_session(&self) -> Session {
-        todo!()
+        Session::new(self.clone(), self.inner.dispatch.open())
     }
 
     /// What each place of the pool is doing now.
     #[must_use]
     pub fn workers(&self) -> Vec<WorkerStatus> {
-        self.inner
-            .status
-            .iter()
-            .map(|seen| *seen.borrow())
-            .collect()
+        self.inner.dispatch.status()
+    }
+
+    /// Workers that are ready for jobs, or have one.
+    #[must_use]
+    pub fn ready(&self) -> usize {
+        self.inner.dispatch.ready()
+    }
+
+    pub(crate) async fn decode_in(&self, job: Job, session: Use) -> Result<Vec<Picture>, Error> {
+        job.check().map_err(Error::Invalid)?;
+        job.check_entry(session.entry).map_err(Error::Invalid)?;
+        self.queue(job, Some(session)).await
+    }
+
+    pub(crate) fn close_session(&self, key: SessionKey) {
+        self.inner.dispatch.close(key);
+    }
+
+    async fn queue(&self, job: Job, session: Option<Use>) -> Result<Vec<Picture>, Error> {
+        let queued = Instant::now();
+        let places = self.places(job.priority).await?;
+        let (reply, answer) = oneshot::channel();
+        let ticket = Ticket {
+            job,
+            reply,
+            queued,
+            places,
+        };
+        if !self.inner.dispatch.push(ticket, session) {
+            count(Error::PositionLost.label());
+            return Err(Error::PositionLost);
+        }
+        match answer.await {
+            Ok(result) => result,
+            Err(_) => Err(Error::Died("the task that owned it ended".into())),
+        }
+    }
+
+    /// Batch jobs wait for theirs; the others find one or the pool is busy.
+    async fn places(&self, class: Priority) -> Result<Places, Error> {
+        let any = Arc::clone(&self.inner.places);
+        if class == Priority::Batch {
+            let batch = Arc::clone(&self.inner.batch_places).acquire_owned();
+            let batch = Some(batch.await.expect("nobody closes the semaphore"));
+            let any = any.acquire_owned().await;
+            let any = any.expect("nobody closes the semaphore");
+            return Ok(Places {
+                _any: any,
+                _batch: batch,
+            });
+        }
+        let place = Arc::clone(&any).try_acquire_owned().or_else(|_| {
+            self.inner.dispatch.purge();
+            any.try_acquire_owned()
+        });
+        match place {
+            Ok(any) => Ok(Places {
+                _any: any,
+                _batch: None,
+            }),
+            Err(_) => {
+                count(Error::Busy.label());
+                Err(Error::Busy)
+            }
+        }
     }
 }

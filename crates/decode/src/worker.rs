@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
+use tokio::time::error::Elapsed;
 
 /// A worker that has not said hello by then will not; loading its libraries takes 130 ms at worst on
 /// an idle machine.
@@ -80,7 +81,21 @@ impl Worker {
         deadline: Duration,
     ) -> Result<Answer, Lost> {
         self.jobs += 1;
-        match tokio::time::timeout(deadline, self.connection.run(job, session)).await {
+        let answer = tokio::time::timeout(deadline, self.connection.run(job, session)).await;
+        self.answered(answer).await
+    }
+
+    /// Has it free the decoder of a session. After [`Lost`] the worker is of no use.
+    pub(crate) async fn close(&mut self, session: u64, deadline: Duration) -> Result<(), Lost> {
+        let answer = tokio::time::timeout(deadline, self.connection.close(session)).await;
+        self.answered(answer).await.map(drop)
+    }
+
+    async fn answered(
+        &mut self,
+        answer: Result<io::Result<Answer>, Elapsed>,
+    ) -> Result<Answer, Lost> {
+        match answer {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(Lost::Died(self.cause_of_death(&error).await)),
             Err(_) => Err(Lost::Deadline),

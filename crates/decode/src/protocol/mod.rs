@@ -74,6 +74,16 @@ pub enum Priority {
     Batch,
 }
 
+impl Priority {
+    /// Metric label.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Interactive => "interactive",
+            Self::Batch => "batch",
+        }
+    }
+}
+
 /// Decode samples, return the wanted pictures.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -136,6 +146,14 @@ impl Job {
         }
         if self.payload_len() > wire::MAX_PAYLOAD {
             return Err(format!("the job has {} bytes", self.payload_len()));
+        }
+        Ok(())
+    }
+
+    /// What must hold for a job of a session besides [`Job::check`].
+    pub(crate) fn check_entry(&self, entry: wire::Entry) -> Result<(), String> {
+        if entry == wire::Entry::Key && self.samples.is_empty() {
+            return Err("a session starts with a key frame, and the job has no samples".into());
         }
         Ok(())
     }

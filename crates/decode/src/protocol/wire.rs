@@ -120,6 +120,24 @@ impl Request {
         }
     }
 
+    /// The job that ends a session: no configuration, no samples, no wants.
+    #[must_use]
+    pub const fn close(id: u64) -> Self {
+        Self {
+            codec: Codec::H264,
+            reorder_depth: 0,
+            config_len: 0,
+            samples: Vec::new(),
+            wanted: Vec::new(),
+            changes: None,
+            session: Some(SessionUse {
+                id,
+                entry: Entry::Continue,
+                exit: Exit::Close,
+            }),
+        }
+    }
+
     /// Bytes that the header announces.
     #[must_use]
     pub fn payload_len(&self) -> u64 {
