@@ -34,6 +34,7 @@ pub(crate) fn with_columns(mut select: SelectStatement) -> SelectStatement {
             ("channel", "rec_mode"),
             ("channel", "timezone"),
             ("channel", "retention_s"),
+            ("channel", "image_period_us"),
             ("channel", "source_url"),
             ("channel", "source_transport"),
             ("camera_credential", "login"),
@@ -81,6 +82,7 @@ fn channel(row: &Row) -> Result<Channel, Error> {
         timezone: row.get("timezone")?,
         source: source(row)?,
         retention_s: row.get("retention_s")?,
+        image_period_us: row.get("image_period_us")?,
         meta: BTreeMap::new(),
     })
 }

@@ -4,6 +4,7 @@ use crate::channel_rows::{
     assemble, delete_of, insert_credential, insert_tags, not_found, require, select, select_tags,
     transport_word, with_columns,
 };
+use crate::images::doom_images_of;
 use crate::slice::count;
 use crate::sql::{Dialect, Row, Tx};
 use crate::text::fold;
@@ -83,6 +84,7 @@ impl Catalog {
             timezone: new.timezone.clone(),
             source: new.source.clone(),
             retention_s: new.retention_s,
+            image_period_us: None,
             meta: new.meta.clone(),
         })
     }
@@ -123,7 +125,8 @@ impl Catalog {
     }
 
     /// Deletes a channel of the account with its tags, group memberships, tokens, gaps and metadata
-    /// documents; its segments become doomed.
+    /// documents; its segments and stored pictures become doomed. Its jobs go; whoever
+    /// works on one notices with the next thing it writes.
     pub async fn delete_channel(
         &self,
         account: AccountId,
@@ -140,6 +143,7 @@ impl Catalog {
             .and_where(Expr::col("state").ne(SegmentState::Doomed.as_str()))
             .take();
         tx.execute(&doom).await?;
+        tx.execute(&doom_images_of(id, now)).await?;
         let delete = Query::delete()
             .from_table("channel")
             .and_where(Expr::col("id").eq(id.get()))
@@ -261,6 +265,7 @@ fn apply(channel: &mut Channel, patch: &ChannelPatch) {
         .unwrap_or(std::mem::take(&mut channel.timezone));
     channel.source = patch.source.unwrap_or(channel.source.take());
     channel.retention_s = patch.retention_s.unwrap_or(channel.retention_s);
+    channel.image_period_us = patch.image_period_us.unwrap_or(channel.image_period_us);
     channel.meta = patch.meta.unwrap_or(std::mem::take(&mut channel.meta));
 }
 
@@ -273,6 +278,7 @@ async fn store(tx: &mut Tx, channel: &Channel) -> Result<(), Error> {
         .value("rec_mode", channel.rec_mode.as_str())
         .value("timezone", channel.timezone.as_str())
         .value("retention_s", channel.retention_s)
+        .value("image_period_us", channel.image_period_us)
         .value("source_url", source.map(|source| source.url.clone()))
         .value(
             "source_transport",

@@ -42,6 +42,7 @@ pub struct Catalog {
 struct Inner {
     db: Db,
     channel_changes: watch::Sender<u64>,
+    job_changes: watch::Sender<u64>,
 }
 
 impl Catalog {
@@ -59,6 +60,7 @@ impl Catalog {
         let inner = Inner {
             db,
             channel_changes: watch::Sender::new(0),
+            job_changes: watch::Sender::new(0),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -87,6 +89,18 @@ impl Catalog {
     /// To be called after the commit, so that whoever wakes sees the change.
     pub(crate) fn note_channel_change(&self) {
         self.inner.channel_changes.send_modify(|count| *count += 1);
+    }
+
+    /// Moves whenever a job is created, released, cancelled or deleted through this handle or a clone.
+    /// Other processes on the same database are not heard: look now and then as well.
+    #[must_use]
+    pub fn job_changes(&self) -> watch::Receiver<u64> {
+        self.inner.job_changes.subscribe()
+    }
+
+    /// To be called after the commit.
+    pub(crate) fn note_job_change(&self) {
+        self.inner.job_changes.send_modify(|count| *count += 1);
     }
 
     pub(crate) fn dialect(&self) -> Dialect {

@@ -157,10 +157,7 @@ fn earliest_start(at: WallTime) -> i64 {
 }
 
 fn by_start(mut select: SelectStatement, order: Order) -> SelectStatement {
-    let order = match order {
-        Order::Ascending => sea_query::Order::Asc,
-        Order::Descending => sea_query::Order::Desc,
-    };
+    let order = sea_query::Order::from(order);
     select
         .order_by("start_us", order.clone())
         .order_by("record", order)

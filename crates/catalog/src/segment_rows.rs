@@ -102,7 +102,7 @@ pub(crate) fn range(row: &Row) -> Result<TimeRange, Error> {
         .ok_or_else(|| Error::corrupt("end_us", "the segment ends before it starts"))
 }
 
-fn clock_from_word(word: &str) -> Option<ClockSource> {
+pub(crate) fn clock_from_word(word: &str) -> Option<ClockSource> {
     [ClockSource::CameraRtcp, ClockSource::ServerArrival]
         .into_iter()
         .find(|clock| clock.as_str() == word)

@@ -118,6 +118,9 @@ pub struct Channel {
     pub source: Option<CameraSource>,
     /// How long footage is kept, in seconds; `None` keeps until the disk policy says otherwise.
     pub retention_s: Option<i64>,
+    /// Time between stored pictures of the live stream, in microseconds, more than 0; `None`: none are
+    /// made.
+    pub image_period_us: Option<i64>,
     /// Tags of the contract's section 4.3.
     pub meta: BTreeMap<String, String>,
 }
@@ -152,6 +155,8 @@ pub struct ChannelPatch {
     pub source: Option<Option<CameraSource>>,
     /// New retention; `Some(None)` removes the limit.
     pub retention_s: Option<Option<i64>>,
+    /// New time between stored pictures; `Some(None)` ends them.
+    pub image_period_us: Option<Option<i64>>,
     /// Replaces the whole tag map.
     pub meta: Option<BTreeMap<String, String>>,
 }

@@ -70,6 +70,14 @@ integer_id!(
     RecordId, "record id"
 );
 integer_id!(
+    /// A durable job; the `id` of an image generation task in the compatible API.
+    JobId, "job id"
+);
+integer_id!(
+    /// A stored picture.
+    ImageId, "image id"
+);
+integer_id!(
     /// Serial number of an issued token; the token text is derived from it by HMAC.
     TokenSerial, "token serial number"
 );
@@ -121,6 +129,15 @@ uuid_id!(
 uuid_id!(
     /// An unbroken piece of one camera session; a reconnect starts a new run.
     RunId, "run id"
+);
+
+uuid_id!(
+    /// Who holds the lease of a job: made anew each time one is taken.
+    HolderId, "holder id"
+);
+uuid_id!(
+    /// Names the object of a stored picture.
+    ImageObjectId, "image object id"
 );
 
 #[cfg(test)]

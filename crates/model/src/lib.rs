@@ -1,4 +1,4 @@
-//! Domain nouns of Framewell: ids, times, channels, groups, grants, segments and gaps.
+//! Domain nouns of Framewell: ids, times, channels, groups, grants, segments, gaps, stored pictures, jobs.
 //!
 //! What belongs here: plain values that every layer speaks. What does not: I/O, async, clocks,
 //! SQL, and the oddities of any wire format (those stop in `framewell-api`).
@@ -10,6 +10,8 @@ mod frame;
 mod grant;
 mod group;
 mod id;
+mod image;
+mod job;
 mod secret;
 mod segment;
 mod time;
@@ -22,7 +24,12 @@ pub use error::{ErrorKind, HasKind};
 pub use frame::{FrameId, FrameIdError};
 pub use grant::{Access, Grant, Principal, Right, RightSet};
 pub use group::{Group, GroupPatch, NewGroup};
-pub use id::{AccountId, ChannelId, GroupId, IdError, RecordId, RunId, SegmentId, TokenSerial};
+pub use id::{
+    AccountId, ChannelId, GroupId, HolderId, IdError, ImageId, ImageObjectId, JobId, RecordId,
+    RunId, SegmentId, TokenSerial,
+};
+pub use image::{ImageOrigin, StoredImage};
+pub use job::JobState;
 pub use secret::Secret;
 pub use segment::{Gap, GapReason, Segment, SegmentState};
 pub use time::{ClockSource, MediaTime, ParseTimeError, TimeRange, Timescale, WallTime};

@@ -64,9 +64,8 @@ fn read_plain_patch(body: &Map<String, Value>) -> Result<ChannelPatch, ApiError>
         name: input::name(body)?,
         rec_mode: rec_mode(body)?,
         timezone: timezone(body)?,
-        source: None,
-        retention_s: None,
         meta: input::channel_meta(body)?,
+        ..ChannelPatch::default()
     })
 }
 

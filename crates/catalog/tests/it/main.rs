@@ -5,6 +5,8 @@ mod backend;
 mod channels;
 mod gaps;
 mod groups;
+mod images;
+mod jobs;
 mod meta;
 mod meta_property;
 mod open;
