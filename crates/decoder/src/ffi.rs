@@ -120,6 +120,14 @@ pub(crate) fn plane(picture: &frame::Video, index: usize) -> Option<Plane<'_>> {
     })
 }
 
+/// Whether pictures of this format take at most one and a half bytes a pixel; unknown ones do not.
+pub(crate) fn has_small_samples(format: Pixel) -> bool {
+    matches!(
+        format,
+        Pixel::None | Pixel::YUV420P | Pixel::YUVJ420P | Pixel::GRAY8
+    )
+}
+
 /// Versions of the libraries, for the log.
 pub(crate) fn libraries() -> String {
     let text = |version: u32| {

@@ -1,9 +1,9 @@
 //! From a decoded picture to a finished file: scale, colours, JPEG.
 
-use crate::colour::{Canvas, Conversion, Encoding, Matrix};
+use crate::colour::{Canvas, Conversion, Encoding};
+use crate::decoded::Decoded;
 use crate::ffi::{self, Plane};
 use crate::size::output_size;
-use ffmpeg_next::color::{Range, Space};
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::software::scaling::{Context as Scaler, Flags};
@@ -34,12 +34,12 @@ impl Finisher {
         })
     }
 
-    /// Makes the file. `picture` is only relabelled.
-    pub(crate) fn finish(&mut self, picture: &mut Video, output: &Output) -> Result<File, Failure> {
+    /// Makes the file.
+    pub(crate) fn finish(&mut self, decoded: &Decoded, output: &Output) -> Result<File, Failure> {
+        let picture = &decoded.frame;
         let source = (picture.width(), picture.height());
         let size = output_size(source, output).map_err(Failure::Invalid)?;
-        let encoding = encoding(picture)?;
-        picture.set_format(without_range(picture.format()));
+        let encoding = decoded.encoding()?;
         let planar = planar(picture.format());
         if size == source && planar == picture.format() {
             return self.compress(picture, encoding, output);
@@ -169,50 +169,4 @@ fn planar(format: Pixel) -> Pixel {
         Pixel::GRAY8 | Pixel::GRAY10LE | Pixel::GRAY12LE => Pixel::GRAY8,
         _ => Pixel::YUV420P,
     }
-}
-
-/// FFmpeg's old full-range formats are the plain ones with a note. swscale would take the note as an
-/// order to convert.
-fn without_range(format: Pixel) -> Pixel {
-    match format {
-        Pixel::YUVJ420P => Pixel::YUV420P,
-        Pixel::YUVJ422P => Pixel::YUV422P,
-        Pixel::YUVJ444P => Pixel::YUV444P,
-        Pixel::YUVJ440P => Pixel::YUV440P,
-        other => other,
-    }
-}
-
-/// What the picture's samples mean. A stream that does not say has limited range and the BT.601
-/// matrix, which is what FFmpeg's own tools, OpenCV and PyAV assume.
-fn encoding(picture: &Video) -> Result<Encoding, Failure> {
-    let has_full_format = without_range(picture.format()) != picture.format();
-    let matrix = match picture.color_space() {
-        Space::Unspecified | Space::Reserved | Space::BT470BG | Space::SMPTE170M => Matrix::BT601,
-        Space::BT709 => Matrix::BT709,
-        Space::BT2020NCL | Space::BT2020CL => Matrix::BT2020,
-        Space::SMPTE240M => Matrix::SMPTE240M,
-        Space::FCC => Matrix::FCC,
-        // swscale makes limited-range BT.601 of RGB planes.
-        Space::RGB if is_rgb(picture.format()) => {
-            return Ok(Encoding {
-                is_full_range: false,
-                matrix: Matrix::BT601,
-            });
-        }
-        other => {
-            let name = other.name().unwrap_or("unknown");
-            return Err(Failure::Bitstream(format!(
-                "colour matrix {name} is not supported"
-            )));
-        }
-    };
-    Ok(Encoding {
-        is_full_range: has_full_format || picture.color_range() == Range::JPEG,
-        matrix,
-    })
-}
-
-fn is_rgb(format: Pixel) -> bool {
-    matches!(format, Pixel::GBRP | Pixel::GBRP10LE | Pixel::GBRP12LE)
 }

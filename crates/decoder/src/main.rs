@@ -5,15 +5,20 @@
 //! bitstream can at worst end this process; the pool replaces it.
 
 mod colour;
+mod decoded;
 mod ffi;
 mod finish;
+mod jobs;
 mod limits;
-mod session;
+mod position;
+mod run;
+mod samples;
 mod size;
 
 use anyhow::Context;
 use framewell_decode::protocol::wire::{self, Reply};
-use session::{JobError, Session};
+use jobs::Jobs;
+use run::JobError;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -23,16 +28,19 @@ use std::os::unix::net::UnixStream;
 const DEFAULT_MEMORY_MIB: u64 = 2048;
 
 fn main() -> anyhow::Result<()> {
-    limits::apply(memory_mib(std::env::args().skip(1))?).context("setting limits")?;
+    let memory_mib = memory_mib(std::env::args().skip(1))?;
+    limits::apply(memory_mib).context("setting limits")?;
     let socket = std::io::stdin()
         .as_fd()
         .try_clone_to_owned()
         .context("taking the socket")?;
     let socket = UnixStream::from(socket);
     ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Quiet);
-    let mut session = Session::new().context("starting the JPEG encoder")?;
+    // The other half is for libraries, the job in work, and scaled pictures.
+    let session_bytes = memory_mib.saturating_mul(1 << 20) / 2;
+    let mut jobs = Jobs::new(session_bytes).context("starting the JPEG encoder")?;
     say_hello(&socket).context("greeting the pool")?;
-    serve(&socket, &mut session).context("serving the pool")
+    serve(&socket, &mut jobs).context("serving the pool")
 }
 
 /// Reads `--memory-mib N`.
@@ -53,12 +61,12 @@ fn say_hello(mut socket: &UnixStream) -> std::io::Result<()> {
 }
 
 /// Answers jobs until the pool hangs up.
-fn serve(mut socket: &UnixStream, session: &mut Session) -> anyhow::Result<()> {
+fn serve(mut socket: &UnixStream, jobs: &mut Jobs) -> anyhow::Result<()> {
     while let Some(request) = wire::read_request(&mut socket)? {
         let mut payload = socket.take(request.payload_len());
         let mut emit =
             |picture: &Reply, file: &[u8]| wire::write_reply(&mut &*socket, picture, file);
-        let reply = match session.run(&request, &mut payload, &mut emit) {
+        let reply = match jobs.run(&request, &mut payload, &mut emit) {
             Ok(()) => Reply::Done,
             Err(JobError::Failed(failure)) => Reply::Failed(failure),
             Err(JobError::Socket(error)) => return Err(error.into()),

@@ -9,6 +9,8 @@ mod faults;
 mod footage;
 mod live_pictures;
 mod process;
+mod raw;
 mod recorded_pictures;
 mod rig;
+mod sessions;
 mod sizes;

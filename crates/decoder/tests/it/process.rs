@@ -1,13 +1,10 @@
 //! The worker as a process: start, limits, end.
 
-use crate::common::{config, program, until, within};
-use framewell_decode::protocol::wire::{PREFIX_LEN, Prefix, Reply, VERSION, parse_header};
+use crate::common::{config, until, within};
+use crate::raw::RawWorker;
+use framewell_decode::protocol::wire::{Reply, VERSION};
 use framewell_decode::{Error, Pool, PoolConfig};
 use rustix::process::{Pid, test_kill_process};
-use std::io::Read;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
-use std::process::{Command, Stdio};
 
 #[tokio::test]
 async fn a_program_that_is_missing_fails_the_start() {
@@ -73,21 +70,12 @@ async fn a_worker_has_limits_and_no_environment() {
 
 #[test]
 fn a_worker_says_hello_and_leaves_when_the_socket_closes() {
-    let (mut ours, theirs) = UnixStream::pair().unwrap();
-    let mut child = Command::new(program())
-        .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .spawn()
-        .unwrap();
-    let mut prefix = [0; PREFIX_LEN];
-    ours.read_exact(&mut prefix).unwrap();
-    let prefix = Prefix::parse(prefix).unwrap();
-    let mut header = vec![0; prefix.header_len];
-    ours.read_exact(&mut header).unwrap();
-    let hello: Reply = parse_header(&header).unwrap();
+    let mut worker = RawWorker::start(&[]);
+    let hello = &worker.hello;
     assert!(
-        matches!(&hello, Reply::Hello { version: VERSION, libraries } if libraries.contains("libavcodec")),
+        matches!(hello, Reply::Hello { version: VERSION, libraries } if libraries.contains("libavcodec")),
         "{hello:?}"
     );
-    drop(ours);
-    assert!(child.wait().unwrap().success());
+    worker.hang_up();
+    assert!(worker.child.wait().unwrap().success());
 }

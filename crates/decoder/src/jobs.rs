@@ -1,0 +1,129 @@
+//! Jobs of one worker, and the decoders that it keeps between them.
+
+use crate::finish::Finisher;
+use crate::position::{Parameters, Position};
+use crate::run::{Emit, JobError, Run};
+use framewell_decode::protocol::wire::{Entry, Exit, Failure, Request, SessionUse};
+use std::io::Read;
+
+/// Most decoders that a worker keeps for sessions.
+const MAX_SESSIONS: usize = 48;
+
+/// Does jobs, one after the other.
+pub(crate) struct Jobs {
+    /// The decoder of the last job without a session: the next one may use it if it has the same
+    /// parameters.
+    warm: Option<Position>,
+    sessions: Sessions,
+    finisher: Finisher,
+}
+
+impl Jobs {
+    /// `memory_bytes`: what the decoders of sessions may take together, about.
+    pub(crate) fn new(memory_bytes: u64) -> turbojpeg::Result<Self> {
+        Ok(Self {
+            warm: None,
+            sessions: Sessions {
+                kept: Vec::new(),
+                memory_bytes,
+            },
+            finisher: Finisher::new()?,
+        })
+    }
+
+    /// Decodes the payload until all wanted pictures are out, and emits each as it gets ready. May
+    /// leave the rest of the payload unread.
+    ///
+    /// A job takes its decoder out of where it is kept: one that fails drops it, so that nothing half
+    /// decoded is ever gone on with.
+    pub(crate) fn run(
+        &mut self,
+        request: &Request,
+        payload: &mut impl Read,
+        emit: &mut Emit<'_>,
+    ) -> Result<(), JobError> {
+        let mut config = vec![0; usize::try_from(request.config_len).unwrap_or(usize::MAX)];
+        payload.read_exact(&mut config)?;
+        let parameters = Parameters::new(request, config);
+        match request.session {
+            None => {
+                let mut position = start(self.warm.take(), parameters)?;
+                self.work(request, payload, &mut position, emit)?;
+                position.newest = None;
+                self.warm = Some(position);
+            }
+            Some(SessionUse {
+                id,
+                exit: Exit::Close,
+                ..
+            }) => drop(self.sessions.take(id)),
+            Some(SessionUse { id, entry, .. }) => {
+                let kept = self.sessions.take(id);
+                let mut position = match entry {
+                    Entry::Key => start(kept, parameters)?,
+                    Entry::Continue => kept
+                        .filter(|kept| !kept.is_drained && kept.fits(&parameters))
+                        .ok_or(Failure::PositionLost)?,
+                };
+                self.work(request, payload, &mut position, emit)?;
+                self.sessions.keep(id, position);
+            }
+        }
+        Ok(())
+    }
+
+    fn work(
+        &mut self,
+        request: &Request,
+        payload: &mut impl Read,
+        position: &mut Position,
+        emit: &mut Emit<'_>,
+    ) -> Result<(), JobError> {
+        Run {
+            request,
+            position,
+            finisher: &mut self.finisher,
+            emit,
+        }
+        .decode(payload)
+    }
+}
+
+/// A decoder ready for a key frame: the kept one if it fits, else a new one.
+fn start(kept: Option<Position>, parameters: Parameters) -> Result<Position, Failure> {
+    match kept.filter(|kept| kept.fits(&parameters)) {
+        Some(mut position) => {
+            position.reset();
+            Ok(position)
+        }
+        None => Position::open(parameters),
+    }
+}
+
+/// The decoders of sessions, the one used longest ago first.
+struct Sessions {
+    kept: Vec<(u64, Position)>,
+    memory_bytes: u64,
+}
+
+impl Sessions {
+    fn take(&mut self, id: u64) -> Option<Position> {
+        let index = self.kept.iter().position(|(kept, _)| *kept == id)?;
+        Some(self.kept.remove(index).1)
+    }
+
+    /// Makes room by giving up those used longest ago; the new one stays however big it is.
+    fn keep(&mut self, id: u64, position: Position) {
+        self.kept.push((id, position));
+        let sizes = self.kept.iter().rev();
+        let mut sum = 0;
+        let fitting = sizes
+            .take(MAX_SESSIONS)
+            .take_while(|(_, position)| {
+                sum += position.memory_bytes();
+                sum <= self.memory_bytes
+            })
+            .count();
+        self.kept.drain(..self.kept.len() - fitting.max(1));
+    }
+}
