@@ -31,6 +31,7 @@ impl Connection {
             Reply::Hello {
                 version: VERSION,
                 libraries,
+                ..
             } => Ok(libraries),
             other => Err(protocol_error(&format!(
                 "expected a hello of version {VERSION}, got {other:?}"
@@ -78,6 +79,8 @@ async fn collect(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Answer> {
                 height,
                 format,
                 change,
+                // No memory file is handed to workers yet.
+                shared: _,
             } => found.push(Picture {
                 tag,
                 pts,

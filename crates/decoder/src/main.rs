@@ -16,6 +16,7 @@ mod samples;
 mod size;
 
 use anyhow::Context;
+use framewell_decode::protocol::setup::{Hardware, SandboxReport};
 use framewell_decode::protocol::wire::{self, Reply};
 use jobs::Jobs;
 use run::JobError;
@@ -56,6 +57,8 @@ fn say_hello(mut socket: &UnixStream) -> std::io::Result<()> {
     let hello = Reply::Hello {
         version: wire::VERSION,
         libraries: ffi::libraries(),
+        sandbox: SandboxReport::default(),
+        hardware: Hardware::Off,
     };
     wire::write_reply(&mut socket, &hello, &[])
 }

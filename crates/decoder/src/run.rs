@@ -161,6 +161,7 @@ impl Run<'_, '_> {
                 height: file.height,
                 format: want.output.format,
                 change: None,
+                shared: None,
             };
             (self.emit)(&reply, &file.bytes)?;
         }

@@ -2,6 +2,7 @@
 //!
 //! Here are the nouns ([`Job`], [`Picture`]); [`wire`] has the bytes.
 
+pub mod setup;
 pub mod wire;
 
 mod output;

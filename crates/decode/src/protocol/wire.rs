@@ -6,6 +6,7 @@
 //! [`Reply::Done`] or [`Reply::Failed`]. A worker may answer while the request is still being
 //! written, so the pool reads and writes at the same time.
 
+use super::setup::{Hardware, SandboxReport};
 use super::{Change, Changes, Job, PictureFormat, Want};
 use framewell_media::VideoCodec;
 use serde::de::DeserializeOwned;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 
 /// Version of this protocol; the pool refuses a worker that speaks another one.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Bytes of the two lengths before each message.
 pub const PREFIX_LEN: usize = 8;
 /// Longest JSON header: about 40,000 samples.
@@ -156,8 +157,12 @@ pub enum Reply {
         version: u32,
         /// Libraries inside, for the log.
         libraries: String,
+        /// The sandbox that it is in.
+        sandbox: SandboxReport,
+        /// The hardware that it decodes with.
+        hardware: Hardware,
     },
-    /// A finished picture; the payload is the encoded file.
+    /// A finished picture; the payload is the encoded file or the raw pixels, unless they are shared.
     Picture {
         /// See [`super::Picture::tag`].
         tag: u64,
@@ -171,11 +176,23 @@ pub enum Reply {
         format: PictureFormat,
         /// See [`super::Picture::change`].
         change: Option<Change>,
+        /// Where the pixels are, if not in the payload (which is empty then).
+        shared: Option<SharedRange>,
     },
     /// All wanted pictures were sent.
     Done,
     /// The job cannot be done; the worker is fit for the next one.
     Failed(Failure),
+}
+
+/// A part of the memory file that worker and pool share ([`super::setup`]). It keeps its content until
+/// the pool sends the next request; a picture that finds no room in the file travels as payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedRange {
+    /// Bytes from the start of the file.
+    pub offset: u64,
+    /// Bytes.
+    pub len: u64,
 }
 
 /// Why a worker gave up on a job.
@@ -337,6 +354,7 @@ mod tests {
             height: 2,
             format: PictureFormat::Png,
             change: None,
+            shared: None,
         };
         write_reply(&mut bytes, &reply, b"jpeg").unwrap();
         let prefix = Prefix::parse(bytes[..8].try_into().unwrap()).unwrap();

@@ -73,7 +73,7 @@ fn a_worker_says_hello_and_leaves_when_the_socket_closes() {
     let mut worker = RawWorker::start(&[]);
     let hello = &worker.hello;
     assert!(
-        matches!(hello, Reply::Hello { version: VERSION, libraries } if libraries.contains("libavcodec")),
+        matches!(hello, Reply::Hello { version: VERSION, libraries, .. } if libraries.contains("libavcodec")),
         "{hello:?}"
     );
     worker.hang_up();

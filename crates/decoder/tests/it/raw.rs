@@ -93,6 +93,7 @@ fn collect(socket: &mut UnixStream) -> io::Result<Result<Vec<Picture>, Failure>>
                 height,
                 format,
                 change,
+                shared: _,
             } => pictures.push(Picture {
                 tag,
                 pts,
