@@ -25,9 +25,9 @@ pub struct LiveRequest {
     pub from: Option<WallTime>,
     /// The end; `None`: until the receiver goes.
     pub until: Option<WallTime>,
-    /// Pictures per second, more than 0; `None`: every picture of the camera. Of each cell of the
-    /// [`crate::Grid`] of this rate the first picture captured in it is chosen, so that pictures of
-    /// several channels fit together.
+    /// Pictures per second, more than 0; `None`: every picture of the camera. For each instant
+    /// of the [`crate::Grid`] of this rate the nearest picture is chosen, so that pictures of several
+    /// channels fit together.
     pub fps: Option<f64>,
     /// Only key frames; a rate then picks among them. When everybody who wants pictures of a channel
     /// says so, nothing else is decoded.

@@ -1,8 +1,8 @@
 //! The grid of instants that a rate stands for: the same one for every channel and every engine.
 //!
-//! Time since the epoch is cut into cells of `1 / rate`; a grid instant is where a cell begins. Of each
-//! cell the first picture captured in it is the one that the rate chooses. Pictures of several channels
-//! then belong to the same instant, and engines that ask at the same rate get the same pictures.
+//! Grid instants are `1 / rate` apart, counted from the epoch. For each of them the picture captured
+//! nearest to it is the one that the rate chooses. Pictures of several channels then belong to the same
+//! instant, and engines that ask at the same rate get the same pictures.
 
 use framewell_model::WallTime;
 
@@ -12,7 +12,7 @@ pub struct Grid {
     micro_hz: i64,
 }
 
-/// Micro-hertz times microseconds in one period.
+/// Micro-hertz times microseconds from one grid instant to the next.
 const PERIOD: i128 = 1_000_000_000_000;
 
 impl Grid {
@@ -27,22 +27,21 @@ impl Grid {
         Some(Self { micro_hz })
     }
 
-    /// Number of the cell that a capture time falls into.
+    /// Number of the grid instant nearest to a time.
     #[must_use]
-    pub fn cell(self, captured: WallTime) -> i64 {
-        let place = i128::from(captured.micros()) * i128::from(self.micro_hz);
-        i64::try_from(place.div_euclid(PERIOD)).unwrap_or(i64::MAX)
+    pub fn nearest(self, time: WallTime) -> i64 {
+        let place = i128::from(time.micros()) * i128::from(self.micro_hz);
+        i64::try_from((place + PERIOD / 2).div_euclid(PERIOD)).unwrap_or(i64::MAX)
     }
 
-    /// Where a cell begins: the first microsecond in it.
+    /// When a grid instant is, rounded down to a microsecond.
     #[must_use]
-    pub fn instant(self, cell: i64) -> WallTime {
-        let rate = i128::from(self.micro_hz);
-        let micros = (i128::from(cell) * PERIOD + rate - 1).div_euclid(rate);
+    pub fn instant(self, number: i64) -> WallTime {
+        let micros = (i128::from(number) * PERIOD).div_euclid(i128::from(self.micro_hz));
         WallTime::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
     }
 
-    /// Length of a cell in microseconds, rounded down.
+    /// Distance of two grid instants in microseconds, rounded down.
     #[must_use]
     pub const fn period_us(self) -> i64 {
         1_000_000_000_000 / self.micro_hz
@@ -54,15 +53,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cell_begins_at_its_instant_and_not_a_microsecond_before() {
+    fn a_time_belongs_to_the_instant_nearest_to_it() {
         for fps in [0.1, 1.0, 2.0, 3.0, 25.0, 29.97, 30.0] {
             let grid = Grid::new(fps).unwrap();
-            for start in [0, 1_714_557_600_000_000, 1_714_557_600_123_457] {
-                let cell = grid.cell(WallTime::from_micros(start));
-                let instant = grid.instant(cell);
-                assert!(instant.micros() <= start);
-                assert_eq!(grid.cell(instant), cell, "{fps}");
-                assert_eq!(grid.cell(instant.plus_micros(-1)), cell - 1, "{fps}");
+            let half_us = grid.period_us() / 2;
+            for time in [0, 1_714_557_600_000_000, 1_714_557_600_123_457] {
+                let number = grid.nearest(WallTime::from_micros(time));
+                let instant = grid.instant(number);
+                assert!((instant.micros() - time).abs() <= half_us + 1);
+                for near in [0, 1 - half_us, half_us - 1] {
+                    assert_eq!(grid.nearest(instant.plus_micros(near)), number, "{fps}");
+                }
             }
         }
     }
@@ -72,7 +73,7 @@ mod tests {
         let second = WallTime::from_secs(1_714_557_600);
         for fps in [1.0, 2.0, 5.0, 25.0] {
             let grid = Grid::new(fps).unwrap();
-            assert_eq!(grid.instant(grid.cell(second)), second);
+            assert_eq!(grid.instant(grid.nearest(second)), second);
         }
         assert_eq!(Grid::new(4.0).unwrap().period_us(), 250_000);
     }

@@ -7,17 +7,21 @@ pub mod batch;
 mod feed;
 mod grid;
 mod group;
+mod group_feed;
 mod hub;
 mod in_flight;
 mod live;
 mod request;
+mod sets;
 mod shot;
 
 pub use feed::{Delivery, LiveFeed, LiveImage, LiveRequest};
 pub use framewell_decode::{Crop, Fit, Output, PictureFormat, Rectangle};
 pub use grid::Grid;
+pub use group_feed::{GroupFeed, GroupRequest};
 pub use hub::HubConfig;
 pub use request::{ContentHash, Image, Match, Request, When};
+pub use sets::{Absence, ImageSet};
 
 use crate::hub::Hub;
 use crate::in_flight::{InFlight, PictureKey};

@@ -1,0 +1,329 @@
+//! Sets of pictures of several channels, pushed as they are taken.
+
+use crate::sets::{Assembler, Rule};
+use crate::{Delivery, Error, Grid, ImageSet, Imaging, LiveFeed, LiveImage, LiveRequest, Output};
+use framewell_model::{ChannelId, WallTime};
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+/// Without any picture a set of errors is sent this often, so that the receiver knows.
+const SILENCE: Duration = Duration::from_secs(2);
+/// A channel whose feed could not start is tried again after this.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Aligned sets of pictures from a moment on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupRequest {
+    /// Start before now, served from the live rings; `None`: now.
+    pub from: Option<WallTime>,
+    /// The end; `None`: until the receiver goes.
+    pub until: Option<WallTime>,
+    /// Sets per second, see [`Grid`].
+    pub grid: Grid,
+    /// The same rate as a number.
+    pub fps: f64,
+    /// How far a picture may lie from the instant of its set, in microseconds.
+    pub tolerance_us: i64,
+    /// How long a set waits for slow channels after its first picture.
+    pub patience: Duration,
+    /// Size, format, crop.
+    pub output: Output,
+    /// Back-pressure: what happens with whole sets when the receiver is slow.
+    pub delivery: Delivery,
+}
+
+/// A running push. Dropping it ends the interest in all its channels.
+#[derive(Debug)]
+pub struct GroupFeed {
+    outbox: Arc<Outbox>,
+    channels: watch::Sender<BTreeSet<ChannelId>>,
+    /// Puts the sets together.
+    task: JoinSet<()>,
+}
+
+impl GroupFeed {
+    /// The next set; `None` at the end that was asked for. Cancel-safe.
+    pub async fn next(&mut self) -> Option<ImageSet> {
+        loop {
+            let arrival = self.outbox.arrived.notified();
+            if let Some(set) = self.outbox.pop() {
+                return Some(set);
+            }
+            tokio::select! {
+                () = arrival => {}
+                // The task ends at the end of the push; what it left is still given out.
+                _ended = self.task.join_next() => return self.outbox.pop(),
+            }
+        }
+    }
+
+    /// The channels of the group from now on: new ones join, others leave.
+    pub fn set_channels(&self, channels: impl IntoIterator<Item = ChannelId>) {
+        let channels: BTreeSet<ChannelId> = channels.into_iter().collect();
+        self.channels.send_if_modified(|now| {
+            let is_other = *now != channels;
+            *now = channels;
+            is_other
+        });
+    }
+}
+
+impl Imaging {
+    /// Starts pushing sets of these channels.
+    #[must_use]
+    pub fn live_group(
+        &self,
+        channels: impl IntoIterator<Item = ChannelId>,
+        request: GroupRequest,
+    ) -> GroupFeed {
+        let outbox = Arc::new(Outbox::new(request.delivery));
+        let (sender, receiver) = watch::channel(channels.into_iter().collect());
+        let worker = Worker {
+            imaging: self.clone(),
+            assembler: Assembler::new(Rule {
+                grid: request.grid,
+                tolerance_us: request.tolerance_us,
+                patience: request.patience,
+            }),
+            request,
+            feeds: FuturesUnordered::new(),
+            parked: Vec::new(),
+            members: BTreeMap::new(),
+            joined: 0,
+            failed: BTreeSet::new(),
+            outbox: Arc::clone(&outbox),
+        };
+        let mut task = JoinSet::new();
+        task.spawn(worker.run(receiver));
+        GroupFeed {
+            outbox,
+            channels: sender,
+            task,
+        }
+    }
+}
+
+/// Sets that wait for the receiver: one ([`Delivery::Latest`]), or the bound that was asked for, and
+/// then the oldest are dropped and counted; [`Delivery::All`] waits for room instead.
+#[derive(Debug)]
+struct Outbox {
+    capacity: usize,
+    drops: bool,
+    waiting: Mutex<Waiting>,
+    arrived: Notify,
+    taken: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    sets: VecDeque<ImageSet>,
+    dropped: u64,
+}
+
+impl Outbox {
+    fn new(delivery: Delivery) -> Self {
+        let (capacity, drops) = match delivery {
+            Delivery::Latest => (1, true),
+            Delivery::Bounded(count) => (count.max(1), true),
+            Delivery::All => (1, false),
+        };
+        Self {
+            capacity,
+            drops,
+            waiting: Mutex::default(),
+            arrived: Notify::new(),
+            taken: Notify::new(),
+        }
+    }
+
+    fn pop(&self) -> Option<ImageSet> {
+        let mut waiting = self.waiting.lock();
+        let mut set = waiting.sets.pop_front()?;
+        set.dropped = std::mem::take(&mut waiting.dropped);
+        drop(waiting);
+        self.taken.notify_one();
+        Some(set)
+    }
+
+    async fn push(&self, set: ImageSet) {
+        loop {
+            let room = self.taken.notified();
+            {
+                let mut waiting = self.waiting.lock();
+                if waiting.sets.len() >= self.capacity && self.drops {
+                    waiting.sets.pop_front();
+                    waiting.dropped += 1;
+                }
+                if waiting.sets.len() < self.capacity {
+                    waiting.sets.push_back(set);
+                    break;
+                }
+            }
+            room.await;
+        }
+        self.arrived.notify_one();
+    }
+}
+
+/// A feed with what came out of it.
+type Arrival = (Member, LiveFeed, Option<Result<LiveImage, Error>>);
+
+/// A channel since it joined; when it leaves and joins again it is another member.
+type Member = (ChannelId, u64);
+
+/// Reads the feeds of all channels and puts sets into the outbox.
+struct Worker {
+    imaging: Imaging,
+    request: GroupRequest,
+    assembler: Assembler,
+    /// Feeds that are being waited for.
+    feeds: FuturesUnordered<BoxFuture<'static, Arrival>>,
+    /// Feeds of channels that are ahead of the others.
+    parked: Vec<(Member, LiveFeed)>,
+    members: BTreeMap<ChannelId, u64>,
+    joined: u64,
+    /// Members without a feed.
+    failed: BTreeSet<ChannelId>,
+    outbox: Arc<Outbox>,
+}
+
+impl Worker {
+    async fn run(mut self, mut channels: watch::Receiver<BTreeSet<ChannelId>>) {
+        let is_endless = self.request.until.is_none();
+        let mut retry = tokio::time::interval(RETRY);
+        let mut told = Instant::now();
+        self.change_members(&channels.borrow_and_update().clone());
+        loop {
+            while let Some(set) = self.assembler.take(Instant::now()) {
+                self.outbox.push(set).await;
+                told = Instant::now();
+            }
+            if !is_endless && self.assembler.is_over() {
+                return;
+            }
+            self.unpark();
+            let deadline = self.assembler.deadline().unwrap_or(told + SILENCE);
+            tokio::select! {
+                Some(arrival) = self.feeds.next(), if !self.feeds.is_empty() => self.take_in(arrival),
+                () = tokio::time::sleep_until(deadline.into()) => {
+                    if is_endless && told.elapsed() >= SILENCE {
+                        self.assembler.tick((Instant::now(), self.imaging.clock.now()));
+                    }
+                }
+                changed = channels.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let wanted = channels.borrow_and_update().clone();
+                    self.change_members(&wanted);
+                }
+                _ = retry.tick(), if is_endless => {
+                    for channel in std::mem::take(&mut self.failed) {
+                        self.start(channel);
+                    }
+                }
+            }
+        }
+    }
+
+    fn change_members(&mut self, wanted: &BTreeSet<ChannelId>) {
+        for channel in self.members.keys().filter(|id| !wanted.contains(id)) {
+            self.assembler.leave(*channel);
+            self.failed.remove(channel);
+            self.parked.retain(|((parked, _), _)| parked != channel);
+        }
+        self.members.retain(|id, _| wanted.contains(id));
+        for channel in wanted {
+            if !self.members.contains_key(channel) {
+                self.joined += 1;
+                self.members.insert(*channel, self.joined);
+                self.assembler.join(*channel);
+                self.start(*channel);
+            }
+        }
+    }
+
+    fn start(&mut self, channel: ChannelId) {
+        let Some(joined) = self.members.get(&channel).copied() else {
+            return;
+        };
+        let request = &self.request;
+        let looks_back = request.from.is_some() || request.until.is_some();
+        let feed = self.imaging.live(LiveRequest {
+            channel,
+            from: request.from,
+            until: request.until,
+            fps: Some(request.fps),
+            is_keys_only: false,
+            output: request.output,
+            // Sets are dropped whole, behind the feeds.
+            delivery: if looks_back || request.delivery == Delivery::All {
+                Delivery::All
+            } else {
+                Delivery::Latest
+            },
+        });
+        match feed {
+            Ok(feed) => self.wait_for((channel, joined), feed),
+            Err(error) => self.give_up(channel, error),
+        }
+    }
+
+    fn give_up(&mut self, channel: ChannelId, error: Error) {
+        self.assembler.failed(channel, error);
+        self.failed.insert(channel);
+        if self.request.until.is_some() {
+            self.assembler.over(channel);
+        }
+    }
+
+    fn wait_for(&self, member: Member, mut feed: LiveFeed) {
+        self.feeds.push(Box::pin(async move {
+            let item = feed.next().await;
+            (member, feed, item)
+        }));
+    }
+
+    fn take_in(&mut self, (member, feed, item): Arrival) {
+        let (channel, joined) = member;
+        if self.members.get(&channel) != Some(&joined) {
+            return;
+        }
+        match item {
+            Some(Ok(live)) => {
+                let now = (Instant::now(), self.imaging.clock.now());
+                self.assembler.picture(channel, live.image, now);
+            }
+            Some(Err(error)) => self.assembler.failed(channel, error),
+            None if self.request.until.is_some() => {
+                self.assembler.over(channel);
+                return;
+            }
+            // The channel is gone from this node; it may come back.
+            None => {
+                let newest = None;
+                self.give_up(channel, Error::NotLive { channel, newest });
+                return;
+            }
+        }
+        self.parked.push((member, feed));
+    }
+
+    /// Goes on with the feeds of channels that are not ahead.
+    fn unpark(&mut self) {
+        for (member, feed) in std::mem::take(&mut self.parked) {
+            if self.assembler.is_ahead(member.0) {
+                self.parked.push((member, feed));
+            } else {
+                self.wait_for(member, feed);
+            }
+        }
+    }
+}
