@@ -21,6 +21,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("framewell-catalog", 2),
     ("framewell-footage", 2),
     ("framewell-decode", 2),
+    ("framewell-jobs", 2),
     ("framewell-access", 3),
     ("framewell-ingest", 3),
     ("framewell-recorder", 3),
@@ -51,6 +52,11 @@ const SIDEWAYS: &[(&str, &str, &str)] = &[
         "recorded pictures are found by a row and read from an object",
     ),
     ("framewell-footage", "framewell-catalog", "the same"),
+    (
+        "framewell-jobs",
+        "framewell-catalog",
+        "a job is a row, taken and saved by its runner",
+    ),
 ];
 
 /// Crates that may use only these of the workspace, whatever their level allows.
