@@ -1,7 +1,15 @@
 //! Pictures pushed as they are taken.
 
-use crate::{Error, Image, Imaging, Output};
+use crate::hub::{Command, Context, Picker, Queue, Resume, Rule, drive};
+use crate::{Error, Grid, Image, Imaging, Output};
 use framewell_model::{ChannelId, WallTime};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// A push ends so long after its end if the camera sends nothing that lies behind it.
+const END_GRACE: Duration = Duration::from_secs(3);
 
 /// What happens when the receiver is slower than the pictures come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,13 +29,20 @@ pub enum Delivery {
 pub struct LiveRequest {
     /// The channel.
     pub channel: ChannelId,
-    /// Start before now, served from the live ring; `None`: now.
+    /// Start before now, served from the live ring at the receiver's pace (nothing of it is dropped,
+    /// whatever `delivery` says); what the ring no longer has is left out. `None`: the newest picture.
     pub from: Option<WallTime>,
-    /// The end; `None`: until the receiver goes.
+    /// The end, exclusive; it may lie in the future. `None`: until the receiver goes.
     pub until: Option<WallTime>,
+<<<<<<< HEAD
     /// Pictures per second, more than 0; `None`: every picture of the camera. For each instant
     /// of the [`crate::Grid`] of this rate the nearest picture is chosen, so that pictures of several
     /// channels fit together.
+=======
+    /// Pictures per second, see [`Grid::new`]; `None`: every picture of the camera. The first picture
+    /// comes at once; then for each instant of the [`Grid`] of this rate the picture captured nearest
+    /// to it, so that pictures of several channels fit together.
+>>>>>>> 26bb89a (Run one live decoder per channel, shared by pushes and by pictures of now)
     pub fps: Option<f64>,
     /// Only key frames; a rate then picks among them. When everybody who wants pictures of a channel
     /// says so, nothing else is decoded.
@@ -41,7 +56,8 @@ pub struct LiveRequest {
 /// A pushed picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveImage {
-    /// The picture.
+    /// The picture. [`Image::requested`] is the instant of the grid that it was chosen for; with no
+    /// rate its capture time.
     pub image: Image,
     /// Counts the pictures chosen by the rate, delivered or dropped, from 0.
     pub sequence: u64,
@@ -51,20 +67,102 @@ pub struct LiveImage {
 
 /// A running push. Dropping it ends the interest; the decoder stops when the last one goes.
 #[derive(Debug)]
-pub struct LiveFeed {}
+pub struct LiveFeed {
+    queue: Arc<Queue>,
+    /// When it ends at the latest.
+    end: Option<Instant>,
+    _driver: JoinSet<()>,
+}
 
 impl LiveFeed {
-    /// The next picture; `None` at the end that was asked for. An error is not the end unless the
-    /// channel is gone: a camera that comes back goes on. Cancel-safe.
+    /// The next picture; `None` at the end that was asked for, or when the channel was deleted
+    /// ([`Error::Gone`] comes before). An error is not the end: a camera that comes back goes on.
+    /// Cancel-safe.
     pub async fn next(&mut self) -> Option<Result<LiveImage, Error>> {
-        todo!()
+        let Some(end) = self.end else {
+            return self.queue.next().await;
+        };
+        tokio::select! {
+            biased;
+            next = self.queue.next() => next,
+            () = tokio::time::sleep_until(end) => {
+                self.queue.finish();
+                None
+            }
+        }
+    }
+}
+
+impl Drop for LiveFeed {
+    fn drop(&mut self) {
+        self.queue.close();
     }
 }
 
 impl Imaging {
-    /// Starts pushing.
+    /// Starts pushing. Must be called within a tokio runtime.
     pub fn live(&self, request: LiveRequest) -> Result<LiveFeed, Error> {
-        let _ = request;
-        todo!()
+        let LiveRequest {
+            channel, output, ..
+        } = request;
+        output.check().map_err(Error::Invalid)?;
+        let context = self.hub.context(channel)?;
+        let rule = rule_of(&request, &context)?;
+        let is_past = request.from.is_some() || request.is_keys_only;
+        let queue = Arc::new(Queue::new(channel, request.delivery));
+        let reserve = Command::Reserve(Arc::clone(&queue));
+        self.hub.send(&context, reserve)?;
+        let start = Resume {
+            mark: None,
+            picker: Picker::new(rule),
+        };
+        let end = request.until.map(|until| {
+            let left = until.micros_since(self.clock.now()).max(0);
+            Instant::now() + Duration::from_micros(left.unsigned_abs()) + END_GRACE
+        });
+        let mut driver = JoinSet::new();
+        driver.spawn(drive(
+            self.hub.clone(),
+            context,
+            Arc::clone(&queue),
+            output,
+            start,
+            is_past,
+        ));
+        Ok(LiveFeed {
+            queue,
+            end,
+            _driver: driver,
+        })
     }
+}
+
+fn rule_of(request: &LiveRequest, context: &Context) -> Result<Rule, Error> {
+    let bad_rate = |fps| {
+        Error::Invalid(format!(
+            "{fps} pictures per second are outside 0.00001 to 1000"
+        ))
+    };
+    let grid = request
+        .fps
+        .map(|fps| Grid::new(fps).ok_or_else(|| bad_rate(fps)))
+        .transpose()?;
+    if let (Some(from), Some(until)) = (request.from, request.until)
+        && from >= until
+    {
+        return Err(Error::Invalid(format!(
+            "the start {from} is not before the end {until}"
+        )));
+    }
+    let newest = || match request.is_keys_only {
+        false => context.track.newest_capture(),
+        true => context.track.newest_gop().and_then(|gop| gop.start()),
+    };
+    let long_ago = WallTime::from_micros(i64::MIN);
+    Ok(Rule {
+        from: request.from.or_else(newest).unwrap_or(long_ago),
+        until: request.until,
+        grid,
+        is_keys_only: request.is_keys_only,
+    })
 }

@@ -19,7 +19,7 @@ pub use feed::{Delivery, LiveFeed, LiveImage, LiveRequest};
 pub use framewell_decode::{Crop, Fit, Output, PictureFormat, Rectangle};
 pub use grid::Grid;
 pub use group_feed::{GroupFeed, GroupRequest};
-pub use hub::HubConfig;
+pub use hub::{HubConfig, HubStats};
 pub use request::{ContentHash, Image, Match, Request, When};
 pub use sets::{Absence, ImageSet};
 
@@ -145,6 +145,12 @@ impl Imaging {
             in_flight: InFlight::default(),
             hub,
         }
+    }
+
+    /// What the live decoders have done.
+    #[must_use]
+    pub fn hub_stats(&self) -> HubStats {
+        self.hub.stats()
     }
 
     /// With these settings for the live decoders; before the first request.

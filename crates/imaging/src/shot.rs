@@ -127,7 +127,7 @@ fn needed<'a, T>(
 
 /// Whether no other picture refers to this one: H.264 `nal_ref_idc` is 0 (ITU-T H.264 section
 /// 7.4.1). H.265 marks that per temporal layer only, so its pictures all count as referred to.
-fn is_unreferenced(codec: VideoCodec, data: &Bytes) -> bool {
+pub(crate) fn is_unreferenced(codec: VideoCodec, data: &Bytes) -> bool {
     const REF_IDC: u8 = 0b0110_0000;
     let is_slice = |nal: &Bytes| nal::kind(codec, nal) == NalKind::Slice;
     let slice = nal::split_length_prefixed(data).find(is_slice);

@@ -212,6 +212,19 @@ impl Track {
             .cloned()
     }
 
+    /// Capture time of the newest picture in the ring, without a copy of anything.
+    #[must_use]
+    pub fn newest_capture(&self) -> Option<WallTime> {
+        /// No codec reorders over more pictures; audio between them is not counted.
+        const REORDERED: usize = 17;
+        let locked = self.shared.state.lock();
+        let mut gops = locked.ring.iter().rev();
+        let gop = gops.find(|gop| !gop.units.is_empty())?;
+        let pictures = gop.units.iter().rev();
+        let pictures = pictures.filter(|unit| unit.track == TrackKind::Video);
+        pictures.take(REORDERED).map(|unit| unit.wall).max()
+    }
+
     /// All GOPs in the ring, oldest first (copies of handles).
     #[must_use]
     pub fn gops(&self) -> Vec<Gop> {

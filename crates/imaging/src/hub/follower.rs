@@ -1,0 +1,365 @@
+//! The task that owns a channel's running decoder: reads the ring, decides who gets which picture, and
+//! has each picture decoded once.
+
+use super::frames::{Frame, Frames, in_order};
+use super::line::Line;
+use super::nows::{Now, Nows};
+use super::orders::{Orders, Wanted};
+use super::queue::Queue;
+use super::seat::Attach;
+use super::trouble::Trouble;
+use super::{Context, Shared};
+use crate::shot::is_unreferenced;
+use framewell_decode::{Error as DecodeError, Exit, Picture, Priority};
+use framewell_live::{GopId, SourceState, Start, Subscriber, Wake};
+use framewell_model::{ChannelStatus, FrameId, RunId, WallTime};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+/// Pictures decided on at a time.
+const MAX_BLOCK: usize = 48;
+/// A decoder that is so far behind the camera goes on at a later key frame.
+const MAX_BEHIND_US: i64 = 2_000_000;
+/// How often the task looks whether it is still needed.
+const TICK: Duration = Duration::from_secs(1);
+/// Pause after a failure of the decoder processes that a new attempt did not mend.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What others ask of the task.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// The newest picture.
+    Now(Now),
+    /// A push exists: the decoder stays.
+    Reserve(Arc<Queue>),
+    /// The push wants live pictures from here on.
+    Attach(Box<Attach>),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    context: Context,
+    hub: Weak<Shared>,
+    commands: mpsc::Receiver<Command>,
+    subscriber: Subscriber,
+    source: watch::Receiver<SourceState>,
+    frames: Frames,
+    line: Line,
+    orders: Orders,
+    nows: Nows,
+    /// Until when the newest picture is decoded though nobody asks.
+    hot_until: Instant,
+    /// The run that is being decoded.
+    run: Option<RunId>,
+    /// Capture times of the last key frame and of the one before.
+    keys: (Option<WallTime>, Option<WallTime>),
+    /// The GOP at which the decoder processes failed last.
+    failed_at: Option<GopId>,
+}
+
+impl Follower {
+    pub(crate) fn new(
+        context: Context,
+        hub: Weak<Shared>,
+        commands: mpsc::Receiver<Command>,
+    ) -> Self {
+        let counters = Arc::clone(&context.counters);
+        Self {
+            subscriber: context.track.subscribe(Start::NewestKey),
+            source: context.track.source_state(),
+            line: Line::new(&context.pool, Priority::Interactive, counters),
+            orders: Orders::default(),
+            nows: Nows::new(context.channel, Arc::clone(&context.clock)),
+            context,
+            hub,
+            commands,
+            frames: Frames::default(),
+            hot_until: Instant::now(),
+            run: None,
+            keys: (None, None),
+            failed_at: None,
+        }
+    }
+
+    /// Until nobody is interested any more.
+    pub(crate) async fn run(mut self) {
+        loop {
+            while let Ok(command) = self.commands.try_recv() {
+                self.obey(command);
+            }
+            self.orders.drop_closed();
+            if self.is_idle() && self.leave() {
+                return;
+            }
+            while let Some(batch) = self.subscriber.try_next() {
+                self.frames.push(batch);
+            }
+            self.keep_up();
+            if self.frames.is_ready() || self.can_answer() {
+                self.step().await;
+            } else if self.frames.is_over() && self.line.has_position() {
+                self.finish_line().await;
+            } else {
+                self.wait().await;
+            }
+        }
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            biased;
+            command = self.commands.recv() => {
+                if let Some(command) = command {
+                    self.obey(command);
+                }
+            }
+            batch = self.subscriber.next(Wake::EveryUnit) => self.frames.push(batch),
+            changed = self.source.changed() => {
+                if changed.is_ok() && !self.is_live() {
+                    self.orders.tell(&self.not_live());
+                }
+            }
+            () = tokio::time::sleep(TICK) => self.look_around(),
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Now(now) => {
+                self.hot_until = Instant::now() + self.context.lease;
+                self.nows.add(now);
+            }
+            Command::Reserve(queue) => {
+                if !self.is_live() {
+                    queue.tell(self.not_live());
+                }
+                self.orders.reserve(queue);
+            }
+            Command::Attach(attach) => self.orders.attach(*attach, &self.context.track),
+        }
+    }
+
+    fn is_live(&mut self) -> bool {
+        self.source.borrow_and_update().status == ChannelStatus::Active
+    }
+
+    fn not_live(&self) -> Trouble {
+        let newest = self.context.track.newest_capture();
+        Trouble::NotLive { newest }
+    }
+
+    fn is_hot(&self) -> bool {
+        !self.nows.is_empty() || Instant::now() < self.hot_until
+    }
+
+    fn is_idle(&self) -> bool {
+        !self.is_hot() && self.orders.is_empty()
+    }
+
+    /// Takes the entry out of the hub; not if somebody has come in meanwhile.
+    fn leave(&self) -> bool {
+        let Some(hub) = self.hub.upgrade() else {
+            return true;
+        };
+        hub.remove_if(self.context.channel, || self.commands.is_empty())
+    }
+
+    /// A channel that was deleted ends its pushes.
+    fn look_around(&mut self) {
+        if self.context.registry.get(self.context.channel).is_none() {
+            self.orders.tell(&Trouble::Gone);
+            self.orders.finish_all();
+        }
+    }
+
+    /// A decoder that is far behind skips to a key frame; what would have been chosen counts as dropped.
+    fn keep_up(&mut self) {
+        let span = |frames: &Frames| {
+            let (front, back) = (frames.front()?, frames.back()?);
+            Some(back.unit.wall.micros_since(front.unit.wall))
+        };
+        let is_long = self.frames.len() > MAX_BLOCK;
+        if !is_long || span(&self.frames).is_none_or(|span| span <= MAX_BEHIND_US) {
+            return;
+        }
+        let skipped = self.frames.take_before_last_key();
+        if skipped.is_empty() {
+            return;
+        }
+        metrics::counter!("framewell_live_skipped_total").increment(skipped.len() as u64);
+        self.orders.fail_all();
+        self.orders.detach_all();
+        for index in in_order(&skipped) {
+            self.orders.decide(&skipped[index], false);
+        }
+        self.line.lose();
+    }
+
+    /// Whether callers can be answered without a new picture from the camera.
+    fn can_answer(&self) -> bool {
+        !self.nows.is_empty() && (self.line.is_ready() || self.nows.has_failed())
+    }
+
+    /// Takes in what is there, and has it decoded if somebody wants it.
+    async fn step(&mut self) {
+        let block = self.frames.take(MAX_BLOCK);
+        let first = block.first();
+        if first.is_some_and(|first| first.is_break || (self.line.is_due() && first.unit.is_key)) {
+            self.finish_line().await;
+        }
+        if let Some(first) = block.first() {
+            self.orders.forget_unsent(first);
+        }
+        self.learn(&block);
+        let is_edge = !self.frames.is_ready();
+        let is_needed = self.take_in(block, is_edge).await;
+        if is_edge && !self.line.is_ready() {
+            self.nows.refuse();
+        } else if is_needed && self.line.is_ready() {
+            self.decode(is_edge).await;
+        }
+    }
+
+    /// Remembers how long GOPs are.
+    fn learn(&mut self, block: &[Frame]) {
+        for frame in block {
+            self.run = Some(frame.run);
+            if frame.unit.is_key {
+                self.keys = (Some(frame.unit.wall), self.keys.0);
+            }
+        }
+    }
+
+    /// When the next key frame may come, if that is known.
+    fn gop_end(&self) -> Option<WallTime> {
+        let (last, before) = (self.keys.0?, self.keys.1?);
+        Some(last.plus_micros(last.micros_since(before).max(0)))
+    }
+
+    /// Decides on each picture and hands the block to the line. Returns whether it has to be decoded
+    /// now. Lone key frames are decoded here.
+    async fn take_in(&mut self, block: Vec<Frame>, is_edge: bool) -> bool {
+        let key = if self.line.is_ready() {
+            Some(0)
+        } else {
+            block.iter().position(|f| f.unit.is_key)
+        };
+        let starts_at = key
+            .filter(|_| !self.line.is_ready())
+            .map(|key| block[key].pts());
+        let can_decode = |index: usize| {
+            let is_leading = starts_at.is_some_and(|start| block[index].pts() < start);
+            key.is_some_and(|key| index >= key) && !is_leading
+        };
+        let mut wanted = vec![Wanted::No; block.len()];
+        for index in in_order(&block) {
+            wanted[index] = self.orders.decide(&block[index], can_decode(index));
+        }
+        let is_hot = self.is_hot();
+        let is_needed =
+            is_hot || wanted.contains(&Wanted::Yes) || self.orders.may_want(self.gop_end());
+        let key_pts = block.iter().rfind(|f| f.unit.is_key).map(Frame::pts);
+        let has_leading = key_pts.is_some_and(|key| block.last().is_some_and(|f| f.pts() < key));
+        let keep: Vec<bool> = (0..block.len()).map(can_decode).collect();
+        let last = block.len().saturating_sub(1);
+        for (index, frame) in block.into_iter().enumerate() {
+            let is_newest = is_hot && is_edge && index == last;
+            let is_spare = wanted[index] == Wanted::No && !is_newest;
+            if !keep[index]
+                || (is_spare && is_unreferenced(frame.parameters.video.codec, &frame.unit.data))
+            {
+                continue;
+            }
+            if !is_needed && wanted[index] == Wanted::Alone {
+                self.decode_alone(frame).await;
+            } else {
+                self.line.hold(frame, !is_spare, has_leading);
+            }
+        }
+        is_needed
+    }
+
+    async fn decode(&mut self, is_edge: bool) {
+        let line = &self.line;
+        let mut wanted = self.orders.send(|id| line.holds(id));
+        if is_edge {
+            let is_new = !self.line.is_empty();
+            let orders = &mut self.orders;
+            wanted.extend(self.nows.wants(is_new, || orders.number()));
+            if wanted.is_empty() && !is_new {
+                return;
+            }
+        }
+        let result = self.line.run(&wanted, Exit::Keep).await;
+        self.settle(result).await;
+    }
+
+    async fn decode_alone(&mut self, key: Frame) {
+        let id = key.id();
+        let wanted = self.orders.send(|other| other == id);
+        let result = self.line.run_key(key, wanted).await;
+        self.settle(result).await;
+    }
+
+    /// Gets out of the decoder what it holds back, and gives up its position.
+    async fn finish_line(&mut self) {
+        if self.orders.is_waiting() && self.line.has_position() {
+            let line = &self.line;
+            let wanted = self.orders.send(|id| line.holds(id));
+            let result = self.line.run(&wanted, Exit::Drain).await;
+            self.settle(result).await;
+        }
+        self.orders.fail_sent();
+        self.line.lose();
+    }
+
+    async fn settle(&mut self, result: Result<Vec<Picture>, DecodeError>) {
+        match result {
+            Ok(pictures) => {
+                for picture in pictures {
+                    self.hand_out(picture);
+                }
+            }
+            Err(error) => self.recover(error).await,
+        }
+    }
+
+    fn hand_out(&mut self, picture: Picture) {
+        let Some(run) = self.run else {
+            return;
+        };
+        let ticks = picture.pts;
+        match self.orders.info(FrameId { run, ticks }) {
+            Some(info) if self.nows.is_for(&picture) => self.nows.answer(&picture, &info),
+            _ => self.orders.deliver(picture),
+        }
+    }
+
+    /// Damaged video goes on at the next key frame. A decoder that was lost starts again at a key frame
+    /// in the ring, so that nothing is missed; if that fails too, the video is to blame.
+    async fn recover(&mut self, error: DecodeError) {
+        self.line.lose();
+        let is_damaged = matches!(error, DecodeError::Bitstream(_) | DecodeError::Invalid(_));
+        let newest = self.context.track.newest_gop().map(|gop| gop.id);
+        let gop = self.orders.unsend().or(newest);
+        let has_failed_before = self.failed_at.is_some() && self.failed_at == gop;
+        tracing::debug!(channel.id = %self.context.channel, %error, "live decoder failed");
+        if is_damaged || has_failed_before {
+            self.orders.tell(&Trouble::of(&error));
+            self.orders.fail_all();
+            self.nows.fail(&error);
+            if !is_damaged {
+                tokio::time::sleep(PAUSE).await;
+            }
+            return;
+        }
+        self.failed_at = gop;
+        self.nows.retry();
+        self.frames.clear();
+        let start = gop.map_or(Start::NewestKey, Start::Gop);
+        self.subscriber = self.context.track.subscribe(start);
+    }
+}

@@ -1,0 +1,216 @@
+//! One decoder that follows a stream, and decodes no more of it than somebody wants.
+
+use super::Counters;
+use super::frames::Frame;
+use framewell_decode::{
+    Entry, Error, Exit, Job, JobSample, Pick, Picture, Pool, Priority, Session, Want,
+};
+use framewell_media::{StreamParameters, VideoParameters};
+use framewell_model::FrameId;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Samples of one job: others get their turn in between, and no job comes near its deadline.
+const MAX_SAMPLES: usize = 48;
+/// Bytes of one job, for the same reason.
+const MAX_BYTES: usize = 8 << 20;
+/// How often a job tries to find a place in the queue of the pool: 5 s.
+const BUSY_TRIES: u32 = 250;
+/// Between two tries.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
+/// After so many jobs the session begins anew at a key frame, so that the pool can replace its worker.
+const MAX_JOBS: u32 = 5_000;
+
+/// See the module. Pictures that are not needed yet are held (handles, at most a GOP of them), and
+/// forgotten when the next key frame makes them useless.
+#[derive(Debug)]
+pub(crate) struct Line {
+    session: Session,
+    priority: Priority,
+    counters: Arc<Counters>,
+    /// As the ring has them, and as the decoder wants them.
+    video: Option<(Arc<StreamParameters>, Arc<VideoParameters>)>,
+    /// Whether the decoder stands right before the first held picture.
+    has_position: bool,
+    held: Vec<Frame>,
+    /// Whether somebody wants one of the held pictures.
+    is_wanted: bool,
+    jobs: u32,
+}
+
+impl Line {
+    pub(crate) fn new(pool: &Pool, priority: Priority, counters: Arc<Counters>) -> Self {
+        Self {
+            session: pool.open_session(),
+            priority,
+            counters,
+            video: None,
+            has_position: false,
+            held: Vec::new(),
+            is_wanted: false,
+            jobs: 0,
+        }
+    }
+
+    /// Whether pictures that follow can be decoded; if not, it takes a key frame.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.has_position || !self.held.is_empty()
+    }
+
+    /// Whether no picture is held.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Whether this picture is held.
+    pub(crate) fn holds(&self, id: FrameId) -> bool {
+        self.held.iter().any(|frame| frame.id() == id)
+    }
+
+    /// Whether the decoder holds a position that [`Line::newest`] can use.
+    pub(crate) const fn has_position(&self) -> bool {
+        self.has_position
+    }
+
+    /// Whether the next key frame is to begin a new session.
+    pub(crate) const fn is_due(&self) -> bool {
+        self.jobs >= MAX_JOBS
+    }
+
+    /// Gives up the position; the next picture has to be a key frame.
+    pub(crate) fn lose(&mut self) {
+        self.has_position = false;
+        self.is_wanted = false;
+        self.held.clear();
+    }
+
+    /// Takes a picture in that follows the ones before. A key frame makes held ones useless that nobody
+    /// wants, unless pictures behind it refer to them (`has_leading`).
+    pub(crate) fn hold(&mut self, frame: Frame, is_wanted: bool, has_leading: bool) {
+        if frame.unit.is_key && !self.held.is_empty() && !self.is_wanted && !has_leading {
+            self.lose();
+        }
+        self.is_wanted |= is_wanted;
+        self.held.push(frame);
+    }
+
+    /// Decodes what is held. Wants are those among the held pictures, and [`Pick::Newest`].
+    pub(crate) async fn run(&mut self, wanted: &[Want], exit: Exit) -> Result<Vec<Picture>, Error> {
+        let held = std::mem::take(&mut self.held);
+        self.is_wanted = false;
+        let mut pictures = Vec::new();
+        let mut rest = &held[..];
+        loop {
+            let (now, later) = rest.split_at(piece(rest));
+            rest = later;
+            let is_last = rest.is_empty();
+            let is_here = |want: &&Want| match want.pick {
+                Pick::Pts(pts) => now.iter().any(|frame| frame.pts() == pts),
+                Pick::Newest => is_last,
+            };
+            let wanted = wanted.iter().filter(is_here).copied().collect();
+            let exit = if is_last { exit } else { Exit::Keep };
+            let entry = if self.has_position {
+                Entry::Continue
+            } else {
+                Entry::Key
+            };
+            pictures.extend(self.job(now, wanted, entry, exit).await?);
+            if is_last {
+                return Ok(pictures);
+            }
+        }
+    }
+
+    /// Decodes one key frame by itself. The pictures behind it can still follow: it is held.
+    pub(crate) async fn run_key(
+        &mut self,
+        key: Frame,
+        wanted: Vec<Want>,
+    ) -> Result<Vec<Picture>, Error> {
+        self.lose();
+        let result = self
+            .job(std::slice::from_ref(&key), wanted, Entry::Key, Exit::Drain)
+            .await;
+        self.held.push(key);
+        result
+    }
+
+    async fn job(
+        &mut self,
+        frames: &[Frame],
+        wanted: Vec<Want>,
+        entry: Entry,
+        exit: Exit,
+    ) -> Result<Vec<Picture>, Error> {
+        let video = match frames.first() {
+            Some(first) => self.video_of(&first.parameters),
+            None => match &self.video {
+                Some((_, video)) => Arc::clone(video),
+                None => return Err(Error::PositionLost),
+            },
+        };
+        let sample = |frame: &Frame| JobSample {
+            pts: frame.pts(),
+            data: frame.unit.data.clone(),
+        };
+        let job = Job {
+            video,
+            samples: frames.iter().map(sample).collect(),
+            wanted,
+            changes: None,
+            priority: self.priority,
+        };
+        self.counters.count(frames.len(), entry == Entry::Key);
+        self.jobs = if entry == Entry::Key {
+            1
+        } else {
+            self.jobs + 1
+        };
+        self.has_position = false;
+        let result = self.patiently(job, entry, exit).await;
+        self.has_position = result.is_ok() && exit == Exit::Keep;
+        if let Ok(pictures) = &result {
+            self.counters.count_pictures(pictures.len());
+        }
+        result
+    }
+
+    /// A pool without a free place keeps the position, so the job is tried again.
+    async fn patiently(
+        &mut self,
+        job: Job,
+        entry: Entry,
+        exit: Exit,
+    ) -> Result<Vec<Picture>, Error> {
+        for _ in 1..BUSY_TRIES {
+            match self.session.decode(job.clone(), entry, exit).await {
+                Err(Error::Busy) => tokio::time::sleep(BUSY_PAUSE).await,
+                result => return result,
+            }
+        }
+        self.session.decode(job, entry, exit).await
+    }
+
+    fn video_of(&mut self, parameters: &Arc<StreamParameters>) -> Arc<VideoParameters> {
+        if let Some((known, video)) = &self.video
+            && (Arc::ptr_eq(known, parameters) || known.video == parameters.video)
+        {
+            return Arc::clone(video);
+        }
+        let video = Arc::new(parameters.video.clone());
+        self.video = Some((Arc::clone(parameters), Arc::clone(&video)));
+        video
+    }
+}
+
+/// How many of the frames make one job.
+fn piece(frames: &[Frame]) -> usize {
+    let mut bytes = 0;
+    let fits = |frame: &&Frame| {
+        bytes += frame.unit.data.len();
+        bytes <= MAX_BYTES
+    };
+    let count = frames.iter().take(MAX_SAMPLES).take_while(fits).count();
+    count.max(1).min(frames.len())
+}

@@ -1,0 +1,327 @@
+//! A push in the past: reads the ring at the receiver's pace with a decoder of its own, until it has
+//! caught up with the running decoder.
+
+use super::frames::{Frame, Frames, Mark, in_order};
+use super::line::Line;
+use super::orders::image_of;
+use super::picker::{Choice, Picker};
+use super::queue::Queue;
+use super::seat::{Attach, Info, Resume};
+use super::trouble::Trouble;
+use super::{Command, Context, Hub};
+use framewell_decode::{Error as DecodeError, Exit, Output, Pick, Picture, Priority, Want};
+use framewell_live::{Start, Subscriber, Track, Wake};
+use framewell_model::WallTime;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Pictures decided on at a time; few, because all that are chosen of them wait for the receiver.
+const MAX_BLOCK: usize = 12;
+/// Pictures that are read ahead of that.
+const READ_AHEAD: usize = 64;
+/// Pause before another try where the running decoder cannot be had.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Serves a push until its end. `start` with a mark, or with a time in the past, is read from the ring;
+/// else the push joins the running decoder at once.
+pub(crate) async fn drive(
+    hub: Hub,
+    context: Context,
+    queue: Arc<Queue>,
+    output: Output,
+    mut start: Resume,
+    mut is_past: bool,
+) {
+    loop {
+        let back = if is_past {
+            Reader::new(&hub, &context, &queue, output, start)
+                .run()
+                .await
+        } else {
+            attach(&hub, &context, &queue, output, start).await
+        };
+        match back {
+            Some(back) => match back.await {
+                Ok(resume) => start = resume,
+                // The running decoder ended, with this push or by a fault.
+                Err(_) if queue.is_closed() => return,
+                Err(_) => {}
+            },
+            None if queue.is_closed() => return,
+            None => {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        }
+        is_past = start.mark.is_some();
+    }
+}
+
+/// Asks the running decoder to go on with the push; `None` if it is past that place.
+async fn attach(
+    hub: &Hub,
+    context: &Context,
+    queue: &Arc<Queue>,
+    output: Output,
+    start: Resume,
+) -> Option<oneshot::Receiver<Resume>> {
+    let (reply, answer) = oneshot::channel();
+    let (sender, back) = oneshot::channel();
+    let attach = Attach {
+        queue: Arc::clone(queue),
+        output,
+        start,
+        reply,
+        back: sender,
+    };
+    if let Err(error) = hub.send(context, Command::Attach(Box::new(attach))) {
+        queue.tell(Trouble::Decoder(error.to_string()));
+        return None;
+    }
+    answer
+        .await
+        .ok()
+        .filter(|is_seated| *is_seated)
+        .map(|_| back)
+}
+
+struct Reader<'a> {
+    hub: &'a Hub,
+    context: &'a Context,
+    queue: &'a Arc<Queue>,
+    output: Output,
+    subscriber: Subscriber,
+    frames: Frames,
+    line: Line,
+    picker: Picker,
+    /// Up to where choices were made.
+    decided: Option<Mark>,
+    /// Up to where the receiver has everything.
+    safe: Resume,
+    /// Pictures on their way.
+    open: BTreeMap<u64, (Info, WallTime)>,
+    is_over: bool,
+    has_failed: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn new(
+        hub: &'a Hub,
+        context: &'a Context,
+        queue: &'a Arc<Queue>,
+        output: Output,
+        start: Resume,
+    ) -> Self {
+        let counters = Arc::clone(&context.counters);
+        Self {
+            hub,
+            context,
+            queue,
+            output,
+            subscriber: subscribe(&context.track, &start),
+            frames: Frames::default(),
+            line: Line::new(&context.pool, Priority::Batch, counters),
+            picker: start.picker,
+            decided: start.mark,
+            safe: start,
+            open: BTreeMap::new(),
+            is_over: false,
+            has_failed: false,
+        }
+    }
+
+    /// Until the running decoder takes over, or the end.
+    async fn run(mut self) -> Option<oneshot::Receiver<Resume>> {
+        while self.queue.room().await {
+            while self.frames.len() < READ_AHEAD
+                && let Some(batch) = self.subscriber.try_next()
+            {
+                if batch.missed_gops > 0 {
+                    let gops = batch.missed_gops;
+                    self.queue.tell(Trouble::Overrun { gops });
+                }
+                self.frames.push(batch);
+            }
+            let block = self.frames.take(MAX_BLOCK);
+            if !block.is_empty() {
+                self.serve(block).await;
+            } else if self.is_over {
+                self.queue.finish();
+                return None;
+            } else if let Some(back) = self.join().await {
+                return Some(back);
+            }
+        }
+        None
+    }
+
+    /// At the live edge: lets the running decoder take over, or waits for the next picture.
+    async fn join(&mut self) -> Option<oneshot::Receiver<Resume>> {
+        if !self.open.is_empty() {
+            self.finish_line().await;
+        }
+        let start = Resume {
+            mark: self.decided,
+            picker: self.picker,
+        };
+        let back = attach(self.hub, self.context, self.queue, self.output, start).await;
+        if back.is_none() {
+            if !self.line.is_ready() && self.decided.is_some() {
+                self.restart(start);
+            }
+            let more = self.subscriber.next(Wake::EveryUnit);
+            if let Ok(batch) = tokio::time::timeout(PAUSE, more).await {
+                self.frames.push(batch);
+            }
+        }
+        back
+    }
+
+    async fn serve(&mut self, block: Vec<Frame>) {
+        if block.first().is_some_and(|first| first.is_break) {
+            self.finish_line().await;
+        }
+        let before = self.safe;
+        let wanted = self.take_in(block);
+        let result = match wanted.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.line.run(&wanted, Exit::Keep).await,
+        };
+        self.settle(result, before).await;
+    }
+
+    /// Chooses, and hands the block to the line.
+    fn take_in(&mut self, block: Vec<Frame>) -> Vec<Want> {
+        let is_ready = self.line.is_ready();
+        let key = block.iter().position(|frame| frame.unit.is_key);
+        let first = if is_ready { Some(0) } else { key };
+        let starts_at = key.filter(|_| !is_ready).map(|key| block[key].pts());
+        let keep: Vec<bool> = (0..block.len())
+            .map(|index| {
+                let is_leading = starts_at.is_some_and(|start| block[index].pts() < start);
+                first.is_some_and(|first| index >= first) && !is_leading
+            })
+            .collect();
+        let mut chosen = vec![None; block.len()];
+        for index in in_order(&block) {
+            let choice = self.choose(&block[index]);
+            chosen[index] = choice.filter(|_| keep[index]);
+        }
+        let key_pts = block.iter().rfind(|f| f.unit.is_key).map(Frame::pts);
+        let has_leading = key_pts.is_some_and(|key| block.last().is_some_and(|f| f.pts() < key));
+        let mut wanted = Vec::new();
+        for (index, frame) in block.into_iter().enumerate() {
+            if !keep[index] {
+                continue;
+            }
+            if let Some((tag, due)) = chosen[index] {
+                self.open.insert(tag, (Info::of(&frame), due));
+                wanted.push(Want {
+                    tag,
+                    pick: Pick::Pts(frame.pts()),
+                    output: self.output,
+                });
+            }
+            self.line.hold(frame, chosen[index].is_some(), has_leading);
+        }
+        wanted
+    }
+
+    /// The picture's number and grid point if it is chosen.
+    fn choose(&mut self, frame: &Frame) -> Option<(u64, WallTime)> {
+        if self.is_over || self.decided.is_some_and(|mark| mark.covers(frame)) {
+            return None;
+        }
+        self.decided = Some(Mark::of(frame));
+        if frame.missed > 0 {
+            self.picker.overrun(frame.unit.wall);
+        }
+        match self.picker.choose(frame.unit.wall, frame.unit.is_key) {
+            Choice::Skip => None,
+            Choice::Over => {
+                self.is_over = true;
+                None
+            }
+            Choice::Take { sequence, due } => Some((sequence, due)),
+        }
+    }
+
+    async fn finish_line(&mut self) {
+        if !self.open.is_empty() && self.line.has_position() {
+            let before = self.safe;
+            let result = self.line.run(&[], Exit::Drain).await;
+            self.settle(result, before).await;
+        }
+        self.open.clear();
+        self.line.lose();
+    }
+
+    async fn settle(&mut self, result: Result<Vec<Picture>, DecodeError>, before: Resume) {
+        match result {
+            Ok(pictures) => {
+                for picture in pictures {
+                    self.put(&picture);
+                }
+                if self.open.is_empty() {
+                    self.safe = Resume {
+                        mark: self.decided,
+                        picker: self.picker,
+                    };
+                    self.has_failed = false;
+                }
+            }
+            Err(error) => self.recover(error, before).await,
+        }
+    }
+
+    fn put(&mut self, picture: &Picture) {
+        if let Some((info, due)) = self.open.remove(&picture.tag) {
+            self.queue.put(image_of(picture, &info, due), picture.tag);
+        }
+        // Whatever is shown before it and missing never comes.
+        self.open = self.open.split_off(&picture.tag);
+    }
+
+    /// Damaged video goes on at the next key frame. A decoder that was lost is tried once more from
+    /// where the receiver has everything.
+    async fn recover(&mut self, error: DecodeError, before: Resume) {
+        let is_damaged = matches!(error, DecodeError::Bitstream(_) | DecodeError::Invalid(_));
+        if !is_damaged && !self.has_failed {
+            self.has_failed = true;
+            self.restart(before);
+            return;
+        }
+        self.queue.tell(Trouble::of(&error));
+        self.open.clear();
+        self.line.lose();
+        if !is_damaged {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn restart(&mut self, from: Resume) {
+        self.open.clear();
+        self.line.lose();
+        self.frames.clear();
+        self.subscriber = subscribe(&self.context.track, &from);
+        self.picker = from.picker;
+        self.decided = from.mark;
+        self.is_over = false;
+    }
+}
+
+/// Reads from the GOP that the place lies in.
+fn subscribe(track: &Track, start: &Resume) -> Subscriber {
+    if let Some(mark) = start.mark {
+        return track.subscribe(Start::Gop(mark.gop));
+    }
+    let from = start.picker.next_due();
+    let gops = track.gops();
+    let covers = |gop: &&framewell_live::Gop| gop.start().is_some_and(|start| start <= from);
+    match gops.iter().rev().find(covers) {
+        Some(gop) => track.subscribe(Start::Gop(gop.id)),
+        None => track.subscribe(Start::Oldest),
+    }
+}
