@@ -34,15 +34,9 @@ pub struct LiveRequest {
     pub from: Option<WallTime>,
     /// The end, exclusive; it may lie in the future. `None`: until the receiver goes.
     pub until: Option<WallTime>,
-<<<<<<< HEAD
-    /// Pictures per second, more than 0; `None`: every picture of the camera. For each instant
-    /// of the [`crate::Grid`] of this rate the nearest picture is chosen, so that pictures of several
-    /// channels fit together.
-=======
     /// Pictures per second, see [`Grid::new`]; `None`: every picture of the camera. The first picture
     /// comes at once; then for each instant of the [`Grid`] of this rate the picture captured nearest
     /// to it, so that pictures of several channels fit together.
->>>>>>> 26bb89a (Run one live decoder per channel, shared by pushes and by pictures of now)
     pub fps: Option<f64>,
     /// Only key frames; a rate then picks among them. When everybody who wants pictures of a channel
     /// says so, nothing else is decoded.

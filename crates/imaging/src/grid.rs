@@ -1,15 +1,8 @@
 //! The grid of instants that a rate stands for: the same one for every channel and every engine.
 //!
-<<<<<<< HEAD
 //! Grid instants are `1 / rate` apart, counted from the epoch. For each of them the picture captured
 //! nearest to it is the one that the rate chooses. Pictures of several channels then belong to the same
 //! instant, and engines that ask at the same rate get the same pictures.
-=======
-//! Time since the epoch is cut into cells of `1 / rate`; a grid instant is where a cell begins. For each
-//! instant the picture captured nearest to it is the one that the rate chooses
-//! ([`crate::Image::requested`] says which instant). Pictures of several channels then belong to the
-//! same instant, and engines that ask at the same rate get the same pictures.
->>>>>>> 26bb89a (Run one live decoder per channel, shared by pushes and by pictures of now)
 
 use framewell_model::WallTime;
 
@@ -19,13 +12,8 @@ pub struct Grid {
     micro_hz: i64,
 }
 
-<<<<<<< HEAD
 /// Micro-hertz times microseconds from one grid instant to the next.
-const PERIOD: i128 = 1_000_000_000_000;
-=======
-/// Micro-hertz times microseconds in one period.
 pub(crate) const PERIOD: i128 = 1_000_000_000_000;
->>>>>>> 26bb89a (Run one live decoder per channel, shared by pushes and by pictures of now)
 
 impl Grid {
     /// For a rate from 0.00001 to 1,000 pictures per second; `None` outside.
@@ -41,20 +29,14 @@ impl Grid {
 
     /// Number of the grid instant nearest to a time.
     #[must_use]
-<<<<<<< HEAD
     pub fn nearest(self, time: WallTime) -> i64 {
-        let place = i128::from(time.micros()) * i128::from(self.micro_hz);
-        i64::try_from((place + PERIOD / 2).div_euclid(PERIOD)).unwrap_or(i64::MAX)
-=======
-    pub fn cell(self, captured: WallTime) -> i64 {
-        let cell = self.place(captured).div_euclid(PERIOD);
-        i64::try_from(cell).unwrap_or(i64::MAX)
+        let nearest = (self.place(time) + PERIOD / 2).div_euclid(PERIOD);
+        i64::try_from(nearest).unwrap_or(i64::MAX)
     }
 
-    /// Cells since the epoch, times [`PERIOD`]. Exact: a rate never drifts.
-    pub(crate) fn place(self, captured: WallTime) -> i128 {
-        i128::from(captured.micros()) * i128::from(self.micro_hz)
->>>>>>> 26bb89a (Run one live decoder per channel, shared by pushes and by pictures of now)
+    /// Grid instants since the epoch, times [`PERIOD`]. Exact: a rate never drifts.
+    pub(crate) fn place(self, time: WallTime) -> i128 {
+        i128::from(time.micros()) * i128::from(self.micro_hz)
     }
 
     /// When a grid instant is, rounded down to a microsecond.
