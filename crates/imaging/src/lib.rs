@@ -120,6 +120,7 @@ pub struct Imaging {
     clock: Arc<dyn WallClock>,
     in_flight: InFlight,
     hub: Hub,
+    batches: batch::Batches,
 }
 
 impl Imaging {
@@ -143,6 +144,7 @@ impl Imaging {
             pool,
             clock,
             in_flight: InFlight::default(),
+            batches: batch::Batches::default(),
             hub,
         }
     }

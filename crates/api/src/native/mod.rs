@@ -29,17 +29,26 @@ async fn channel_of(state: &AppState, caller: &Caller, id: &str) -> Result<Chann
     Ok(channel)
 }
 
-/// An instant: RFC 3339, `now`, or so long before now: `-8s`, `-1.5s`, `-500ms`, `-2m`, `-1h`.
+/// An instant: RFC 3339, `now`, so long before now: `-8s`, `-1.5s`, `-500ms`, `-2m`, `-1h`, or so long
+/// after it: `+2s`.
 fn read_instant(text: &str, now: WallTime) -> Option<WallTime> {
     if text == "now" {
         return Some(now);
     }
-    let Some(span) = text.strip_prefix('-') else {
-        // A `+` that was not escaped arrives as a space.
-        return text.replace(' ', "+").parse().ok();
-    };
-    let unit_at = span.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-    let (number, unit) = span.split_at(unit_at);
+    if let Some(span) = text.strip_prefix('-') {
+        return read_span(span).map(|us| now.plus_micros(-us));
+    }
+    // A `+` that was not escaped arrives as a space.
+    if let Some(span) = text.strip_prefix(['+', ' ']) {
+        return read_span(span).map(|us| now.plus_micros(us));
+    }
+    text.replace(' ', "+").parse().ok()
+}
+
+/// A span of time in microseconds: `8s`, `1.5s`, `500ms`, `2m`, `1h`.
+fn read_span(text: &str) -> Option<i64> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    let (number, unit) = text.split_at(unit_at);
     let unit_us = match unit {
         "ms" => 1e3,
         "s" => 1e6,
@@ -54,7 +63,7 @@ fn read_instant(text: &str, now: WallTime) -> Option<WallTime> {
     }
     #[expect(clippy::cast_possible_truncation, reason = "checked to be below 2^53")]
     let micros = micros.round() as i64;
-    Some(now.plus_micros(-micros))
+    Some(micros)
 }
 
 /// An instant in the query.
@@ -102,6 +111,8 @@ mod tests {
         assert_eq!(read("-500ms"), at("2024-05-01T09:59:59.500000Z"));
         assert_eq!(read("-2m"), at("2024-05-01T09:58:00.000000Z"));
         assert_eq!(read("-1h"), at("2024-05-01T09:00:00.000000Z"));
+        assert_eq!(read("+2s"), at("2024-05-01T10:00:02.000000Z"));
+        assert_eq!(read(" 1.5s"), at("2024-05-01T10:00:01.500000Z"));
         assert_eq!(
             read("2024-05-01T12:00:00 02:00"),
             at("2024-05-01T10:00:00.000000Z")
@@ -113,6 +124,9 @@ mod tests {
             "8s",
             "-8d",
             "--8s",
+            "+",
+            "+-8s",
+            "++8s",
             "-1e99s",
             "-.s",
             "2024-05-01T10:00:00",

@@ -15,13 +15,24 @@
 //!   read or decoded is an entry, and the batch goes on behind it.
 //! * The last entry is [`Entry::End`], which says why it ended.
 
+mod choose;
 mod cursor;
+mod decoding;
+mod find;
+mod plan;
 mod rule;
+mod run;
+mod source;
+mod unit;
+mod walk;
 
 pub use cursor::{Cursor, CursorError};
 pub use rule::{COUNT, MAX_INSTANTS, PERIOD_US, RATE, Rule};
+pub use run::Batch;
 
-use crate::{Error, Imaging, Match, Output};
+pub(crate) use run::Batches;
+
+use crate::{Match, Output};
 use bytes::Bytes;
 use framewell_decode::PictureFormat;
 use framewell_model::{ChannelId, ClockSource, ErrorKind, FrameId, GapReason, TimeRange, WallTime};
@@ -193,26 +204,5 @@ impl EndReason {
             Self::MaxPixels => "max_pixels",
             Self::Unavailable => "unavailable",
         }
-    }
-}
-
-/// A running batch. Dropping it stops all its work.
-#[derive(Debug)]
-pub struct Batch {}
-
-impl Batch {
-    /// The next entry; `None` behind [`Entry::End`]. Cancel-safe. What is not asked for is not made,
-    /// but for a few GOPs ahead.
-    pub async fn next(&mut self) -> Option<Entry> {
-        todo!()
-    }
-}
-
-impl Imaging {
-    /// Starts a batch. Fails at once for a rule that makes no sense, a range that lies in the future,
-    /// and more than [`MAX_INSTANTS`] instants; [`Error::TooManyBatches`] when too many run already.
-    pub async fn batch(&self, request: BatchRequest) -> Result<Batch, Error> {
-        let _ = request;
-        todo!()
     }
 }

@@ -1,0 +1,183 @@
+//! Decoding wanted pictures of one GOP, some at a time if they are many: a decoder that keeps its
+//! position goes on where it was.
+
+use super::unit::Shop;
+use crate::shot::is_unreferenced;
+use crate::{Error, Output};
+use framewell_decode::{Entry, Exit, Job, JobSample, Pick, Picture, Priority, Session, Want};
+use framewell_footage::{CompressedGop, GopSample};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Wanted pictures of a GOP on their way through a decoder.
+pub(crate) struct Decoding<'a> {
+    shop: &'a Shop,
+    gop: &'a CompressedGop,
+    output: Output,
+    /// Place in decoding order of each wanted picture, in time order; its place here is its tag.
+    wanted: Vec<usize>,
+    /// Tags in decoding order.
+    order: Vec<usize>,
+    /// How many of `order` the decoder has been asked for.
+    asked: usize,
+    /// How many samples it has got.
+    fed: usize,
+    /// Came out ahead of one that is shown before them.
+    early: BTreeMap<usize, Picture>,
+    /// How many have been given, in time order.
+    given: usize,
+    session: Option<Session>,
+}
+
+impl<'a> Decoding<'a> {
+    /// `wanted`: places in decoding order, in time order, each once.
+    pub(crate) fn new(
+        shop: &'a Shop,
+        gop: &'a CompressedGop,
+        wanted: Vec<usize>,
+        output: Output,
+    ) -> Self {
+        let mut order: Vec<usize> = (0..wanted.len()).collect();
+        order.sort_by_key(|tag| wanted[*tag]);
+        Self {
+            shop,
+            gop,
+            output,
+            wanted,
+            order,
+            asked: 0,
+            fed: 0,
+            early: BTreeMap::new(),
+            given: 0,
+            session: None,
+        }
+    }
+
+    /// The next pictures, in time order, perhaps none; `None` when all have been given.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<Picture>>, Error> {
+        if self.asked == self.order.len() {
+            return if self.given == self.wanted.len() {
+                Ok(None)
+            } else {
+                Err(self.failed(framewell_decode::Error::Bitstream(
+                    "a picture did not come out".into(),
+                )))
+            };
+        }
+        let count = self.shop.chunk.max(1);
+        let pictures = if self.order.len() <= count {
+            self.decode_at_once().await?
+        } else {
+            self.decode_some(count).await?
+        };
+        for picture in pictures {
+            if let Ok(tag) = usize::try_from(picture.tag) {
+                self.early.insert(tag, picture);
+            }
+        }
+        let mut ready = Vec::new();
+        while let Some(picture) = self.early.remove(&self.given) {
+            ready.push(picture);
+            self.given += 1;
+        }
+        Ok(Some(ready))
+    }
+
+    async fn decode_at_once(&mut self) -> Result<Vec<Picture>, Error> {
+        self.asked = self.order.len();
+        let job = self.job(0, self.end_of(self.asked), 0..self.asked);
+        let pictures = self.shop.pool.decode(job).await;
+        pictures.map_err(|source| self.failed(source))
+    }
+
+    async fn decode_some(&mut self, count: usize) -> Result<Vec<Picture>, Error> {
+        let asked = (self.asked + count).min(self.order.len());
+        let end = self.end_of(asked);
+        let exit = if asked == self.order.len() {
+            Exit::Drain
+        } else {
+            Exit::Keep
+        };
+        let mut entry = match self.session {
+            Some(_) => Entry::Continue,
+            None => Entry::Key,
+        };
+        let mut job = self.job(self.fed, end, self.asked..asked);
+        let mut session = self
+            .session
+            .take()
+            .unwrap_or_else(|| self.shop.pool.open_session());
+        let mut result = session.decode(job, entry, exit).await;
+        if matches!(result, Err(framewell_decode::Error::PositionLost)) {
+            // Its worker was replaced: again from the key frame, for all that has not come out.
+            entry = Entry::Key;
+            job = self.job(0, end, 0..asked);
+            result = session.decode(job, entry, exit).await;
+        }
+        let pictures = result.map_err(|source| self.failed(source))?;
+        self.session = Some(session);
+        self.asked = asked;
+        self.fed = end;
+        Ok(pictures)
+    }
+
+    /// How many samples the first `asked` pictures in decoding order need.
+    fn end_of(&self, asked: usize) -> usize {
+        asked
+            .checked_sub(1)
+            .and_then(|last| self.order.get(last))
+            .map_or(0, |tag| self.wanted[*tag] + 1)
+    }
+
+    /// Samples from `from` to `end` without those that nothing refers to, and of the tags at `asked` in
+    /// decoding order those that have not come out.
+    fn job(&self, from: usize, end: usize, asked: std::ops::Range<usize>) -> Job {
+        let tags = &self.order[asked];
+        let codec = self.gop.video.codec;
+        let is_needed = |index: usize, sample: &GopSample| {
+            !is_unreferenced(codec, &sample.data) || self.is_wanted(index)
+        };
+        let samples = self.gop.samples[from..end].iter();
+        let needed = samples
+            .enumerate()
+            .filter(|(offset, sample)| is_needed(from + offset, sample))
+            .map(|(_, sample)| job_sample(sample));
+        let want = |tag: usize| Want {
+            tag: tag as u64,
+            pick: Pick::Pts(self.gop.samples[self.wanted[tag]].pts),
+            output: self.output,
+        };
+        let is_open = |tag: &usize| *tag >= self.given && !self.early.contains_key(tag);
+        Job {
+            video: Arc::clone(&self.gop.video),
+            samples: needed.collect(),
+            wanted: tags.iter().copied().filter(is_open).map(want).collect(),
+            changes: None,
+            priority: Priority::Batch,
+        }
+    }
+
+    fn is_wanted(&self, index: usize) -> bool {
+        let found = self
+            .order
+            .binary_search_by_key(&index, |tag| self.wanted[*tag]);
+        found.is_ok()
+    }
+
+    fn failed(&self, source: framewell_decode::Error) -> Error {
+        let channel = self.shop.channel;
+        Error::Decode { channel, source }
+    }
+}
+
+fn job_sample(sample: &GopSample) -> JobSample {
+    JobSample {
+        pts: sample.pts,
+        data: sample.data.clone(),
+    }
+}
+
+/// All of them.
+pub(crate) fn job_samples(samples: &[GopSample]) -> Vec<JobSample> {
+    samples.iter().map(job_sample).collect()
+}
