@@ -3,7 +3,7 @@
 use crate::{Clip, ClipError};
 use bytes::Bytes;
 use framewell_fmp4::{ClipPlan, ClipSource, FragmentEntry, parse_fragment};
-use framewell_footage::{Error, Footage, Piece};
+use framewell_footage::{Error, Footage, Piece, Place};
 use framewell_model::{ChannelId, TimeRange};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use std::ops::Range;
@@ -91,7 +91,7 @@ async fn load_sources(
                 .ok_or_else(|| outside(entry))
                 .and_then(|header| parse_fragment(&header))
                 .map_err(|source| Error::Damaged {
-                    channel: piece.channel,
+                    place: Place::from(piece),
                     source,
                 })?;
             Ok(ClipSource {

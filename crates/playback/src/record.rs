@@ -2,7 +2,7 @@
 
 use crate::ByteStream;
 use crate::read::{Chunk, stream_chunks};
-use framewell_footage::{Error, Footage, Piece};
+use framewell_footage::{Error, Footage, Piece, Place};
 use framewell_model::{ChannelId, RecordId, Segment};
 use std::ops::Range;
 use std::sync::Arc;
@@ -34,8 +34,15 @@ impl RecordFile {
                 what: format!("record {record}"),
             }));
         }
-        let piece = Piece::try_from(segment.clone())
-            .map_err(|source| Error::Damaged { channel, source })?;
+        let damaged = |source| Error::Damaged {
+            place: Place {
+                channel,
+                segment: segment.id,
+                range: segment.range,
+            },
+            source,
+        };
+        let piece = Piece::try_from(segment.clone()).map_err(damaged)?;
         Ok(Self {
             len: piece.size_bytes,
             etag: segment.id.uuid().simple().to_string(),
