@@ -20,6 +20,7 @@ use utoipa::{Modify, OpenApi};
         native::channels::list_channels,
         native::channels::show_channel,
         native::image::show_image,
+        native::images::list_images,
         native::group_images::list_group_images,
         native::clip::show_clip,
         native::timeline::show_timeline,

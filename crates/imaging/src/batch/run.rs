@@ -171,6 +171,23 @@ impl Imaging {
         Ok(TimeRange::new(start, end).unwrap_or(range))
     }
 
+    /// Where the footage nearest to a range without footage is: the end of what lies before, the start
+    /// of what lies after.
+    pub async fn nearest(
+        &self,
+        channel: ChannelId,
+        range: TimeRange,
+    ) -> Result<(Option<WallTime>, Option<WallTime>), Error> {
+        let before = self.footage.gop_before(channel, range.start).await;
+        let after = self.footage.gop_after(channel, range.end).await;
+        let before = before.map_err(Error::Footage)?;
+        let after = after.map_err(Error::Footage)?;
+        Ok((
+            before.map(|gop| gop.range.end),
+            after.map(|gop| gop.range.start),
+        ))
+    }
+
     async fn start(
         &self,
         request: BatchRequest,
