@@ -84,7 +84,10 @@ impl Access {
         if row.end() <= self.clock.now() {
             return Err(TokenError::Expired.into());
         }
-        Ok(grant(Principal::Account(account), account, OWNER))
+        Ok(Grant {
+            serial: Some(serial),
+            ..grant(Principal::Account(account), account, OWNER)
+        })
     }
 
     async fn group_grant(
@@ -120,6 +123,25 @@ impl Access {
             return Err(Error::not_valid());
         }
         Ok((token, row))
+    }
+
+    /// Whether a grant still stands, for what goes on long after its first call: the token was not
+    /// revoked, and neither it nor its group has ended. Which channels it reaches is asked apart.
+    pub async fn recheck(&self, grant: &Grant) -> Result<(), Error> {
+        let now = self.clock.now();
+        if grant.expire.is_some_and(|end| end <= now) {
+            return Err(TokenError::Expired.into());
+        }
+        if let Some(serial) = grant.serial {
+            self.standing_row(serial).await?;
+        }
+        if let Principal::Group(group) = grant.principal {
+            let group = self.catalog.load_group(group).await.map_err(missing_row)?;
+            if group.expire.is_some_and(|end| end <= now) {
+                return Err(TokenError::Expired.into());
+            }
+        }
+        Ok(())
     }
 
     async fn standing_row(&self, serial: TokenSerial) -> Result<TokenRow, Error> {

@@ -136,7 +136,8 @@ impl Assembler {
             return;
         };
         seat.failed = None;
-        let index = self.rule.grid.nearest(image.captured);
+        // With a rate, the instant that the picture was chosen for.
+        let index = self.rule.grid.nearest(image.requested);
         if image.captured.micros_since(now.1) <= FUTURE_US {
             seat.reached = Some(seat.reached.map_or(index, |reached| reached.max(index)));
         }

@@ -107,6 +107,6 @@ pub struct Grant {
     pub rights: RightSet,
     /// When it ends; `None` for never.
     pub expire: Option<WallTime>,
-    /// Serial number of the token, `None` for a license key.
+    /// Serial number of the token or license key.
     pub serial: Option<TokenSerial>,
 }
