@@ -280,7 +280,7 @@ impl Session {
     }
 
     /// Says what is wrong with a channel; the others go on.
-    async fn tell(&mut self, channel: ChannelId, error: &dyn ChannelError) -> io::Result<()> {
+    async fn tell<E: HasKind>(&mut self, channel: ChannelId, error: &E) -> io::Result<()> {
         let (code, message) = (error.kind().label(), error.to_string());
         let line = json!({"channel": channel, "error": {"code": code, "message": message}});
         send(&mut self.writer, &format!("{line}\n")).await
@@ -333,16 +333,5 @@ impl Session {
             self.tell(channel, &error).await?;
         }
         Ok(())
-    }
-}
-
-/// An error with its kind, whichever service it comes from.
-trait ChannelError: std::fmt::Display + Sync {
-    fn kind(&self) -> framewell_model::ErrorKind;
-}
-
-impl<E: HasKind + std::fmt::Display + Sync> ChannelError for E {
-    fn kind(&self) -> framewell_model::ErrorKind {
-        HasKind::kind(self)
     }
 }
