@@ -123,8 +123,15 @@ impl ApiError {
 
 impl<E: HasKind> From<E> for ApiError {
     fn from(error: E) -> Self {
+        Self::of(&error)
+    }
+}
+
+impl ApiError {
+    /// The same as `From`, for an error that somebody else keeps.
+    pub(crate) fn of<E: HasKind>(error: &E) -> Self {
         let mut api = Self::new(error.kind(), error.to_string());
-        api.causes = causes(&error);
+        api.causes = causes(error);
         api
     }
 }

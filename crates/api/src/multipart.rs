@@ -1,6 +1,7 @@
 //! Bodies of several parts (RFC 2046 section 5.1.3, `multipart/mixed`), written as the parts get ready.
 
 use crate::error::ApiError;
+use crate::picture;
 use axum::http::HeaderMap;
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -43,6 +44,13 @@ impl Multipart {
     pub(crate) fn end(&self) -> Bytes {
         format!("--{}--\r\n", self.boundary).into()
     }
+}
+
+/// Headers of a part that is a JSON object.
+pub(crate) fn json_type() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    picture::set(&mut headers, "content-type", "application/json");
+    headers
 }
 
 /// The members of an error inside a body that goes on; the same as in an error answer, without the

@@ -22,6 +22,7 @@ use utoipa::{Modify, OpenApi};
         native::image::show_image,
         native::images::list_images,
         native::group_images::list_group_images,
+        native::group_live::push_group_images,
         native::clip::show_clip,
         native::timeline::show_timeline,
         native::live::show_live,

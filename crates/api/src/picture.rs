@@ -23,20 +23,22 @@ pub(crate) const fn newest(channel: ChannelId) -> Request {
 
 /// Makes a picture; an error says what is nearest.
 pub(crate) async fn fetch(state: &AppState, request: &Request) -> Result<Image, ApiError> {
-    state.imaging.image(request).await.map_err(explain)
+    state
+        .imaging
+        .image(request)
+        .await
+        .map_err(|error| explain_ref(&error))
 }
 
-fn explain(error: Error) -> ApiError {
-    match &error {
-        Error::NotLive { newest, .. } => {
-            let newest = *newest;
-            ApiError::from(error).with_nearest(newest, None)
-        }
+/// The error in the words of the API, with what is nearest.
+pub(crate) fn explain_ref(error: &Error) -> ApiError {
+    let api = ApiError::of(error);
+    match error {
+        Error::NotLive { newest, .. } => api.with_nearest(*newest, None),
         Error::Footage(framewell_footage::Error::NoFootage { before, after, .. }) => {
-            let (before, after) = (*before, *after);
-            ApiError::from(error).with_nearest(before, after)
+            api.with_nearest(*before, *after)
         }
-        _ => error.into(),
+        _ => api,
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) http: Http,
     /// RTSP server.
     pub(crate) rtsp: Rtsp,
+    /// Raw pictures in shared memory for engines on this machine.
+    pub(crate) raw: Raw,
     /// Recording.
     pub(crate) record: Record,
     /// Recordings in an S3-compatible store instead of the data folder.
@@ -68,6 +70,18 @@ pub(crate) struct Rtsp {
     pub(crate) public_port: u16,
     /// Most connections at once.
     pub(crate) max_connections: usize,
+}
+
+/// Raw pictures in shared memory for engines on this machine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Raw {
+    /// Unix socket, open to the server's user and group; relative to the working folder. Empty: off.
+    pub(crate) socket: PathBuf,
+    /// Most readers at once.
+    pub(crate) max_readers: usize,
+    /// Most shared memory of one reader, in bytes.
+    pub(crate) max_bytes: u64,
 }
 
 /// Recording.
@@ -168,6 +182,7 @@ impl Default for Config {
             database_connections: 16,
             http: Http::default(),
             rtsp: Rtsp::default(),
+            raw: Raw::default(),
             record: Record::default(),
             s3: S3::default(),
             ring: Ring::default(),
@@ -197,6 +212,17 @@ impl Default for Rtsp {
             listen: "0.0.0.0:8554".into(),
             public_port: 0,
             max_connections: 1_000,
+        }
+    }
+}
+
+impl Default for Raw {
+    fn default() -> Self {
+        let raw = framewell_streaming::raw::RawConfig::new(PathBuf::new());
+        Self {
+            socket: raw.socket,
+            max_readers: raw.max_readers,
+            max_bytes: raw.max_bytes,
         }
     }
 }

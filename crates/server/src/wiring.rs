@@ -18,6 +18,7 @@ use framewell_live::{Registry, RingConfig, SystemClock};
 use framewell_model::WallClock;
 use framewell_playback::Playback;
 use framewell_recorder::{Recorder, RecorderConfig};
+use framewell_streaming::raw::{self, RawConfig, RawListener, RawService};
 use framewell_streaming::rtsp::{self, RtspConfig};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::net::SocketAddr;
@@ -65,8 +66,10 @@ pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> anyhow
     let http = bind(&config.http.listen, "HTTP").await?;
     let rtsp = bind(&config.rtsp.listen, "RTSP").await?;
     let (http_addr, rtsp_addr) = (http.local_addr()?, rtsp.local_addr()?);
+    let raw = bind_raw(&config)?;
 
-    let tasks = Tasks::start(&config, &services, metrics, http, rtsp)?;
+    let listeners = Listeners { http, rtsp, raw };
+    let tasks = Tasks::start(&config, &services, metrics, listeners)?;
     if let Some(file) = ready_file {
         write_ready_file(&file, http_addr, rtsp_addr)?;
     }
@@ -149,6 +152,14 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
     })
 }
 
+/// Where clients come in.
+struct Listeners {
+    http: TcpListener,
+    rtsp: TcpListener,
+    /// `None` if it is not configured.
+    raw: Option<RawListener>,
+}
+
 /// The running tasks, in groups that stop one after another.
 struct Tasks {
     viewers: (CancellationToken, JoinSet<()>),
@@ -161,9 +172,9 @@ impl Tasks {
         config: &Config,
         services: &Services,
         metrics: PrometheusHandle,
-        http: TcpListener,
-        rtsp: TcpListener,
+        listeners: Listeners,
     ) -> anyhow::Result<Self> {
+        let Listeners { http, rtsp, raw } = listeners;
         let mut tasks = Self {
             viewers: (CancellationToken::new(), JoinSet::new()),
             ingest: (CancellationToken::new(), JoinSet::new()),
@@ -183,6 +194,9 @@ impl Tasks {
             stop.clone(),
         ));
         set.spawn(serve_rtsp(config, services, rtsp, stop.clone()));
+        if let Some(listener) = raw {
+            set.spawn(raw::serve(listener, raw_service(services), stop.clone()));
+        }
         set.spawn(services.playback.clone().run(stop.clone()));
         Ok(tasks)
     }
@@ -262,6 +276,30 @@ fn serve_rtsp(
         if let Err(error) = serving.await {
             tracing::error!(%error, "the RTSP server failed");
         }
+    }
+}
+
+fn bind_raw(config: &Config) -> anyhow::Result<Option<RawListener>> {
+    if config.raw.socket.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let raw = RawConfig {
+        socket: config.raw.socket.clone(),
+        max_readers: config.raw.max_readers,
+        max_bytes: config.raw.max_bytes,
+    };
+    let shown = raw.socket.display().to_string();
+    let listener = RawListener::bind(raw);
+    let listener =
+        listener.with_context(|| format!("raw pictures cannot be offered on {shown}"))?;
+    Ok(Some(listener))
+}
+
+fn raw_service(services: &Services) -> RawService {
+    RawService {
+        access: services.access.clone(),
+        imaging: services.imaging.clone(),
+        registry: services.registry.clone(),
     }
 }
 

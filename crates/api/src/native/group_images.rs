@@ -6,7 +6,7 @@ use super::types::{ErrorBody, FileBytes};
 use crate::AppState;
 use crate::auth::Caller;
 use crate::error::ApiError;
-use crate::multipart::{Multipart, error_object};
+use crate::multipart::{Multipart, error_object, json_type};
 use crate::origin::{Links, Origin};
 use crate::params::Params;
 use crate::picture;
@@ -201,14 +201,13 @@ impl Tally {
         let spread = self.latest.zip(self.earliest);
         let next = set.selection.next;
         json!({
-            "summary": {
-                "requested": set.at.to_rfc3339(),
-                "tolerance_ms": set.tolerance_us / 1_000,
-                "pictures": self.pictures,
-                "errors": self.errors,
-                "spread_ms": spread.map(|(latest, earliest)| latest.micros_since(earliest) / 1_000),
-                "next": next.map(|last| group_select::write_cursor(last, set.at)),
-            }
+            "type": "end",
+            "requested": set.at.to_rfc3339(),
+            "tolerance_ms": set.tolerance_us / 1_000,
+            "pictures": self.pictures,
+            "errors": self.errors,
+            "spread_ms": spread.map(|(latest, earliest)| latest.micros_since(earliest) / 1_000),
+            "next": next.map(|last| group_select::write_cursor(last, set.at)),
         })
     }
 }
@@ -231,15 +230,15 @@ fn parts(state: AppState, set: Set) -> Response {
                     let (mut headers, body) = match result {
                         Ok(image) => (picture::truth(&image, clock.now()), image.data),
                         Err(error) => {
-                            let error = json!({ "error": error_object(error) });
-                            (json_type(), Bytes::from(error.to_string()))
+                            let error = describe_error(channel, error);
+                            (entry("error"), Bytes::from(error.to_string()))
                         }
                     };
                     picture::set(&mut headers, "framewell-channel", &channel.to_string());
                     multipart.part(&headers, body).to_vec()
                 }
                 Step::Summary(summary) => {
-                    let part = multipart.part(&json_type(), summary.to_string().into());
+                    let part = multipart.part(&entry("end"), summary.to_string().into());
                     part.into_iter().chain([multipart.end()]).collect()
                 }
             };
@@ -268,9 +267,7 @@ fn lines(state: AppState, origin: Origin, grant: Grant, set: Set) -> Response {
                     let url = links.image(channel, image.captured);
                     describe(channel, &image, &url)
                 }
-                Step::Channel(channel, Err(error)) => {
-                    json!({ "channel": channel, "error": error_object(error) })
-                }
+                Step::Channel(channel, Err(error)) => describe_error(channel, error),
                 Step::Summary(summary) => summary,
             };
             Some((Ok::<_, Infallible>(format!("{object}\n")), writer))
@@ -280,8 +277,20 @@ fn lines(state: AppState, origin: Origin, grant: Grant, set: Set) -> Response {
     (headers, Body::from_stream(body)).into_response()
 }
 
+/// Headers of a part that is no picture.
+fn entry(name: &str) -> HeaderMap {
+    let mut headers = json_type();
+    picture::set(&mut headers, "framewell-entry", name);
+    headers
+}
+
+fn describe_error(channel: ChannelId, error: ApiError) -> Value {
+    json!({ "type": "error", "channel": channel, "error": error_object(error) })
+}
+
 fn describe(channel: ChannelId, image: &Image, url: &str) -> Value {
     json!({
+        "type": "picture",
         "channel": channel,
         "requested": image.requested.to_rfc3339(),
         "captured": image.captured.to_rfc3339(),
@@ -291,12 +300,6 @@ fn describe(channel: ChannelId, image: &Image, url: &str) -> Value {
         "is_key": image.is_key,
         "url": url,
     })
-}
-
-fn json_type() -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    picture::set(&mut headers, "content-type", "application/json");
-    headers
 }
 
 /// What is sent next.

@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 const DEFAULT_LIMIT: usize = 50;
 /// Most channels in one answer; the rest comes with the cursor.
 pub(crate) const MAX_LIMIT: usize = 200;
-/// Widest tolerance that can be asked for.
-const MAX_TOLERANCE_US: i64 = 3_600_000_000;
+/// Longest span that can be asked for.
+const MAX_SPAN_US: i64 = 3_600_000_000;
 
 /// The channels of one answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -76,15 +76,19 @@ pub(crate) fn named(params: &Params) -> Result<Option<BTreeSet<ChannelId>>, ApiE
     ids.collect::<Result<_, _>>().map(Some)
 }
 
-/// How far pictures may lie from the instant, in microseconds: a span (`250ms`, `2s`), or a number of
-/// milliseconds. Absent: a second, which holds the pictures of cameras down to one picture per second;
-/// for key frames 10 s.
+/// How far pictures may lie from the instant, in microseconds. Absent: a second, which holds the
+/// pictures of cameras down to one picture per second; for key frames 10 s.
 pub(crate) fn tolerance_us(params: &Params, matching: Match) -> Result<i64, ApiError> {
-    let Some(text) = params.get("tolerance") else {
-        return Ok(match matching {
-            Match::Keyframe => 10_000_000,
-            _ => 1_000_000,
-        });
+    Ok(span_us(params, "tolerance")?.unwrap_or(match matching {
+        Match::Keyframe => 10_000_000,
+        _ => 1_000_000,
+    }))
+}
+
+/// A span (`250ms`, `2s`) or a number of milliseconds, up to an hour; in microseconds.
+pub(crate) fn span_us(params: &Params, name: &str) -> Result<Option<i64>, ApiError> {
+    let Some(text) = params.get(name) else {
+        return Ok(None);
     };
     let text = text.trim();
     let span = if text.ends_with(|c: char| c.is_ascii_digit()) {
@@ -94,14 +98,13 @@ pub(crate) fn tolerance_us(params: &Params, matching: Match) -> Result<i64, ApiE
     };
     let zero = WallTime::from_micros(0);
     let micros = super::read_instant(&span, zero).map(|at| zero.micros_since(at));
-    micros
-        .filter(|us| (0..=MAX_TOLERANCE_US).contains(us))
-        .ok_or_else(|| {
-            let shown: String = text.chars().take(40).collect();
-            ApiError::invalid(format!(
-                "tolerance {shown:?} is no span between 0 and 1h such as 250ms or 2s"
-            ))
-        })
+    let micros = micros.filter(|us| (0..=MAX_SPAN_US).contains(us));
+    micros.map(Some).ok_or_else(|| {
+        let shown: String = text.chars().take(40).collect();
+        ApiError::invalid(format!(
+            "{name} {shown:?} is no span between 0 and 1h such as 250ms or 2s"
+        ))
+    })
 }
 
 /// The instant of all pictures: `at`, or for "now" one that all cameras have reached.

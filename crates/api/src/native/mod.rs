@@ -7,6 +7,7 @@
 pub(crate) mod channels;
 pub(crate) mod clip;
 pub(crate) mod group_images;
+pub(crate) mod group_live;
 mod group_select;
 pub(crate) mod image;
 pub(crate) mod images;
