@@ -28,7 +28,7 @@ impl Footage {
                 return Ok(gop.clone());
             }
         }
-        Err(self.no_footage(channel, at, &gops).await?)
+        Err(self.hole_at(channel, at, &gops).await?)
     }
 
     /// The GOP on screen at `at`, its samples from the key frame up to all that can be shown at or
@@ -118,8 +118,12 @@ impl Footage {
         .map(Arc::new))
     }
 
-    /// Where the footage nearest to `at` is, as the error to answer with.
-    async fn no_footage(
+    /// Where the footage nearest to `at` is, as the error to answer with: [`Error::NoFootage`].
+    pub async fn no_footage(&self, channel: ChannelId, at: WallTime) -> Result<Error, Error> {
+        self.hole_at(channel, at, &[]).await
+    }
+
+    async fn hole_at(
         &self,
         channel: ChannelId,
         at: WallTime,

@@ -109,6 +109,16 @@ impl GopRef {
         pauses
     }
 
+    /// End of the last picture that [`crate::Footage::read_gop`] gives and that is its own, or a leading
+    /// one of the next GOP.
+    #[must_use]
+    pub fn pictures_end(&self) -> WallTime {
+        let ends = self.fragments[..self.own].iter().map(FragmentRef::end);
+        let has_leading = self.fragments.len() > self.own;
+        let leading = has_leading.then_some(self.range.end);
+        ends.chain(leading).max().unwrap_or(self.range.end)
+    }
+
     /// Whether one of its pictures is on screen at `at`.
     #[must_use]
     pub fn is_on_screen(&self, at: WallTime) -> bool {

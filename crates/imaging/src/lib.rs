@@ -4,16 +4,23 @@
 //! screen, and has it decoded. What does not belong here: decoding itself, HTTP, rights.
 
 pub mod batch;
+mod cache;
+mod choose;
 mod feed;
+mod find;
 mod grid;
 mod group;
 mod group_feed;
 mod hub;
-mod in_flight;
 mod live;
+mod loader;
+mod lru;
+mod reference;
 mod request;
+mod ring;
 mod sets;
-mod shot;
+mod settings;
+mod share;
 
 pub use feed::{Delivery, LiveFeed, LiveImage, LiveRequest};
 pub use framewell_decode::{Crop, Fit, Output, PictureFormat, Rectangle};
@@ -22,14 +29,18 @@ pub use group_feed::{GroupFeed, GroupRequest};
 pub use hub::{HubConfig, HubStats};
 pub use request::{ContentHash, Image, Match, Request, When};
 pub use sets::{Absence, ImageSet};
+pub use settings::ImagesConfig;
+pub use share::DecodeCounts;
 
+use crate::cache::{Cache, ContentKey, Finished};
+use crate::find::{Finder, Found, Media};
 use crate::hub::Hub;
-use crate::in_flight::{InFlight, PictureKey};
-use crate::shot::Shot;
+use crate::loader::Loader;
+use crate::share::Share;
 use framewell_decode::Pool;
 use framewell_footage::Footage;
 use framewell_live::Registry;
-use framewell_model::{ChannelId, ErrorKind, FrameId, HasKind, WallClock, WallTime};
+use framewell_model::{ChannelId, ErrorKind, HasKind, WallClock, WallTime};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -72,6 +83,18 @@ pub enum Error {
         /// Why.
         source: framewell_decode::Error,
     },
+    /// The picture lies too far behind its key frame.
+    #[error(
+        "the picture of channel {channel} takes {frames} decoded frames from its key frame on, at most {limit} are allowed"
+    )]
+    TooCostly {
+        /// The channel.
+        channel: ChannelId,
+        /// How many frames it takes.
+        frames: usize,
+        /// How many may be decoded, [`ImagesConfig::max_decode_frames`].
+        limit: usize,
+    },
     /// As many live decoders run as may.
     #[error("all {limit} live decoders are in use")]
     TooManyDecoders {
@@ -103,7 +126,9 @@ impl HasKind for Error {
                 ErrorKind::Unavailable
             }
             Self::Gone { .. } => ErrorKind::NotFound,
-            Self::Future { .. } | Self::Invalid(_) => ErrorKind::InvalidArgument,
+            Self::Future { .. } | Self::Invalid(_) | Self::TooCostly { .. } => {
+                ErrorKind::InvalidArgument
+            }
             Self::TooManyBatches(_) => ErrorKind::ResourceExhausted,
             Self::Footage(source) => source.kind(),
             Self::Decode { source, .. } => source.kind(),
@@ -118,7 +143,10 @@ pub struct Imaging {
     footage: Footage,
     pool: Pool,
     clock: Arc<dyn WallClock>,
-    in_flight: InFlight,
+    images: ImagesConfig,
+    finder: Finder,
+    cache: Cache,
+    share: Share,
     hub: Hub,
     batches: batch::Batches,
 }
@@ -138,12 +166,23 @@ impl Imaging {
             Arc::clone(&clock),
             HubConfig::default(),
         );
+        let images = ImagesConfig::default();
+        let cache = Cache::new(images.cache_bytes);
+        let finder = Finder {
+            registry: registry.clone(),
+            footage: footage.clone(),
+            loader: Loader::new(footage.clone(), images.footage_bytes),
+            clock: Arc::clone(&clock),
+        };
         Self {
+            share: Share::new(pool.clone(), cache.clone(), images),
             registry,
             footage,
             pool,
             clock,
-            in_flight: InFlight::default(),
+            images,
+            finder,
+            cache,
             batches: batch::Batches::default(),
             hub,
         }
@@ -153,6 +192,22 @@ impl Imaging {
     #[must_use]
     pub fn hub_stats(&self) -> HubStats {
         self.hub.stats()
+    }
+
+    /// With these limits for single pictures; before the first request.
+    #[must_use]
+    pub fn with_images(mut self, config: ImagesConfig) -> Self {
+        self.images = config;
+        self.finder.loader = Loader::new(self.footage.clone(), config.footage_bytes);
+        self.cache = Cache::new(config.cache_bytes);
+        self.share = Share::new(self.pool.clone(), self.cache.clone(), config);
+        self
+    }
+
+    /// What single pictures have cost so far.
+    #[must_use]
+    pub fn decode_counts(&self) -> DecodeCounts {
+        self.share.counts()
     }
 
     /// With these settings for the live decoders; before the first request.
@@ -190,15 +245,12 @@ impl Imaging {
         output
             .check()
             .map_err(|why| failed(framewell_decode::Error::Invalid(why)))?;
-        let (shot, is_live) = self.find(request).await?;
-        let key = PictureKey {
-            channel,
-            captured: shot.captured,
-            pts: shot.pts,
-            output,
+        let found = match request.when {
+            When::At(at) => self.finder.find(channel, at, request.matching).await?,
+            When::Now if request.matching == Match::Keyframe => self.newest_key(channel).await?,
+            When::Now => return self.newest(channel, output).await,
         };
-        let decode = || self.pool.decode(shot.job(output));
-        let picture = self.in_flight.join(key, decode).await.map_err(failed)?;
+        let picture = self.finish(channel, &found, output).await?;
         Ok(Image {
             data: picture.data,
             format: picture.format,
@@ -208,50 +260,67 @@ impl Imaging {
                 When::Now => self.clock.now(),
                 When::At(at) => at,
             },
-            captured: shot.captured,
-            clock: shot.clock,
-            frame: FrameId {
-                run: shot.run,
-                ticks: shot.pts,
-            },
-            is_key: shot.is_key,
-            is_live,
+            captured: found.captured,
+            clock: found.clock,
+            frame: found.frame,
+            is_key: found.is_key,
+            is_live: found.is_live,
         })
     }
 
-    /// The picture's compressed form, and whether it comes from the live ring.
-    async fn find(&self, request: &Request) -> Result<(Shot, bool), Error> {
-        let channel = request.channel;
-        let track = self.registry.get(channel);
-        let When::At(at) = request.when else {
-            let shot = match &track {
-                Some(track) => live::now(track, self.clock.as_ref()).await,
-                None => Err(None),
-            };
-            return match shot {
-                Ok(shot) => Ok((shot, true)),
-                Err(newest) => Err(Error::NotLive { channel, newest }),
-            };
+    /// The newest picture, decoded before anybody asked if somebody did so lately.
+    async fn newest(&self, channel: ChannelId, output: Output) -> Result<Image, Error> {
+        let image = self.hub.newest(channel, output).await?;
+        let frame = image.frame;
+        let finished = Finished {
+            data: image.data.clone(),
+            format: image.format,
+            width: image.width,
+            height: image.height,
         };
-        if let Some(track) = &track
-            && let Some(shot) = live::at(track, at, self.clock.as_ref()).await
-        {
-            return Ok((shot, true));
-        }
-        let now = self.clock.now();
-        if at > now {
-            return Err(Error::Future { channel, at, now });
-        }
-        let gop = self.footage.gop_at(channel, at).await;
-        let gop = gop.map_err(Error::Footage)?;
-        match Shot::of_footage(gop, at) {
-            Some(shot) => Ok((shot, false)),
-            None => Err(Error::Footage(framewell_footage::Error::NoFootage {
+        // Whoever asks for this very moment next gets the same bytes.
+        self.cache.insert(ContentKey { frame, output }, finished);
+        Ok(image)
+    }
+
+    /// The key frame of the GOP on screen now.
+    async fn newest_key(&self, channel: ChannelId) -> Result<Found, Error> {
+        let gone = |newest| Error::NotLive { channel, newest };
+        let track = self.registry.get(channel).ok_or(gone(None))?;
+        hub::prove(&track, self.clock.as_ref())
+            .await
+            .map_err(gone)?;
+        let key = ring::newest_key(&track).ok_or(gone(None))?;
+        Ok(key.into())
+    }
+
+    /// The finished picture: kept, or made together with others of its GOP.
+    async fn finish(
+        &self,
+        channel: ChannelId,
+        found: &Found,
+        output: Output,
+    ) -> Result<Finished, Error> {
+        let (gop, index) = match &found.media {
+            Media::Gop(gop, index) => (Arc::clone(gop), *index),
+            Media::Key(gop) => {
+                let frame = found.frame;
+                if let Some(known) = self.cache.get(&ContentKey { frame, output }) {
+                    return Ok(known);
+                }
+                let key = self.footage.read_key(gop).await;
+                (Arc::new(key.map_err(Error::Footage)?), 0)
+            }
+        };
+        let (frames, limit) = (share::cost(&gop, index), self.images.max_decode_frames);
+        if frames > limit {
+            return Err(Error::TooCostly {
                 channel,
-                at,
-                before: None,
-                after: None,
-            })),
+                frames,
+                limit,
+            });
         }
+        let made = self.share.picture(gop, index, output).await;
+        made.map_err(|source| Error::Decode { channel, source })
     }
 }

@@ -2,7 +2,7 @@
 //! position goes on where it was.
 
 use super::unit::Shop;
-use crate::shot::is_unreferenced;
+use crate::reference::is_unreferenced;
 use crate::{Error, Output};
 use framewell_decode::{Entry, Exit, Job, JobSample, Pick, Picture, Priority, Session, Want};
 use framewell_footage::{CompressedGop, GopSample};

@@ -9,7 +9,7 @@ use super::queue::Queue;
 use super::seat::Attach;
 use super::trouble::Trouble;
 use super::{Context, Shared};
-use crate::shot::is_unreferenced;
+use crate::reference::is_unreferenced;
 use framewell_decode::{Error as DecodeError, Exit, Picture, Priority};
 use framewell_live::{GopId, SourceState, Start, Subscriber, Wake};
 use framewell_model::{ChannelStatus, FrameId, RunId, WallTime};

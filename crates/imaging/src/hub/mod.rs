@@ -20,6 +20,7 @@ mod seat;
 mod trouble;
 
 pub(crate) use follower::Command;
+pub(crate) use fresh::check as prove;
 pub(crate) use picker::{Picker, Rule};
 pub(crate) use queue::Queue;
 pub(crate) use reader::drive;
