@@ -38,6 +38,14 @@ pub(crate) fn explain_ref(error: &Error) -> ApiError {
         Error::Footage(framewell_footage::Error::NoFootage { before, after, .. }) => {
             api.with_nearest(*before, *after)
         }
+        // Whether the queue is full, the bitstream broken or the size absurd is for the caller to know.
+        Error::Decode { source, .. }
+            if !matches!(source, framewell_imaging::DecodeError::Start { .. }) =>
+        {
+            let mut api = api;
+            api.message = format!("{}: {source}", api.message);
+            api
+        }
         _ => api,
     }
 }

@@ -1,9 +1,11 @@
 //! The pool's end of the socket to one worker.
 
+use crate::protocol::setup::{Hardware, SandboxReport};
 use crate::protocol::wire::{
     self, Failure, PREFIX_LEN, Prefix, Reply, Request, SessionUse, VERSION,
 };
 use crate::protocol::{Job, Picture};
+use crate::shared::SharedMemory;
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -13,26 +15,44 @@ use tokio::net::UnixStream;
 /// A worker's answer to a job: pictures in the order wanted, or why not.
 pub(crate) type Answer = Result<Vec<Picture>, Failure>;
 
+/// What a worker says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Greeting {
+    /// Libraries inside and their versions.
+    pub libraries: String,
+    /// How far it is locked in.
+    pub sandbox: SandboxReport,
+    /// What it decodes with.
+    pub hardware: Hardware,
+}
+
 /// Speaks [`wire`] with a worker. Any error, or a call dropped half-way, leaves the stream in an
 /// unknown state: the worker behind it must go.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: UnixStream,
+    /// Where the worker leaves raw pixels.
+    shared: SharedMemory,
 }
 
 impl Connection {
-    pub(crate) const fn new(stream: UnixStream) -> Self {
-        Self { stream }
+    pub(crate) const fn new(stream: UnixStream, shared: SharedMemory) -> Self {
+        Self { stream, shared }
     }
 
-    /// Waits until the worker is ready; returns the libraries that it names.
-    pub(crate) async fn greet(&mut self) -> io::Result<String> {
+    /// Waits until the worker is ready; returns what it says about itself.
+    pub(crate) async fn greet(&mut self) -> io::Result<Greeting> {
         match receive(&mut self.stream).await?.0 {
             Reply::Hello {
                 version: VERSION,
                 libraries,
-                ..
-            } => Ok(libraries),
+                sandbox,
+                hardware,
+            } => Ok(Greeting {
+                libraries,
+                sandbox,
+                hardware,
+            }),
             other => Err(protocol_error(&format!(
                 "expected a hello of version {VERSION}, got {other:?}"
             ))),
@@ -61,13 +81,17 @@ impl Connection {
     async fn exchange(&mut self, mut parts: Parts) -> io::Result<Answer> {
         let (mut reader, mut writer) = self.stream.split();
         let send = writer.write_all_buf(&mut parts);
-        let ((), answer) = tokio::try_join!(send, collect(&mut reader))?;
+        let collect = collect(&mut reader, &self.shared);
+        let ((), answer) = tokio::try_join!(send, collect)?;
         Ok(answer)
     }
 }
 
 /// The pictures as they get ready.
-async fn collect(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Answer> {
+async fn collect(
+    reader: &mut (impl AsyncRead + Unpin),
+    memory: &SharedMemory,
+) -> io::Result<Answer> {
     let mut found = Vec::new();
     loop {
         let (reply, data) = receive(reader).await?;
@@ -79,15 +103,17 @@ async fn collect(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Answer> {
                 height,
                 format,
                 change,
-                // No memory file is handed to workers yet.
-                shared: _,
+                shared: place,
             } => found.push(Picture {
                 tag,
                 pts,
                 width,
                 height,
                 format,
-                data,
+                data: match place {
+                    None => data,
+                    Some(place) => memory.read(place)?.into(),
+                },
                 change,
             }),
             Reply::Done => return Ok(Ok(found)),

@@ -5,14 +5,19 @@
 
 mod connection;
 mod dispatch;
+mod options;
 mod owner;
 mod pool;
 pub mod protocol;
 mod schedule;
 mod session;
+mod shared;
 mod worker;
 
+pub use connection::Greeting;
+pub use options::WorkerOptions;
 pub use pool::{Error, Pool, PoolConfig, WorkerStatus};
+pub use protocol::setup::{Hardware, Hwaccel, SandboxMode, SandboxReport};
 pub use protocol::wire::{Entry, Exit};
 pub use protocol::{
     CHANGED, Change, Changes, Crop, Fit, Job, JobSample, Output, Pick, Picture, PictureFormat,

@@ -1,9 +1,10 @@
 //! The task that owns one worker process at a time, and replaces it.
 
-use crate::connection::Answer;
+use crate::connection::{Answer, Greeting};
 use crate::dispatch::{Dispatch, Ticket};
 use crate::pool::{Error, PoolConfig};
 use crate::protocol::Picture;
+use crate::protocol::setup::SandboxMode;
 use crate::protocol::wire::{Failure, SessionUse};
 use crate::schedule::Task;
 use crate::worker::{Lost, Worker};
@@ -11,6 +12,7 @@ use framewell_model::HasKind;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// First wait after a worker could not be started; it doubles up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_millis(200);
@@ -22,7 +24,12 @@ pub(crate) struct Owner {
     pub(crate) config: Arc<PoolConfig>,
     pub(crate) dispatch: Arc<Dispatch>,
     pub(crate) lane: usize,
+    /// How the pool's first worker started; shared by all owners.
+    pub(crate) first: Arc<First>,
 }
+
+/// What the first worker of a pool said, or why it did not start.
+pub(crate) type First = watch::Sender<Option<io::Result<Greeting>>>;
 
 impl Owner {
     /// `first` is spawned already, so that the pool's start fails if the program is missing.
@@ -30,7 +37,7 @@ impl Owner {
         let mut spawned = Ok(first);
         let mut backoff = MIN_BACKOFF;
         loop {
-            match greeted(spawned).await {
+            match self.greet(spawned).await {
                 Ok(worker) => {
                     backoff = MIN_BACKOFF;
                     self.lead(worker).await;
@@ -45,8 +52,35 @@ impl Owner {
                 }
             }
             metrics::counter!("framewell_decode_worker_restarts_total").increment(1);
-            spawned = Worker::spawn(&self.config.program);
+            spawned = Worker::spawn(&self.config.program, &self.config.worker);
         }
+    }
+
+    /// Waits until the worker is ready, and tells those who wait for the pool's first one.
+    async fn greet(&self, spawned: io::Result<Worker>) -> io::Result<Worker> {
+        let greet = async {
+            let mut worker = spawned?;
+            let greeting = worker.greet().await?;
+            let sandbox = greeting.sandbox;
+            if self.config.worker.sandbox == SandboxMode::Require && !sandbox.is_full() {
+                let text = format!("a sandbox is required, and the kernel offers: {sandbox}");
+                return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+            }
+            Ok((worker, greeting))
+        };
+        let (greeted, first) = match greet.await {
+            Ok((worker, greeting)) => (Ok(worker), Ok(greeting)),
+            Err(error) => {
+                let copy = io::Error::new(error.kind(), error.to_string());
+                (Err(error), Err(copy))
+            }
+        };
+        self.first.send_if_modified(|known| {
+            let is_first = known.is_none();
+            known.get_or_insert(first);
+            is_first
+        });
+        greeted
     }
 
     /// The working life of one worker.
@@ -132,17 +166,9 @@ impl Owner {
     async fn refuse(&self, error: &io::Error) {
         loop {
             let ticket = self.dispatch.take_refused(self.lane).await;
-            let source = io::Error::new(error.kind(), error.to_string());
-            let program = self.config.program.clone();
-            answer_to(ticket, Err(Error::Start { program, source }));
+            answer_to(ticket, Err(Error::of_start(&self.config.program, error)));
         }
     }
-}
-
-async fn greeted(spawned: io::Result<Worker>) -> io::Result<Worker> {
-    let mut worker = spawned?;
-    worker.greet().await?;
-    Ok(worker)
 }
 
 /// Hands the result to the caller; one that went away does not want it.

@@ -1,13 +1,16 @@
 //! The pool of workers.
 
+use crate::connection::Greeting;
 use crate::dispatch::{Dispatch, Places, Ticket};
-use crate::owner::{Owner, count};
+use crate::options::WorkerOptions;
+use crate::owner::{First, Owner, count};
 use crate::protocol::{Job, Picture, Priority};
 use crate::schedule::{SessionKey, Use};
 use crate::session::Session;
 use crate::worker::Worker;
 use framewell_model::{ErrorKind, HasKind};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, oneshot};
@@ -18,6 +21,8 @@ use tokio::task::JoinSet;
 pub struct PoolConfig {
     /// The `framewell-decoder` executable.
     pub program: PathBuf,
+    /// What each worker may use.
+    pub worker: WorkerOptions,
     /// Worker processes (default: CPU cores).
     pub workers: usize,
     /// Longest time for one job, queueing not counted (default 10 s); then the worker is killed.
@@ -36,6 +41,7 @@ impl PoolConfig {
     pub fn new(program: PathBuf) -> Self {
         Self {
             program,
+            worker: WorkerOptions::default(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             deadline: Duration::from_secs(10),
             queue: 64,
@@ -73,23 +79,30 @@ pub enum Error {
         /// Its path.
         program: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
 impl HasKind for Error {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Busy => ErrorKind::ResourceExhausted,
+            // Not `ResourceExhausted`: the queue is everybody's, and no limit of this caller is reached.
+            Self::Busy | Self::PositionLost | Self::Start { .. } => ErrorKind::Unavailable,
             Self::Deadline(_) => ErrorKind::Timeout,
             Self::Died(_) | Self::Bitstream(_) => ErrorKind::DataLoss,
             Self::Invalid(_) => ErrorKind::InvalidArgument,
-            Self::PositionLost | Self::Start { .. } => ErrorKind::Unavailable,
         }
     }
 }
 
 impl Error {
+    pub(crate) fn of_start(program: &Path, source: &io::Error) -> Self {
+        Self::Start {
+            program: program.to_owned(),
+            source: io::Error::new(source.kind(), source.to_string()),
+        }
+    }
+
     /// Metric label.
     pub(crate) const fn label(&self) -> &'static str {
         match self {
@@ -129,6 +142,8 @@ pub struct Pool {
 #[derive(Debug)]
 struct Inner {
     dispatch: Arc<Dispatch>,
+    first: Arc<First>,
+    config: Arc<PoolConfig>,
     /// One permit per worker and per job that may wait.
     places: Arc<Semaphore>,
     /// One permit per worker and per batch job that may wait.
@@ -144,21 +159,23 @@ impl Pool {
         let config = Arc::new(config);
         let workers = config.workers.max(1);
         let dispatch = Arc::new(Dispatch::new(workers));
+        let first = Arc::new(First::new(None));
         let mut owners = JoinSet::new();
         for lane in 0..workers {
-            let first = Worker::spawn(&config.program).map_err(|source| Error::Start {
-                program: config.program.clone(),
-                source,
-            })?;
+            let worker = Worker::spawn(&config.program, &config.worker)
+                .map_err(|error| Error::of_start(&config.program, &error))?;
             let owner = Owner {
                 config: Arc::clone(&config),
                 dispatch: Arc::clone(&dispatch),
                 lane,
+                first: Arc::clone(&first),
             };
-            owners.spawn(owner.run(first));
+            owners.spawn(owner.run(worker));
         }
         let inner = Inner {
             dispatch,
+            first,
+            config: Arc::clone(&config),
             places: Arc::new(Semaphore::new(workers + config.queue)),
             batch_places: Arc::new(Semaphore::new(workers + config.queue / 2)),
             _owners: owners,
@@ -185,6 +202,18 @@ impl Pool {
     #[must_use]
     pub fn open_session(&self) -> Session {
         Session::new(self.clone(), self.inner.dispatch.open())
+    }
+
+    /// Waits for the first worker to start, and returns what it says about itself: all are alike. Fails
+    /// if it cannot, and where a sandbox is required and the kernel does not offer it.
+    pub async fn greeting(&self) -> Result<Greeting, Error> {
+        let mut first = self.inner.first.subscribe();
+        let known = first.wait_for(Option::is_some).await;
+        let known = known.expect("this pool holds the sender");
+        match known.as_ref().expect("waited for it") {
+            Ok(greeting) => Ok(greeting.clone()),
+            Err(error) => Err(Error::of_start(&self.inner.config.program, error)),
+        }
     }
 
     /// What each place of the pool is doing now.

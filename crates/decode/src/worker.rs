@@ -1,8 +1,10 @@
 //! One worker process.
 
-use crate::connection::{Answer, Connection};
+use crate::connection::{Answer, Connection, Greeting};
+use crate::options::WorkerOptions;
 use crate::protocol::Job;
 use crate::protocol::wire::SessionUse;
+use crate::shared::SharedMemory;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -39,17 +41,20 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts the process; [`Worker::greet`] tells when it is ready.
     ///
-    /// The socket is its standard input. It gets no environment: nothing in there is its business,
+    /// The socket is its standard input, shared memory its standard output. It gets no environment: nothing in there is its business,
     /// and some of it may be secret. It is a process group of its own, so that an interrupt typed at a
     /// terminal stops the server and not the workers that its last answers need.
-    pub(crate) fn spawn(program: &Path) -> io::Result<Self> {
+    pub(crate) fn spawn(program: &Path, options: &WorkerOptions) -> io::Result<Self> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
-        let connection = Connection::new(UnixStream::from_std(ours)?);
+        let shared = SharedMemory::create()?;
+        let theirs_shared = shared.share()?;
+        let connection = Connection::new(UnixStream::from_std(ours)?, shared);
         let child = Command::new(program)
+            .args(options.to_args())
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
+            .stdout(Stdio::from(theirs_shared))
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
@@ -66,11 +71,22 @@ impl Worker {
     }
 
     /// Waits until it is ready.
-    pub(crate) async fn greet(&mut self) -> io::Result<()> {
+    pub(crate) async fn greet(&mut self) -> io::Result<Greeting> {
         let hello = tokio::time::timeout(START_DEADLINE, self.connection.greet());
-        let libraries = hello.await.map_err(|_| io::ErrorKind::TimedOut)??;
-        tracing::debug!(pid = self.pid(), libraries, "decoder ready");
-        Ok(())
+        let greeting = match hello.await {
+            Ok(Ok(greeting)) => greeting,
+            Ok(Err(error)) => {
+                let how = self.cause_of_death(&error).await;
+                return Err(io::Error::new(error.kind(), how));
+            }
+            Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+        };
+        tracing::debug!(
+            pid = self.pid(),
+            libraries = greeting.libraries,
+            "decoder ready"
+        );
+        Ok(greeting)
     }
 
     /// Runs a job. After [`Lost`] the worker is of no use.

@@ -23,6 +23,7 @@ mod settings;
 mod share;
 
 pub use feed::{Delivery, LiveFeed, LiveImage, LiveRequest};
+pub use framewell_decode::Error as DecodeError;
 pub use framewell_decode::{Crop, Fit, Output, PictureFormat, Rectangle};
 pub use grid::Grid;
 pub use group_feed::{GroupFeed, GroupRequest};

@@ -4,6 +4,7 @@
 //! `FRAMEWELL_HTTP__LISTEN=127.0.0.1:8080`. Unknown keys are errors, so that a typing mistake is
 //! noticed at start and not at night.
 
+use crate::decoders::Decoder;
 use crate::logging;
 use anyhow::{Context, bail};
 use figment::Figment;
@@ -140,20 +141,6 @@ pub(crate) struct Ingest {
     pub(crate) backoff_max_s: f64,
 }
 
-/// Decoder processes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Decoder {
-    /// The `framewell-decoder` executable; empty: the one beside this executable.
-    pub(crate) program: PathBuf,
-    /// Worker processes; 0: one per CPU core.
-    pub(crate) workers: usize,
-    /// Longest time for one job, in seconds.
-    pub(crate) deadline_s: f64,
-    /// Jobs that may wait; more are answered with "busy".
-    pub(crate) queue: usize,
-}
-
 /// Logs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -272,17 +259,6 @@ impl Default for Ingest {
     }
 }
 
-impl Default for Decoder {
-    fn default() -> Self {
-        Self {
-            program: PathBuf::new(),
-            workers: 0,
-            deadline_s: 10.0,
-            queue: 64,
-        }
-    }
-}
-
 impl Default for Log {
     fn default() -> Self {
         Self {
@@ -382,6 +358,7 @@ fn check(config: &Config) -> anyhow::Result<()> {
     check_address("http.listen", &config.http.listen)?;
     check_address("rtsp.listen", &config.rtsp.listen)?;
     check_s3(&config.s3)?;
+    config.decoder.check()?;
     logging::filter(&config.log.level)?;
     if config.ingest.backoff_max_s < config.ingest.backoff_min_s {
         bail!("ingest.backoff_max_s must not be less than ingest.backoff_min_s");

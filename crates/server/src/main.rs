@@ -2,6 +2,7 @@
 
 mod accounts;
 mod config;
+mod decoders;
 mod http;
 mod impatient;
 mod logging;

@@ -3,13 +3,13 @@
 
 use crate::config::Config;
 use crate::reconcile::Reconciler;
-use crate::{http, open_files, shutdown, signing_key};
+use crate::{decoders, http, open_files, shutdown, signing_key};
 use anyhow::Context;
 use framewell_access::Access;
 use framewell_api::{ApiConfig, AppState, PublicEndpoint};
 use framewell_blob::{BlobStore, S3Config};
 use framewell_catalog::{Catalog, CatalogConfig};
-use framewell_decode::{Pool, PoolConfig};
+use framewell_decode::Pool;
 use framewell_footage::{Footage, Spool};
 use framewell_imaging::Imaging;
 use framewell_ingest::{Ingest, IngestConfig};
@@ -45,6 +45,7 @@ struct Services {
     ingest: Ingest,
     recorder: Recorder,
     imaging: Imaging,
+    pool: Pool,
     playback: Playback,
     insight: Insight,
     clock: Arc<dyn WallClock>,
@@ -62,6 +63,7 @@ pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> anyhow
         .recover()
         .await
         .context("recovering interrupted recordings failed")?;
+    decoders::require_sandbox(&config, &services.pool).await?;
 
     let http = bind(&config.http.listen, "HTTP").await?;
     let rtsp = bind(&config.rtsp.listen, "RTSP").await?;
@@ -129,8 +131,8 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
     let blobs = open_store(config)?;
     let spool = Spool::new();
     let registry = Registry::new(ring_config(config), Arc::clone(&clock));
-    let pool =
-        Pool::start(pool_config(config)?).context("starting the decoder processes failed")?;
+    let pool = Pool::start(decoders::pool_config(config)?)
+        .context("starting the decoder processes failed")?;
     let footage = Footage::new(catalog.clone(), blobs.clone(), spool.clone());
     Ok(Services {
         access: Access::new(catalog.clone(), key, Arc::clone(&clock)),
@@ -143,7 +145,13 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
             spool,
             Arc::clone(&clock),
         ),
-        imaging: Imaging::new(registry.clone(), footage.clone(), pool, Arc::clone(&clock)),
+        imaging: Imaging::new(
+            registry.clone(),
+            footage.clone(),
+            pool.clone(),
+            Arc::clone(&clock),
+        ),
+        pool,
         playback: Playback::new(registry.clone(), footage),
         insight: Insight::new(catalog.clone()),
         registry,
@@ -198,6 +206,10 @@ impl Tasks {
             set.spawn(raw::serve(listener, raw_service(services), stop.clone()));
         }
         set.spawn(services.playback.clone().run(stop.clone()));
+        set.spawn(decoders::report(
+            config.decoder.sandbox,
+            services.pool.clone(),
+        ));
         Ok(tasks)
     }
 
@@ -363,27 +375,6 @@ fn recorder_config(config: &Config) -> RecorderConfig {
         fragment: Duration::from_secs_f64(config.record.fragment_s),
         max_bytes: Some(config.record.max_bytes).filter(|bytes| *bytes > 0),
     }
-}
-
-fn pool_config(config: &Config) -> anyhow::Result<PoolConfig> {
-    let program = if config.decoder.program.as_os_str().is_empty() {
-        let own = std::env::current_exe().context("finding this executable failed")?;
-        own.with_file_name("framewell-decoder")
-    } else {
-        config.decoder.program.clone()
-    };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(PoolConfig {
-        program,
-        workers: if config.decoder.workers == 0 {
-            cores
-        } else {
-            config.decoder.workers
-        },
-        deadline: Duration::from_secs_f64(config.decoder.deadline_s),
-        queue: config.decoder.queue,
-        max_jobs: 10_000,
-    })
 }
 
 async fn bind(address: &str, what: &str) -> anyhow::Result<TcpListener> {
