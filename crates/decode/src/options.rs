@@ -1,12 +1,11 @@
 //! What each worker may use.
 
-use crate::protocol::setup::{Hwaccel, SandboxMode};
+use crate::protocol::setup::{DEFAULT_MEMORY_MIB, Hwaccel, SandboxMode};
 
 /// Limits and hardware of a worker; its command line is described at [`crate::protocol::setup`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerOptions {
-    /// Most address space, in MiB (default 2,048: room for an 8K H.265 picture buffer, and far from
-    /// what would push the server out of memory).
+    /// Most address space, in MiB (default [`DEFAULT_MEMORY_MIB`]).
     pub memory_mib: u64,
     /// How it locks itself in.
     pub sandbox: SandboxMode,
@@ -19,7 +18,7 @@ pub struct WorkerOptions {
 impl Default for WorkerOptions {
     fn default() -> Self {
         Self {
-            memory_mib: 2_048,
+            memory_mib: DEFAULT_MEMORY_MIB,
             sandbox: SandboxMode::default(),
             hwaccel: Hwaccel::default(),
             device: None,
@@ -30,8 +29,11 @@ impl Default for WorkerOptions {
 impl WorkerOptions {
     /// The command line; what a worker does anyway is not said.
     pub(crate) fn to_args(&self) -> Vec<String> {
-        let mut args = vec!["--memory-mib".to_owned(), self.memory_mib.to_string()];
+        let mut args = Vec::new();
         let mut add = |name: &str, value: &str| args.extend([name.to_owned(), value.to_owned()]);
+        if self.memory_mib != DEFAULT_MEMORY_MIB {
+            add("--memory-mib", &self.memory_mib.to_string());
+        }
         if self.sandbox != SandboxMode::default() {
             add("--sandbox", self.sandbox.as_str());
         }
@@ -61,7 +63,6 @@ mod tests {
             all.to_args().join(" "),
             "--memory-mib 512 --sandbox require --hwaccel vaapi --hw-device /dev/dri/renderD129"
         );
-        let args = WorkerOptions::default().to_args();
-        assert_eq!(args.join(" "), "--memory-mib 2048");
+        assert_eq!(WorkerOptions::default().to_args(), [""; 0]);
     }
 }

@@ -16,17 +16,13 @@ mod samples;
 mod size;
 
 use anyhow::Context;
-use framewell_decode::protocol::setup::{Hardware, SandboxReport};
+use framewell_decode::protocol::setup::{DEFAULT_MEMORY_MIB, Hardware, SandboxReport};
 use framewell_decode::protocol::wire::{self, Reply};
 use jobs::Jobs;
 use run::JobError;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-
-/// Address space of a worker, in MiB, unless `--memory-mib` says otherwise: room for an 8K H.265
-/// picture buffer, and far from what would push the server out of memory.
-const DEFAULT_MEMORY_MIB: u64 = 2048;
 
 fn main() -> anyhow::Result<()> {
     let memory_mib = memory_mib(std::env::args().skip(1))?;

@@ -242,11 +242,10 @@ async fn state(folder: &TempDir, clock: Arc<dyn WallClock>, config: ApiConfig) -
     let footage = Footage::new(catalog.clone(), blobs, Spool::new());
     // No test here decodes; a process that holds the socket and says nothing stands for a busy worker.
     let pool = Pool::start(PoolConfig {
-        program: "/bin/cat".into(),
         workers: 1,
         deadline: Duration::from_secs(1),
         queue: 1,
-        max_jobs: 10,
+        ..PoolConfig::new("/bin/cat".into())
     });
     AppState {
         access: Access::new(catalog.clone(), key, Arc::clone(&clock)),

@@ -14,6 +14,10 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
+/// Address space of a worker, in MiB, unless it is told otherwise: room for an 8K H.265 picture buffer,
+/// and far from what would push the server out of memory.
+pub const DEFAULT_MEMORY_MIB: u64 = 2_048;
+
 /// Whether a worker locks itself up before its first job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
