@@ -1,10 +1,11 @@
-//! From the camera's colours to JFIF's: full range, BT.601 matrix (ITU-T T.871 section 7).
+//! From the camera's colours to those of a file format: JFIF has full range and the BT.601 matrix (ITU-T
+//! T.871 section 7), WebP limited range and the same matrix (RFC 6386 section 9.2).
 //!
-//! Both are YCbCr, so no detour through RGB is needed: luma changes by a factor and by an amount
+//! All are YCbCr, so no detour through RGB is needed: luma changes by a factor and by an amount
 //! that depends on chroma alone, and chroma depends on chroma alone (grey stays grey). Done here and
 //! not in swscale, which takes three times as long for a matrix and rounds through 8-bit RGB.
 
-use crate::ffi::Plane;
+use crate::planes::{Canvas, Plane, Planes};
 
 /// How sample values mean light.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,11 +49,33 @@ pub(crate) const JFIF: Encoding = Encoding {
     matrix: Matrix::BT601,
 };
 
+/// What WebP demands.
+pub(crate) const WEBP: Encoding = Encoding {
+    is_full_range: false,
+    matrix: Matrix::BT601,
+};
+
+impl Encoding {
+    /// Luma of black.
+    pub(crate) const fn black(self) -> u8 {
+        if self.is_full_range { 0 } else { 16 }
+    }
+
+    /// Steps of luma from black to white, and of chroma from one end to the other.
+    pub(crate) const fn steps(self) -> (f64, f64) {
+        if self.is_full_range {
+            (255.0, 255.0)
+        } else {
+            (219.0, 224.0)
+        }
+    }
+}
+
 /// Fraction bits of the fixed-point factors: the error stays far below half a step.
 const BITS: u32 = 16;
 const ONE: f64 = 65_536.0;
 
-/// Fixed-point factors from one encoding to [`JFIF`].
+/// Fixed-point factors from one encoding to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Conversion {
     luma: i32,
@@ -68,22 +91,21 @@ pub(crate) struct Conversion {
 
 impl Conversion {
     /// `None` if there is nothing to convert.
-    pub(crate) fn to_jfif(from: Encoding) -> Option<Self> {
-        (from != JFIF).then(|| Self::new(from))
+    pub(crate) fn between(from: Encoding, to: Encoding) -> Option<Self> {
+        (from != to).then(|| Self::new(from, to))
     }
 
     /// Copies samples unchanged.
     pub(crate) fn identity() -> Self {
-        Self::new(JFIF)
+        Self::new(JFIF, JFIF)
     }
 
-    fn new(from: Encoding) -> Self {
-        let (luma_gain, chroma_gain, black) = if from.is_full_range {
-            (1.0, 1.0, 0.0)
-        } else {
-            (255.0 / 219.0, 255.0 / 224.0, 16.0)
-        };
-        let (old, new) = (from.matrix, Matrix::BT601);
+    fn new(from: Encoding, to: Encoding) -> Self {
+        let ((from_luma, from_chroma), (to_luma, to_chroma)) = (from.steps(), to.steps());
+        let (luma_gain, chroma_gain) = (to_luma / from_luma, to_chroma / from_chroma);
+        // Chroma as it comes, in steps of the new luma.
+        let chroma_in_luma = to_luma / from_chroma;
+        let (old, new) = (from.matrix, to.matrix);
         let (old_kg, new_kg) = (1.0 - old.kr - old.kb, 1.0 - new.kr - new.kb);
         // Red and blue are luma plus these times chroma; green follows from the sum of shares.
         let (red_of_cr, blue_of_cb) = (2.0 * (1.0 - old.kr), 2.0 * (1.0 - old.kb));
@@ -92,9 +114,9 @@ impl Conversion {
         let (cb_scale, cr_scale) = (2.0 * (1.0 - new.kb), 2.0 * (1.0 - new.kr));
         Self {
             luma: fixed(luma_gain),
-            luma_of_cb: fixed(chroma_gain * y_of_cb),
-            luma_of_cr: fixed(chroma_gain * y_of_cr),
-            luma_offset: fixed(0.5 - black * luma_gain),
+            luma_of_cb: fixed(chroma_in_luma * y_of_cb),
+            luma_of_cr: fixed(chroma_in_luma * y_of_cr),
+            luma_offset: fixed(0.5 + f64::from(to.black()) - f64::from(from.black()) * luma_gain),
             cb_of_cb: fixed(chroma_gain * (blue_of_cb - y_of_cb) / cb_scale),
             cb_of_cr: fixed(chroma_gain * -y_of_cr / cb_scale),
             cr_of_cb: fixed(chroma_gain * -y_of_cb / cr_scale),
@@ -132,108 +154,72 @@ fn clamp(value: i32) -> u8 {
     value.clamp(0, 255) as u8
 }
 
-/// A 4:2:0 picture in our own memory, kept and refilled from picture to picture. Luma is padded to
-/// even sides, as JPEG's 4:2:0 blocks need.
-#[derive(Debug, Default)]
-pub(crate) struct Canvas {
-    pub(crate) luma: Vec<u8>,
-    pub(crate) cb: Vec<u8>,
-    pub(crate) cr: Vec<u8>,
-    /// Bytes of a luma row; chroma rows have half.
-    pub(crate) stride: usize,
+/// Makes `canvas` the picture in other colours; a side that is odd is made even for the encoder.
+pub(crate) fn convert(source: Planes<'_>, conversion: &Conversion, canvas: &mut Canvas) {
+    canvas.shape(source.luma.width, source.luma.height, false);
+    let stride = canvas.stride;
+    match source.chroma {
+        None => {
+            convert_grey(source.luma, &mut canvas.luma, stride, conversion);
+            canvas.cb.fill(128);
+            canvas.cr.fill(128);
+        }
+        Some([cb, cr]) => {
+            if conversion.keeps_matrix() {
+                convert_grey(source.luma, &mut canvas.luma, stride, conversion);
+            } else {
+                convert_luma(source.luma, [cb, cr], &mut canvas.luma, stride, conversion);
+            }
+            let to_cb = canvas.cb.chunks_mut(stride / 2);
+            let to_cr = canvas.cr.chunks_mut(stride / 2);
+            for ((from_cb, from_cr), (to_cb, to_cr)) in
+                cb.rows().zip(cr.rows()).zip(to_cb.zip(to_cr))
+            {
+                convert_chroma([from_cb, from_cr], [to_cb, to_cr], conversion);
+            }
+        }
+    }
+    canvas.pad_to_even();
 }
 
-impl Canvas {
-    /// Fills it from 4:2:0 planes; without chroma the picture is grey.
-    pub(crate) fn fill(
-        &mut self,
-        luma: Plane<'_>,
-        chroma: Option<[Plane<'_>; 2]>,
-        conversion: &Conversion,
-    ) {
-        let (width, height) = (luma.width.div_ceil(2), luma.height.div_ceil(2));
-        self.stride = width * 2;
-        self.luma.resize(width * 2 * height * 2, 0);
-        self.cb.clear();
-        self.cr.clear();
-        match chroma {
-            Some([cb, cr]) => {
-                self.convert_chroma(cb, cr, conversion);
-                self.convert_luma(luma, [cb, cr], conversion);
-            }
-            None => {
-                self.convert_grey(luma, conversion);
-            }
-        }
-        self.cb.resize(width * height, 128);
-        self.cr.resize(width * height, 128);
-        self.pad(luma.height);
+fn convert_chroma(from: [&[u8]; 2], to: [&mut [u8]; 2], conversion: &Conversion) {
+    let [to_cb, to_cr] = to;
+    let to = to_cb.iter_mut().zip(to_cr);
+    for ((cb, cr), (to_cb, to_cr)) in from[0].iter().zip(from[1]).zip(to) {
+        (*to_cb, *to_cr) = conversion.chroma(*cb, *cr);
     }
+}
 
-    fn convert_chroma(&mut self, cb: Plane<'_>, cr: Plane<'_>, conversion: &Conversion) {
-        for (cb_row, cr_row) in cb.rows().zip(cr.rows()) {
-            let pairs = cb_row
-                .iter()
-                .zip(cr_row)
-                .map(|(cb, cr)| conversion.chroma(*cb, *cr));
-            for (cb, cr) in pairs {
-                self.cb.push(cb);
-                self.cr.push(cr);
-            }
-        }
-    }
-
-    fn convert_luma(&mut self, luma: Plane<'_>, chroma: [Plane<'_>; 2], conversion: &Conversion) {
-        if conversion.keeps_matrix() {
-            return self.convert_grey(luma, conversion);
-        }
-        let mut base = Vec::with_capacity(self.stride);
-        let mut chroma_rows = chroma[0].rows().zip(chroma[1].rows());
-        for (index, (to, from)) in self
-            .luma
-            .chunks_mut(self.stride)
-            .zip(luma.rows())
-            .enumerate()
-        {
-            if index % 2 == 0 {
-                base.clear();
-                if let Some((cb_row, cr_row)) = chroma_rows.next() {
-                    for (cb, cr) in cb_row.iter().zip(cr_row) {
-                        let amount = conversion.luma_base(*cb, *cr);
-                        base.extend([amount, amount]);
-                    }
+fn convert_luma(
+    luma: Plane<'_>,
+    chroma: [Plane<'_>; 2],
+    to: &mut [u8],
+    stride: usize,
+    conversion: &Conversion,
+) {
+    let mut base = Vec::with_capacity(stride);
+    let mut chroma_rows = chroma[0].rows().zip(chroma[1].rows());
+    for (index, (to, from)) in to.chunks_mut(stride).zip(luma.rows()).enumerate() {
+        if index % 2 == 0 {
+            base.clear();
+            if let Some((cb_row, cr_row)) = chroma_rows.next() {
+                for (cb, cr) in cb_row.iter().zip(cr_row) {
+                    let amount = conversion.luma_base(*cb, *cr);
+                    base.extend([amount, amount]);
                 }
             }
-            for ((to, from), base) in to.iter_mut().zip(from).zip(&base) {
-                *to = clamp((i32::from(*from) * conversion.luma + base) >> BITS);
-            }
-            pad_row(to, luma.width);
         }
-    }
-
-    fn convert_grey(&mut self, luma: Plane<'_>, conversion: &Conversion) {
-        for (to, from) in self.luma.chunks_mut(self.stride).zip(luma.rows()) {
-            for (to, from) in to.iter_mut().zip(from) {
-                *to = clamp((i32::from(*from) * conversion.luma + conversion.luma_offset) >> BITS);
-            }
-            pad_row(to, luma.width);
-        }
-    }
-
-    /// Repeats the last row if the height is odd.
-    fn pad(&mut self, height: usize) {
-        if height % 2 == 1 {
-            let last = (height - 1) * self.stride;
-            self.luma
-                .copy_within(last..last + self.stride, last + self.stride);
+        for ((to, from), base) in to.iter_mut().zip(from).zip(&base) {
+            *to = clamp((i32::from(*from) * conversion.luma + base) >> BITS);
         }
     }
 }
 
-/// Repeats the last sample if the width is odd.
-fn pad_row(row: &mut [u8], width: usize) {
-    if width < row.len() {
-        row[width] = row[width - 1];
+fn convert_grey(luma: Plane<'_>, to: &mut [u8], stride: usize, conversion: &Conversion) {
+    for (to, from) in to.chunks_mut(stride).zip(luma.rows()) {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = clamp((i32::from(*from) * conversion.luma + conversion.luma_offset) >> BITS);
+        }
     }
 }
 
@@ -247,7 +233,7 @@ mod tests {
     };
 
     /// The long way: to RGB by one matrix, back by the other, in floating point.
-    fn through_rgb(from: Encoding, sample: [u8; 3]) -> [f64; 3] {
+    fn through_rgb(from: Encoding, to: Encoding, sample: [u8; 3]) -> [f64; 3] {
         let [y, cb, cr] = sample.map(f64::from);
         let (y, cb, cr) = if from.is_full_range {
             (y, cb - 128.0, cr - 128.0)
@@ -259,10 +245,16 @@ mod tests {
         let (red, blue) = (y + 2.0 * (1.0 - kr) * cr, y + 2.0 * (1.0 - kb) * cb);
         let green = (y - kr * red - kb * blue) / (1.0 - kr - kb);
         let y = 0.299 * red + 0.587 * green + 0.114 * blue;
-        [y, 128.0 + (blue - y) / 1.772, 128.0 + (red - y) / 1.402]
+        let (cb, cr) = ((blue - y) / 1.772, (red - y) / 1.402);
+        if to.is_full_range {
+            [y, 128.0 + cb, 128.0 + cr]
+        } else {
+            let chroma = |c: f64| 128.0 + c * 224.0 / 255.0;
+            [16.0 + y * 219.0 / 255.0, chroma(cb), chroma(cr)]
+        }
     }
 
-    fn convert(from: Encoding, [y, cb, cr]: [u8; 3]) -> [u8; 3] {
+    fn converted(from: Encoding, to: Encoding, [y, cb, cr]: [u8; 3]) -> [u8; 3] {
         let plane = |bytes| Plane {
             bytes,
             stride: 1,
@@ -271,31 +263,38 @@ mod tests {
         };
         let mut canvas = Canvas::default();
         let (y, cb, cr) = ([y], [cb], [cr]);
-        let conversion = Conversion::to_jfif(from).unwrap();
-        canvas.fill(plane(&y), Some([plane(&cb), plane(&cr)]), &conversion);
+        let conversion = Conversion::between(from, to).unwrap();
+        let source = Planes {
+            luma: plane(&y),
+            chroma: Some([plane(&cb), plane(&cr)]),
+        };
+        convert(source, &conversion, &mut canvas);
         [canvas.luma[0], canvas.cb[0], canvas.cr[0]]
     }
 
     #[test]
     fn every_colour_is_right_to_half_a_step() {
         let matrices = [Matrix::BT601, Matrix::BT709, Matrix::BT2020, Matrix::FCC];
-        for (matrix, is_full_range) in matrices.into_iter().flat_map(|m| [(m, false), (m, true)]) {
+        let sources = matrices.into_iter().flat_map(|m| [(m, false), (m, true)]);
+        for ((matrix, is_full_range), to) in sources.flat_map(|from| [(from, JFIF), (from, WEBP)]) {
             let from = Encoding {
                 is_full_range,
                 matrix,
             };
-            if from == JFIF {
-                continue;
+            if from != to {
+                assert_right(from, to);
             }
-            for y in (0..=255).step_by(15) {
-                for cb in (0..=255).step_by(15) {
-                    for cr in (0..=255).step_by(15) {
-                        let got = convert(from, [y, cb, cr]).map(f64::from);
-                        let want = through_rgb(from, [y, cb, cr]).map(|v| v.clamp(0.0, 255.0));
-                        for (got, want) in got.into_iter().zip(want) {
-                            assert!((got - want).abs() < 0.51, "{from:?} {y} {cb} {cr}");
-                        }
-                    }
+        }
+    }
+
+    fn assert_right(from: Encoding, to: Encoding) {
+        let values = || (0..=255).step_by(15);
+        for (y, cb) in values().flat_map(|y| values().map(move |cb| (y, cb))) {
+            for cr in values() {
+                let got = converted(from, to, [y, cb, cr]).map(f64::from);
+                let want = through_rgb(from, to, [y, cb, cr]).map(|v| v.clamp(0.0, 255.0));
+                for (got, want) in got.into_iter().zip(want) {
+                    assert!((got - want).abs() < 0.51, "{from:?} {to:?} {y} {cb} {cr}");
                 }
             }
         }
@@ -303,30 +302,31 @@ mod tests {
 
     #[test]
     fn black_white_and_grey_of_a_camera_become_those_of_jfif() {
-        assert_eq!(convert(CAMERA_709, [16, 128, 128]), [0, 128, 128]);
-        assert_eq!(convert(CAMERA_709, [235, 128, 128]), [255, 128, 128]);
-        assert_eq!(Conversion::to_jfif(JFIF), None);
+        assert_eq!(converted(CAMERA_709, JFIF, [16, 128, 128]), [0, 128, 128]);
+        assert_eq!(
+            converted(CAMERA_709, JFIF, [235, 128, 128]),
+            [255, 128, 128]
+        );
+        assert_eq!(Conversion::between(JFIF, JFIF), None);
     }
 
     #[test]
     fn odd_sides_are_padded_with_the_last_sample() {
-        let plane = |bytes, width, height, stride| Plane {
-            bytes,
-            stride,
-            width,
-            height,
-        };
-        let luma = [1, 2, 3, 0, 4, 5, 6, 0, 7, 8, 9];
-        let chroma = [10, 11, 12, 13];
-        let c = plane(&chroma, 2, 2, 2);
+        let source = crate::planes::tests::numbered(3, 3);
         let mut canvas = Canvas::default();
-        canvas.fill(plane(&luma, 3, 3, 4), Some([c, c]), &Conversion::identity());
-        assert_eq!(
-            canvas.luma,
-            [1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 9, 9, 7, 8, 9, 9]
-        );
-        assert_eq!((canvas.stride, &canvas.cb[..]), (4, &chroma[..]));
-        canvas.fill(plane(&luma, 3, 3, 4), None, &Conversion::identity());
-        assert_eq!(canvas.cr, [128; 4]);
+        convert(source.planes(), &Conversion::identity(), &mut canvas);
+        let rows: Vec<&[u8]> = canvas
+            .luma
+            .chunks(canvas.stride)
+            .map(|row| &row[..4])
+            .collect();
+        let last = [32, 33, 34, 34];
+        assert_eq!(rows[..4], [&[0, 1, 2, 2], &[16, 17, 18, 18], &last, &last]);
+        let grey = Planes {
+            chroma: None,
+            ..source.planes()
+        };
+        convert(grey, &Conversion::identity(), &mut canvas);
+        assert_eq!(canvas.planes().chroma.unwrap()[1].row(1), [128, 128]);
     }
 }

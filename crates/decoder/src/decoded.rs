@@ -1,10 +1,15 @@
 //! A decoded picture.
 
 use crate::colour::{Encoding, Matrix};
+use crate::orientation::Orientation;
 use ffmpeg_next::color::{Range, Space};
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
+use ffmpeg_next::frame::side_data::Type as SideData;
 use framewell_decode::protocol::wire::Failure;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+static SERIAL: AtomicU64 = AtomicU64::new(0);
 
 /// A picture that a decoder gave out.
 pub(crate) struct Decoded {
@@ -12,16 +17,32 @@ pub(crate) struct Decoded {
     pub(crate) frame: Video,
     /// Presentation time.
     pub(crate) pts: i64,
+    /// No other picture of this process has it.
+    pub(crate) serial: u64,
+    /// How it is turned upright.
+    pub(crate) orientation: Orientation,
     /// What its samples mean, or why that is unknown.
     encoding: Result<Encoding, String>,
 }
 
 impl Decoded {
-    pub(crate) fn new(mut frame: Video) -> Self {
+    /// A picture that does not say how it is turned is turned as the one before it, up to the next key
+    /// frame: FFmpeg's H.264 decoder tells it only with pictures whose sample has the SEI message, which
+    /// holds until the next sequence starts.
+    pub(crate) fn new(mut frame: Video, before: Orientation) -> Self {
         let encoding = encoding(&frame);
+        let matrix = frame.side_data(SideData::DisplayMatrix);
+        let orientation = matrix.and_then(|matrix| Orientation::from_matrix(matrix.data()));
+        let inherited = if frame.is_key() {
+            Orientation::default()
+        } else {
+            before
+        };
         frame.set_format(without_range(frame.format()));
         Self {
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             pts: frame.pts().unwrap_or(i64::MIN),
+            orientation: orientation.unwrap_or(inherited),
             encoding,
             frame,
         }

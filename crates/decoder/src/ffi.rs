@@ -4,6 +4,7 @@
     reason = "codec parameters and picture planes are raw memory of FFmpeg's libraries"
 )]
 
+use crate::planes::{Plane, Planes};
 use ffmpeg_next::codec::{self, Id, Parameters, threading};
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::{Error, ffi, frame, media};
@@ -61,34 +62,20 @@ fn set_extradata(parameters: &mut Parameters, config: &[u8]) -> Result<(), Error
     Ok(())
 }
 
-/// A plane of a picture with its stride.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Plane<'a> {
-    /// From the first byte of the first row to the last byte of the last one.
-    pub(crate) bytes: &'a [u8],
-    /// Bytes from row to row, at least the width.
-    pub(crate) stride: usize,
-    /// Bytes of a row.
-    pub(crate) width: usize,
-    /// Rows.
-    pub(crate) height: usize,
+/// The planes of a picture of 8-bit 4:2:0 or grey samples; `None` for any other, and for one without
+/// samples.
+pub(crate) fn planes(picture: &frame::Video) -> Option<Planes<'_>> {
+    Some(Planes {
+        luma: plane(picture, 0)?,
+        chroma: match picture.format() {
+            Pixel::GRAY8 => None,
+            _ => Some([plane(picture, 1)?, plane(picture, 2)?]),
+        },
+    })
 }
 
-impl<'a> Plane<'a> {
-    /// The rows, top to bottom.
-    pub(crate) fn rows(self) -> impl Iterator<Item = &'a [u8]> {
-        self.bytes
-            .chunks(self.stride)
-            .map(move |row| &row[..self.width])
-    }
-}
-
-/// A plane of a picture of 8-bit samples; `None` if the picture has no such plane.
-pub(crate) fn plane(picture: &frame::Video, index: usize) -> Option<Plane<'_>> {
-    let is_8_bit = matches!(
-        picture.format(),
-        Pixel::YUV420P | Pixel::YUVJ420P | Pixel::GRAY8
-    );
+fn plane(picture: &frame::Video, index: usize) -> Option<Plane<'_>> {
+    let is_8_bit = matches!(picture.format(), Pixel::YUV420P | Pixel::GRAY8);
     if !is_8_bit || index >= picture.planes() {
         return None;
     }

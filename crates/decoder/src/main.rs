@@ -6,14 +6,21 @@
 
 mod colour;
 mod decoded;
+mod encode;
 mod ffi;
+mod ffi_scale;
+mod ffi_webp;
 mod finish;
+mod geometry;
 mod jobs;
 mod limits;
+mod orientation;
+mod planes;
 mod position;
+mod rgb;
 mod run;
 mod samples;
-mod size;
+mod scale;
 
 use anyhow::Context;
 use framewell_decode::protocol::setup::{DEFAULT_MEMORY_MIB, Hardware, SandboxReport};

@@ -2,6 +2,7 @@
 
 use crate::decoded::Decoded;
 use crate::ffi;
+use crate::orientation::Orientation;
 use crate::samples::Content;
 use ffmpeg_next::codec::decoder;
 use framewell_decode::Want;
@@ -39,6 +40,8 @@ pub(crate) struct Position {
     pub(crate) open: Vec<Want>,
     /// The last picture that it gave out.
     pub(crate) newest: Option<Decoded>,
+    /// Of the last picture that it gave out.
+    pub(crate) orientation: Orientation,
     pub(crate) damage: Damage,
     inside: Inside,
     /// It was told that the stream ends, and takes nothing more until it is reset.
@@ -59,6 +62,7 @@ impl Position {
             decoder,
             open: Vec::new(),
             newest: None,
+            orientation: Orientation::default(),
             damage: Damage::default(),
             inside: Inside::default(),
             is_drained: false,
@@ -76,6 +80,7 @@ impl Position {
         self.decoder.flush();
         self.open.clear();
         self.newest = None;
+        self.orientation = Orientation::default();
         self.damage = Damage::default();
         self.inside = Inside::default();
         self.is_drained = false;

@@ -1,7 +1,7 @@
 //! One job in progress.
 
 use crate::decoded::Decoded;
-use crate::finish::Finisher;
+use crate::finish::{File, Finisher};
 use crate::position::Position;
 use crate::samples::{self, Content};
 use ffmpeg_next::Error;
@@ -9,7 +9,7 @@ use ffmpeg_next::codec::packet::Packet;
 use ffmpeg_next::error::EAGAIN;
 use ffmpeg_next::frame::Video;
 use framewell_decode::protocol::wire::{Exit, Failure, Reply, Request};
-use framewell_decode::{Pick, Want};
+use framewell_decode::{Change, Output, Pick, Want};
 use std::io::{self, Read};
 
 /// Sends a finished picture.
@@ -118,7 +118,8 @@ impl Run<'_, '_> {
 
     fn take(&mut self, picture: Video) -> Result<(), JobError> {
         let is_damaged = picture.is_corrupt() || picture.has_decode_errors();
-        let picture = Decoded::new(picture);
+        let picture = Decoded::new(picture, self.position.orientation);
+        self.position.orientation = picture.orientation;
         self.position.picture_out(picture.pts, is_damaged);
         self.offer(picture)
     }
@@ -152,19 +153,35 @@ impl Run<'_, '_> {
         if !now.is_empty() {
             self.position.damage.check()?;
         }
+        let mut last: Option<(Output, File)> = None;
         for want in now {
-            let file = self.finisher.finish(picture, &want.output)?;
-            let reply = Reply::Picture {
-                tag: want.tag,
-                pts: picture.pts,
-                width: file.width,
-                height: file.height,
-                format: want.output.format,
-                change: None,
-                shared: None,
+            let file = match last.take() {
+                Some((output, file)) if output == want.output => file,
+                _ => self.finisher.finish(picture, &want.output)?,
             };
-            (self.emit)(&reply, &file.bytes)?;
+            self.send(want.tag, picture.pts, &file, None)?;
+            last = Some((want.output, file));
         }
+        Ok(())
+    }
+
+    fn send(
+        &mut self,
+        tag: u64,
+        pts: i64,
+        file: &File,
+        change: Option<Change>,
+    ) -> Result<(), JobError> {
+        let reply = Reply::Picture {
+            tag,
+            pts,
+            width: file.width,
+            height: file.height,
+            format: file.format,
+            change,
+            shared: file.payload.shared(),
+        };
+        (self.emit)(&reply, file.payload.bytes())?;
         Ok(())
     }
 
