@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::sql::{Db, Dialect, Query, Row, Tx};
+use crate::sql_search::{Search, within};
 use framewell_model::Secret;
 use sea_query_sqlx::SqlxBinder;
 use sqlx::Connection as _;
@@ -20,6 +21,9 @@ use tokio::sync::watch;
 /// How long a call waits for a free connection, and SQLite for another process's lock.
 const WAIT: Duration = Duration::from_secs(10);
 
+/// Longest search. Nobody waits longer for an answer, and SQLite has few readers.
+const SEARCH_LIMIT: Duration = Duration::from_secs(10);
+
 /// SQLite readers; more only compete for the same disk.
 const MOST_SQLITE_READERS: u32 = 4;
 
@@ -36,6 +40,7 @@ pub struct CatalogConfig {
 #[derive(Debug, Clone)]
 pub struct Catalog {
     inner: Arc<Inner>,
+    search_limit: Duration,
 }
 
 #[derive(Debug)]
@@ -43,6 +48,7 @@ struct Inner {
     db: Db,
     channel_changes: watch::Sender<u64>,
     job_changes: watch::Sender<u64>,
+    newest_event: watch::Sender<i64>,
 }
 
 impl Catalog {
@@ -60,11 +66,21 @@ impl Catalog {
         let inner = Inner {
             db,
             channel_changes: watch::Sender::new(0),
+            newest_event: watch::Sender::new(0),
             job_changes: watch::Sender::new(0),
         };
         Ok(Self {
             inner: Arc::new(inner),
+            search_limit: SEARCH_LIMIT,
         })
+    }
+
+    /// The same catalog with another limit for searches of documents and events (default 10 s). What
+    /// takes longer is stopped, [`Error::TooSlow`].
+    #[must_use]
+    pub fn with_search_limit(mut self, limit: Duration) -> Self {
+        self.search_limit = limit;
+        self
     }
 
     /// Answers if the database does (`/readyz`).
@@ -103,6 +119,20 @@ impl Catalog {
         self.inner.job_changes.send_modify(|count| *count += 1);
     }
 
+    /// Moves whenever an event is stored through this handle or a clone: to the event's revision. Other
+    /// processes on the same database do not move it.
+    #[must_use]
+    pub fn event_changes(&self) -> watch::Receiver<i64> {
+        self.inner.newest_event.subscribe()
+    }
+
+    /// To be called after the commit.
+    pub(crate) fn note_event(&self, revision: i64) {
+        self.inner
+            .newest_event
+            .send_modify(|newest| *newest = revision.max(*newest));
+    }
+
     pub(crate) fn dialect(&self) -> Dialect {
         self.inner.db.dialect()
     }
@@ -127,6 +157,22 @@ impl Catalog {
         let count = tx.execute(statement).await?;
         tx.commit().await?;
         Ok(count)
+    }
+
+    /// Does the work of a search on one connection, within the limit of time.
+    pub(crate) async fn search<T>(
+        &self,
+        operation: &'static str,
+        work: impl AsyncFnOnce(&mut Search) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let limit = self.search_limit;
+        within(operation, limit, async {
+            let mut search = self.inner.db.begin_search(operation, limit).await?;
+            let found = work(&mut search).await?;
+            search.finish().await?;
+            Ok(found)
+        })
+        .await
     }
 
     /// Begins a transaction that will write. Dropped without [`Tx::commit`], it changes nothing.

@@ -29,6 +29,14 @@ pub enum Error {
         /// Why.
         source: sqlx::Error,
     },
+    /// A search was stopped: it would have kept the database busy for too long.
+    #[error("{operation} took longer than {} ms and was stopped; ask for less at once", .limit.as_millis())]
+    TooSlow {
+        /// What was being done.
+        operation: &'static str,
+        /// How long it might have taken.
+        limit: std::time::Duration,
+    },
     /// A stored value that this version cannot read.
     #[error("{what} in the database is damaged: {why}")]
     Corrupt {
@@ -45,7 +53,7 @@ impl HasKind for Error {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::AlreadyExists { .. } => ErrorKind::AlreadyExists,
             Self::Invalid(_) => ErrorKind::InvalidArgument,
-            Self::Database { .. } => ErrorKind::Unavailable,
+            Self::Database { .. } | Self::TooSlow { .. } => ErrorKind::Unavailable,
             Self::Corrupt { .. } => ErrorKind::DataLoss,
         }
     }

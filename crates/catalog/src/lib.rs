@@ -4,11 +4,15 @@
 //! time they need as an argument; there is no clock here.
 
 mod accounts;
+mod channel_limits;
 mod channel_rows;
 mod channel_tags;
 mod channels;
 mod db;
 mod error;
+mod event_processing;
+mod event_rows;
+mod events;
 mod gaps;
 mod group_rows;
 mod groups;
@@ -22,19 +26,23 @@ mod meta_candidates;
 mod meta_filter;
 mod meta_number;
 mod meta_rows;
+mod revision;
 mod segment_budget;
 mod segment_lists;
 mod segment_rows;
 mod segments;
 mod slice;
 mod sql;
+mod sql_search;
 mod text;
 mod tokens;
 
 pub use accounts::Account;
+pub use channel_limits::META_MAX_AGE;
 pub use channels::ChannelFilter;
 pub use db::{Catalog, CatalogConfig};
 pub use error::Error;
+pub use events::EventFilter;
 pub use gaps::NewGap;
 pub use image_lists::ImageFilter;
 pub use images::{DoomedImage, NewImage, StagedImage};

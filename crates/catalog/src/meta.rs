@@ -2,6 +2,7 @@
 
 use crate::channel_rows::not_found;
 use crate::channels::only;
+use crate::meta_candidates::few_candidates;
 use crate::meta_filter::{condition, order};
 use crate::meta_rows::{
     FieldRow, ROWS_AT_ONCE, check, document, fields, insert_fields, upsert, with_columns,
@@ -10,13 +11,13 @@ use crate::slice::count;
 use crate::sql::{Dialect, Tx};
 use crate::{Catalog, Error, Page, Slice};
 use framewell_model::{ChannelId, WallTime};
-use sea_query::{Expr, ExprTrait as _, LockType, Query, SelectStatement};
+use sea_query::{Expr, ExprTrait as _, LockType, Order, Query, SelectStatement};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A stored document.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
-    /// Opaque id.
+    /// Id, unique in the channel.
     pub id: String,
     /// The channel it is about.
     pub channel: ChannelId,
@@ -109,16 +110,16 @@ pub struct Sort {
 }
 
 impl Catalog {
-    /// Inserts or replaces documents, all or none. Of two with one id the last one counts.
+    /// Inserts or replaces documents, all or none. Ids are unique in a channel; of two documents with one
+    /// id the last one counts.
     ///
-    /// [`Error::NotFound`] names a channel that does not exist; [`Error::AlreadyExists`] an id that a
-    /// document of another channel has; [`Error::Invalid`] a number that is not finite, or a name or an
+    /// [`Error::NotFound`] names a channel that does not exist; [`Error::Invalid`] a number that is not finite, or a name or an
     /// id that is empty or longer than 512 bytes.
     pub async fn put_documents(&self, documents: &[Document]) -> Result<(), Error> {
         // By id, so that two callers at once lock rows in the same order.
-        let by_id: BTreeMap<&str, &Document> = documents
+        let by_id: BTreeMap<(ChannelId, &str), &Document> = documents
             .iter()
-            .map(|document| (document.id.as_str(), document))
+            .map(|document| ((document.channel, document.id.as_str()), document))
             .collect();
         let documents: Vec<&Document> = by_id.into_values().collect();
         documents.iter().try_for_each(|document| check(document))?;
@@ -146,8 +147,9 @@ impl Catalog {
                 found.push(document(&row)?);
             }
         }
-        found.sort_by(|one, other| one.id.cmp(&other.id));
-        found.dedup_by(|one, other| one.id == other.id);
+        let key = |document: &Document| (document.id.clone(), document.channel);
+        found.sort_by_cached_key(key);
+        found.dedup_by(|one, other| key(one) == key(other));
         Ok(found)
     }
 
@@ -184,19 +186,22 @@ impl Catalog {
         sort: &[Sort],
         slice: Slice,
     ) -> Result<Page<Document>, Error> {
-        const OPERATION: &str = "search for documents";
         let is_match = condition(filter, self.dialect())?;
-        let matching = among(channels, self.dialect())
-            .and_where_option(self.few_candidates(channels, filter).await?)
-            .and_where(is_match)
-            .take();
-        let total = only(&self.read(OPERATION, &count(&matching)).await?)?.get("total")?;
-        let mut page = with_columns(matching);
-        order(&mut page, sort);
-        slice.apply(&mut page);
-        let rows = self.read(OPERATION, &page).await?;
-        let items = rows.iter().map(document).collect::<Result<_, _>>()?;
-        Ok(Page { items, total })
+        let mut in_channels = among(channels, self.dialect());
+        self.search("search for documents", async |search| {
+            let matching = in_channels
+                .and_where_option(few_candidates(search, channels, filter).await?)
+                .and_where(is_match)
+                .take();
+            let total = only(&search.fetch(&count(&matching)).await?)?.get("total")?;
+            let mut page = with_columns(matching);
+            order(&mut page, sort);
+            slice.apply(&mut page);
+            let rows = search.fetch(&page).await?;
+            let items = rows.iter().map(document).collect::<Result<_, _>>()?;
+            Ok(Page { items, total })
+        })
+        .await
     }
 
     /// Deletes documents of these channels that match; how many. Errors as of
@@ -207,14 +212,61 @@ impl Catalog {
         filter: &Filter,
     ) -> Result<u64, Error> {
         let is_match = condition(filter, self.dialect())?;
+        // Found first and deleted in small steps, so that no writer waits for a search.
+        let numbers = self.matching_numbers(channels, filter, &is_match).await?;
+        let mut deleted = 0;
+        for some in numbers.chunks(ROWS_AT_ONCE) {
+            let number = Expr::col(("meta_document", "number"));
+            let delete = Query::delete()
+                .from_table("meta_document")
+                .and_where(self.dialect().is_one_of(number, some))
+                // Somebody may have changed it since.
+                .and_where(is_match.clone())
+                .take();
+            deleted += self
+                .execute("deletion of matching documents", &delete)
+                .await?;
+        }
+        Ok(deleted)
+    }
+
+    async fn matching_numbers(
+        &self,
+        channels: &[ChannelId],
+        filter: &Filter,
+        is_match: &Expr,
+    ) -> Result<Vec<i64>, Error> {
+        let mut in_channels = among(channels, self.dialect());
+        self.search("search for documents to delete", async |search| {
+            let matching = in_channels
+                .column(("meta_document", "number"))
+                .and_where_option(few_candidates(search, channels, filter).await?)
+                .and_where(is_match.clone())
+                .take();
+            let rows = search.fetch(&matching).await?;
+            rows.iter().map(|row| row.get("number")).collect()
+        })
+        .await
+    }
+
+    /// Deletes the oldest documents of a channel from before a moment, `most` at most; how many.
+    pub async fn delete_documents_before(
+        &self,
+        channel: ChannelId,
+        before: WallTime,
+        most: u64,
+    ) -> Result<u64, Error> {
+        let oldest = among(&[channel], self.dialect())
+            .column(("meta_document", "number"))
+            .and_where(Expr::col(("meta_document", "timestamp_us")).lt(before.micros()))
+            .order_by(("meta_document", "timestamp_us"), Order::Asc)
+            .limit(most)
+            .take();
         let delete = Query::delete()
             .from_table("meta_document")
-            .and_where(is_among(channels, self.dialect()))
-            .and_where_option(self.few_candidates(channels, filter).await?)
-            .and_where(is_match)
+            .and_where(Expr::col("number").in_subquery(oldest))
             .take();
-        self.execute("deletion of matching documents", &delete)
-            .await
+        self.execute("deletion of old documents", &delete).await
     }
 }
 
@@ -252,9 +304,9 @@ async fn require_all(tx: &mut Tx, channels: &BTreeSet<ChannelId>) -> Result<(), 
 }
 
 async fn put(tx: &mut Tx, documents: &[&Document]) -> Result<(), Error> {
-    let mut numbers: BTreeMap<String, i64> = BTreeMap::new();
+    let mut numbers: BTreeMap<(i64, String), i64> = BTreeMap::new();
     for row in tx.fetch(&upsert(documents)?).await? {
-        numbers.insert(row.get("id")?, row.get("number")?);
+        numbers.insert((row.get("channel")?, row.get("id")?), row.get("number")?);
     }
     let ids: Vec<i64> = numbers.values().copied().collect();
     let outdated = Query::delete()
@@ -264,12 +316,9 @@ async fn put(tx: &mut Tx, documents: &[&Document]) -> Result<(), Error> {
     tx.execute(&outdated).await?;
     let mut rows: Vec<FieldRow<'_>> = Vec::new();
     for document in documents {
-        // The row of another channel was left alone, so it did not come back.
-        let number = numbers
-            .get(&document.id)
-            .ok_or_else(|| Error::AlreadyExists {
-                what: format!("document {:?}", document.id),
-            })?;
+        let key = (document.channel.get(), document.id.clone());
+        let missing = || Error::corrupt("number", "a stored document did not come back");
+        let number = numbers.get(&key).ok_or_else(missing)?;
         rows.extend(fields(*number, document));
     }
     for some in rows.chunks(ROWS_AT_ONCE) {

@@ -34,7 +34,7 @@ pub(crate) fn condition(filter: &Filter, dialect: Dialect) -> Result<Expr, Error
     builder.filter(filter, 0)
 }
 
-/// Orders rows of `meta_document`; ties by id.
+/// Orders rows of `meta_document`; ties by id, then channel.
 pub(crate) fn order(select: &mut SelectStatement, sort: &[Sort]) {
     for key in sort {
         let order = if key.is_descending {
@@ -53,6 +53,8 @@ pub(crate) fn order(select: &mut SelectStatement, sort: &[Sort]) {
         }
     }
     select.order_by(("meta_document", "id"), Order::Asc);
+    // Two channels may have documents of one id.
+    select.order_by(("meta_document", "channel"), Order::Asc);
 }
 
 /// What values a field has.

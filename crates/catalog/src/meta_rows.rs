@@ -8,7 +8,7 @@ use crate::slice::check_key;
 use crate::sql::Row;
 use crate::text::word_list;
 use framewell_model::{ChannelId, WallTime};
-use sea_query::{Expr, ExprTrait as _, InsertStatement, OnConflict, Query, SelectStatement};
+use sea_query::{InsertStatement, OnConflict, Query, SelectStatement};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -44,12 +44,10 @@ pub(crate) fn check(document: &Document) -> Result<(), Error> {
     }
 }
 
-/// Inserts documents, or replaces those of the same channel; returns `number` and `id` of the rows that
-/// were written.
+/// Inserts documents, or replaces those that are there; returns `number`, `channel` and `id` of each.
 pub(crate) fn upsert(documents: &[&Document]) -> Result<InsertStatement, Error> {
-    let conflict = OnConflict::column("id")
+    let conflict = OnConflict::columns(["channel", "id"])
         .update_columns(["timestamp_us", "raw_data", "raw_words", "body"])
-        .action_and_where(Expr::col(("meta_document", "channel")).equals(("excluded", "channel")))
         .to_owned();
     let mut insert = Query::insert();
     insert
@@ -64,7 +62,7 @@ pub(crate) fn upsert(documents: &[&Document]) -> Result<InsertStatement, Error> 
             "body",
         ])
         .on_conflict(conflict)
-        .returning(Query::returning().columns(["number", "id"]));
+        .returning(Query::returning().columns(["number", "channel", "id"]));
     for document in documents {
         insert.values_panic([
             document.id.as_str().into(),

@@ -82,6 +82,11 @@ impl Query {
             is_kept_prepared,
         })
     }
+
+    /// Text, values, and whether the connection keeps it prepared.
+    pub(crate) fn into_parts(self) -> (String, SqlxValues, bool) {
+        (self.sql, self.values, self.is_kept_prepared)
+    }
 }
 
 /// PostgreSQL cannot store U+0000 in a text (its manual, section 8.3); neither do we on SQLite.

@@ -78,6 +78,10 @@ integer_id!(
     ImageId, "image id"
 );
 integer_id!(
+    /// An event.
+    EventId, "event id"
+);
+integer_id!(
     /// Serial number of an issued token; the token text is derived from it by HMAC.
     TokenSerial, "token serial number"
 );

@@ -6,6 +6,7 @@
 mod channel;
 mod clock;
 mod error;
+mod event;
 mod frame;
 mod grant;
 mod group;
@@ -21,12 +22,13 @@ pub use channel::{
 };
 pub use clock::WallClock;
 pub use error::{ErrorKind, HasKind};
+pub use event::{Event, EventProcessing, EventSource, NewEvent};
 pub use frame::{FrameId, FrameIdError};
 pub use grant::{Access, Grant, Principal, Right, RightSet};
 pub use group::{Group, GroupPatch, NewGroup};
 pub use id::{
-    AccountId, ChannelId, GroupId, HolderId, IdError, ImageId, ImageObjectId, JobId, RecordId,
-    RunId, SegmentId, TokenSerial,
+    AccountId, ChannelId, EventId, GroupId, HolderId, IdError, ImageId, ImageObjectId, JobId,
+    RecordId, RunId, SegmentId, TokenSerial,
 };
 pub use image::{ImageOrigin, StoredImage};
 pub use job::JobState;

@@ -3,11 +3,13 @@
 
 mod backend;
 mod channels;
+mod events;
 mod gaps;
 mod groups;
 mod images;
 mod jobs;
 mod meta;
+mod meta_limits;
 mod meta_property;
 mod open;
 mod segments;

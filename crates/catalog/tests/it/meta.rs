@@ -134,10 +134,7 @@ conformance! {
     }
 
     async fn a_bad_document_keeps_the_whole_batch_out(catalog: &Catalog) {
-        let channel = channel(catalog).await;
-        let second = channel_of(catalog, channel.account, "second").await.id;
-        let channel = channel.id;
-        catalog.put_documents(&[document("taken", second, 0)]).await.unwrap();
+        let channel = channel(catalog).await.id;
         let good = document("good", channel, 0);
         let put = async |bad: Document| {
             catalog.put_documents(&[good.clone(), bad]).await.unwrap_err()
@@ -154,12 +151,9 @@ conformance! {
             let error = put(bad).await;
             assert!(matches!(error, Error::Invalid(_)), "{error}");
         }
-        let error = put(document("taken", channel, 0)).await;
-        assert_eq!(error.to_string(), "document \"taken\" exists already");
         let error = put(document("b", missing_channel(), 0)).await;
         assert!(matches!(error, Error::NotFound { .. }), "{error}");
         assert!(found(catalog, channel, Filter::And(vec![])).await.is_empty());
-        assert_eq!(found(catalog, second, Filter::And(vec![])).await, ["taken"]);
     }
 
     async fn thousands_of_documents_go_in_at_once(catalog: &Catalog) {

@@ -1,0 +1,84 @@
+//! How an event lies in its tables: `event`, `event_tag`, `event_file`.
+
+use crate::Error;
+use crate::slice::check_key;
+use crate::sql::Row;
+use framewell_model::{ChannelId, Event, EventId, EventSource, WallTime};
+use sea_query::{Expr, Query, SelectStatement};
+use std::collections::BTreeMap;
+
+/// Adds the columns that [`event`] reads.
+pub(crate) fn with_columns(mut select: SelectStatement) -> SelectStatement {
+    let columns = [
+        "id",
+        "revision",
+        "channel",
+        "name",
+        "time_us",
+        "created_us",
+        "source",
+        "has_file",
+    ];
+    select
+        .columns(columns.map(|column| ("event", column)))
+        .take()
+}
+
+/// An event without its tags.
+pub(crate) fn event(row: &Row) -> Result<Event, Error> {
+    Ok(Event {
+        id: row.id("id", EventId::new)?,
+        channel: row.id("channel", ChannelId::new)?,
+        name: row.get("name")?,
+        time: WallTime::from_micros(row.get("time_us")?),
+        created: WallTime::from_micros(row.get("created_us")?),
+        source: row.word("source", EventSource::from_word)?,
+        tags: BTreeMap::new(),
+        has_file: row.get("has_file")?,
+        revision: row.get("revision")?,
+    })
+}
+
+/// The tags of the events that a condition on `event_tag` picks.
+pub(crate) fn select_tags(is_wanted: Expr) -> SelectStatement {
+    Query::select()
+        .columns(["event", "tag", "data"])
+        .from("event_tag")
+        .and_where(is_wanted)
+        .take()
+}
+
+/// Puts rows of [`select_tags`] into their events.
+pub(crate) fn distribute_tags(events: &mut [Event], tags: &[Row]) -> Result<(), Error> {
+    let mut by_event: BTreeMap<i64, BTreeMap<String, String>> = BTreeMap::new();
+    for tag in tags {
+        by_event
+            .entry(tag.get("event")?)
+            .or_default()
+            .insert(tag.get("tag")?, tag.get("data")?);
+    }
+    for event in events {
+        event.tags = by_event.remove(&event.id.get()).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// The statement that writes tags of an event, which has none of them yet; `None` for no tags.
+pub(crate) fn insert_tags(
+    event: EventId,
+    tags: &BTreeMap<String, String>,
+) -> Result<Option<sea_query::InsertStatement>, Error> {
+    let mut insert = Query::insert();
+    insert
+        .into_table("event_tag")
+        .columns(["event", "tag", "data"]);
+    for (tag, data) in tags {
+        check_key("the name of a tag", tag)?;
+        insert.values_panic([
+            event.get().into(),
+            tag.as_str().into(),
+            data.as_str().into(),
+        ]);
+    }
+    Ok((!tags.is_empty()).then_some(insert))
+}

@@ -1,0 +1,330 @@
+//! Events: storing, finding, following (contract sections 10.1 to 10.4).
+
+use crate::channel_rows::require;
+use crate::channels::only;
+use crate::event_rows::{distribute_tags, event, insert_tags, select_tags, with_columns};
+use crate::revision::{Counter, take};
+use crate::slice::{check_key, count};
+use crate::sql::Dialect;
+use crate::sql_search::Search;
+use crate::{Catalog, Error, NewJob, Order, Page, Slice, job_rows};
+use framewell_model::{ChannelId, Event, EventId, NewEvent, WallTime};
+use sea_query::{Expr, ExprTrait as _, LockType, OnConflict, Query, SelectStatement};
+
+/// Which events a list shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Of one of these names; `None` for all, an empty list for none.
+    pub names: Option<Vec<String>>,
+    /// That have any of these tags; empty for all.
+    pub with_any_tag: Vec<String>,
+    /// That have none of these tags.
+    pub without_tags: Vec<String>,
+    /// At or after.
+    pub start: Option<WallTime>,
+    /// At or before.
+    pub end: Option<WallTime>,
+}
+
+/// Most names or tags of one filter.
+const MOST_WORDS: usize = 500;
+
+impl Catalog {
+    /// Stores an event, and the jobs that follow from it: either all of it or nothing. [`Error::Invalid`]
+    /// if its name or a tag is empty or longer than 512 bytes.
+    pub async fn insert_event(
+        &self,
+        new: &NewEvent,
+        jobs: impl FnOnce(EventId) -> Vec<NewJob>,
+        now: WallTime,
+    ) -> Result<Event, Error> {
+        check_key("the name of an event", &new.name)?;
+        let mut tx = self.begin("storing of an event").await?;
+        require(&mut tx, new.channel, None, LockType::KeyShare).await?;
+        let revision = take(&mut tx, Counter::Event, 1).await?;
+        let insert = Query::insert()
+            .into_table("event")
+            .columns([
+                "revision",
+                "channel",
+                "name",
+                "time_us",
+                "created_us",
+                "source",
+                "has_file",
+            ])
+            .values_panic([
+                revision.into(),
+                new.channel.get().into(),
+                new.name.as_str().into(),
+                new.time.micros().into(),
+                now.micros().into(),
+                new.source.as_str().into(),
+                false.into(),
+            ])
+            .returning_col("id")
+            .take();
+        let id = only(&tx.fetch(&insert).await?)?.id("id", EventId::new)?;
+        if let Some(tags) = insert_tags(id, &new.tags)? {
+            tx.execute(&tags).await?;
+        }
+        let jobs = jobs(id);
+        for job in &jobs {
+            tx.execute(&job_rows::insert(job, now)).await?;
+        }
+        tx.commit().await?;
+        if !jobs.is_empty() {
+            self.note_job_change();
+        }
+        self.note_event(revision);
+        Ok(Event {
+            id,
+            channel: new.channel,
+            name: new.name.clone(),
+            time: new.time,
+            created: now,
+            source: new.source,
+            tags: new.tags.clone(),
+            has_file: false,
+            revision,
+        })
+    }
+
+    /// An event of any channel.
+    pub async fn load_event(&self, id: EventId) -> Result<Event, Error> {
+        const OPERATION: &str = "load of an event";
+        let select = with_columns(Query::select().from("event").take())
+            .and_where(Expr::col(("event", "id")).eq(id.get()))
+            .take();
+        let rows = self.read(OPERATION, &select).await?;
+        let missing = || Error::not_found(format!("event {id}"));
+        let mut events = [event(rows.first().ok_or_else(missing)?)?];
+        let tags = select_tags(Expr::col("event").eq(id.get()));
+        distribute_tags(&mut events, &self.read(OPERATION, &tags).await?)?;
+        let [event] = events;
+        Ok(event)
+    }
+
+    /// Events of these channels by time. [`Error::TooSlow`] as for documents.
+    pub async fn list_events(
+        &self,
+        channels: &[ChannelId],
+        filter: &EventFilter,
+        order: Order,
+        slice: Slice,
+    ) -> Result<Page<Event>, Error> {
+        let matching = matching(self.dialect(), channels, filter)?;
+        self.search("search for events", async |search| {
+            let total = only(&search.fetch(&count(&matching)).await?)?.get("total")?;
+            let order = sea_query::Order::from(order);
+            let mut page = with_columns(matching.clone())
+                .order_by(("event", "time_us"), order.clone())
+                .order_by(("event", "id"), order)
+                .take();
+            slice.apply(&mut page);
+            let items = with_tags(search, &page).await?;
+            Ok(Page { items, total })
+        })
+        .await
+    }
+
+    /// Events of these channels in the order in which they became visible, those after `revision`.
+    pub async fn events_after(
+        &self,
+        channels: &[ChannelId],
+        filter: &EventFilter,
+        revision: i64,
+        most: u64,
+    ) -> Result<Vec<Event>, Error> {
+        let matching = matching(self.dialect(), channels, filter)?;
+        self.search("search for new events", async |search| {
+            let page = with_columns(matching.clone())
+                .and_where(Expr::col(("event", "revision")).gt(revision))
+                .order_by(("event", "revision"), sea_query::Order::Asc)
+                .limit(most)
+                .take();
+            with_tags(search, &page).await
+        })
+        .await
+    }
+
+    /// The newest revision that any event has; 0 if there was none.
+    pub async fn newest_event_revision(&self) -> Result<i64, Error> {
+        let select = Query::select()
+            .column("value")
+            .from("revision_counter")
+            .and_where(Expr::col("name").eq("event"))
+            .take();
+        only(&self.read("load of a counter", &select).await?)?.get("value")
+    }
+
+    /// Sets a tag of an event, new or not. [`Error::NotFound`] if there is no such event.
+    pub async fn put_event_tag(&self, id: EventId, tag: &str, data: &str) -> Result<(), Error> {
+        check_key("the name of a tag", tag)?;
+        let mut tx = self.begin("storing of a tag").await?;
+        require_event(&mut tx, id).await?;
+        let put = Query::insert()
+            .into_table("event_tag")
+            .columns(["event", "tag", "data"])
+            .values_panic([id.get().into(), tag.into(), data.into()])
+            .on_conflict(
+                OnConflict::columns(["event", "tag"])
+                    .update_column("data")
+                    .to_owned(),
+            )
+            .take();
+        tx.execute(&put).await?;
+        tx.commit().await
+    }
+
+    /// Removes a tag; [`Error::NotFound`] if the event does not have it.
+    pub async fn delete_event_tag(&self, id: EventId, tag: &str) -> Result<(), Error> {
+        let delete = Query::delete()
+            .from_table("event_tag")
+            .and_where(Expr::col("event").eq(id.get()))
+            .and_where(Expr::col("tag").eq(tag))
+            .take();
+        if self.execute("deletion of a tag", &delete).await? == 0 {
+            return Err(Error::not_found(format!("tag {tag:?} of event {id}")));
+        }
+        Ok(())
+    }
+
+    /// Sets the JSON file of an event, in place of an earlier one.
+    pub async fn put_event_file(&self, id: EventId, body: &str) -> Result<(), Error> {
+        let mut tx = self.begin("storing of a file").await?;
+        require_event(&mut tx, id).await?;
+        let put = Query::insert()
+            .into_table("event_file")
+            .columns(["event", "body"])
+            .values_panic([id.get().into(), body.into()])
+            .on_conflict(OnConflict::column("event").update_column("body").to_owned())
+            .take();
+        tx.execute(&put).await?;
+        let mark = Query::update()
+            .table("event")
+            .value("has_file", true)
+            .and_where(Expr::col("id").eq(id.get()))
+            .take();
+        tx.execute(&mark).await?;
+        tx.commit().await
+    }
+
+    /// The JSON file of an event; [`Error::NotFound`] if it has none.
+    pub async fn load_event_file(&self, id: EventId) -> Result<String, Error> {
+        let select = Query::select()
+            .column("body")
+            .from("event_file")
+            .and_where(Expr::col("event").eq(id.get()))
+            .take();
+        let rows = self.read("load of a file", &select).await?;
+        let missing = || Error::not_found(format!("file of event {id}"));
+        rows.first().ok_or_else(missing)?.get("body")
+    }
+
+    /// Deletes an event with its tags and its file. Its picture is a picture of its own.
+    pub async fn delete_event(&self, id: EventId) -> Result<(), Error> {
+        let delete = Query::delete()
+            .from_table("event")
+            .and_where(Expr::col("id").eq(id.get()))
+            .take();
+        if self.execute("deletion of an event", &delete).await? == 0 {
+            return Err(Error::not_found(format!("event {id}")));
+        }
+        Ok(())
+    }
+
+    /// Deletes the oldest events of a channel from before a moment, `most` at most; how many.
+    pub async fn delete_events_before(
+        &self,
+        channel: ChannelId,
+        before: WallTime,
+        most: u64,
+    ) -> Result<u64, Error> {
+        let oldest = Query::select()
+            .column("id")
+            .from("event")
+            .and_where(Expr::col("channel").eq(channel.get()))
+            .and_where(Expr::col("time_us").lt(before.micros()))
+            .order_by("time_us", sea_query::Order::Asc)
+            .limit(most)
+            .take();
+        let delete = Query::delete()
+            .from_table("event")
+            .and_where(Expr::col("id").in_subquery(oldest))
+            .take();
+        self.execute("deletion of old events", &delete).await
+    }
+}
+
+/// The event stays until the transaction ends.
+async fn require_event(tx: &mut crate::sql::Tx, id: EventId) -> Result<(), Error> {
+    let select = Query::select()
+        .column("id")
+        .from("event")
+        .and_where(Expr::col("id").eq(id.get()))
+        .lock(LockType::Update)
+        .take();
+    let rows = tx.fetch(&select).await?;
+    let missing = || Error::not_found(format!("event {id}"));
+    rows.first().map(drop).ok_or_else(missing)
+}
+
+async fn with_tags(search: &mut Search, page: &SelectStatement) -> Result<Vec<Event>, Error> {
+    let rows = search.fetch(page).await?;
+    let mut events = rows.iter().map(event).collect::<Result<Vec<_>, _>>()?;
+    let ids: Vec<i64> = events.iter().map(|event| event.id.get()).collect();
+    if !ids.is_empty() {
+        let is_wanted = search.dialect().is_one_of(Expr::col("event"), &ids);
+        let tags = search.fetch(&select_tags(is_wanted)).await?;
+        distribute_tags(&mut events, &tags)?;
+    }
+    Ok(events)
+}
+
+/// Events of these channels that match; no columns yet.
+fn matching(
+    dialect: Dialect,
+    channels: &[ChannelId],
+    filter: &EventFilter,
+) -> Result<SelectStatement, Error> {
+    let words = filter.names.as_ref().map_or(0, Vec::len)
+        + filter.with_any_tag.len()
+        + filter.without_tags.len();
+    if words > MOST_WORDS {
+        let text = format!("a filter of events takes {MOST_WORDS} names and tags at most");
+        return Err(Error::Invalid(text));
+    }
+    let ids: Vec<i64> = channels.iter().map(|channel| channel.get()).collect();
+    let column = |column| Expr::col(("event", column));
+    let mut select = Query::select();
+    select
+        .from("event")
+        .and_where(dialect.is_one_of(column("channel"), &ids))
+        .and_where_option(
+            filter
+                .names
+                .as_ref()
+                .map(|names| column("name").is_in(names)),
+        )
+        .and_where_option(filter.start.map(|at| column("time_us").gte(at.micros())))
+        .and_where_option(filter.end.map(|at| column("time_us").lte(at.micros())));
+    if !filter.with_any_tag.is_empty() {
+        select.and_where(has_any_tag(&filter.with_any_tag));
+    }
+    if !filter.without_tags.is_empty() {
+        select.and_where(has_any_tag(&filter.without_tags).not());
+    }
+    Ok(select)
+}
+
+fn has_any_tag(tags: &[String]) -> Expr {
+    Expr::exists(
+        Query::select()
+            .expr(Expr::cust("1"))
+            .from("event_tag")
+            .and_where(Expr::col(("event_tag", "event")).equals(("event", "id")))
+            .and_where(Expr::col(("event_tag", "tag")).is_in(tags))
+            .take(),
+    )
+}
