@@ -1,27 +1,41 @@
 //! JSON bodies whatever their `Content-Type` (contract section 2.4), bounded in size and time.
 
 use crate::AppState;
+use crate::config::BodyBudget;
 use crate::error::ApiError;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use framewell_model::ErrorKind;
+use http_body_util::BodyExt as _;
 use serde_json::{Map, Value};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// A JSON object; an empty body counts as `{}`.
 #[derive(Debug)]
 pub(crate) struct JsonObject(pub(crate) Map<String, Value>);
 
-/// Any JSON value of up to the metadata limit.
+/// Any JSON value of up to the metadata limit, with the memory that it may use.
 #[derive(Debug)]
-pub(crate) struct MetaBody(pub(crate) Value);
+pub(crate) struct MetaBody(pub(crate) Value, pub(crate) Reserved);
+
+/// A JSON object of up to the metadata limit, with the memory that it may use; an empty body counts as
+/// `{}`.
+#[derive(Debug)]
+pub(crate) struct MetaObject(pub(crate) Map<String, Value>, pub(crate) Reserved);
+
+/// What a body holds of [`crate::BodyBudget`]; `None` for short ones.
+pub(crate) type Reserved = Option<OwnedSemaphorePermit>;
+
+/// Bodies up to this many bytes cost nothing: there are at most as many as connections.
+const FREE_BYTES: usize = 16 << 10;
 
 impl FromRequest<AppState> for JsonObject {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
-        let bytes = read(request, state, state.config.body_limit).await?;
+        let (bytes, _) = read(request, state, state.config.body_limit, None).await?;
         parse_object(&bytes).map(Self)
     }
 }
@@ -30,22 +44,24 @@ impl FromRequest<AppState> for MetaBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
-        let bytes = read(request, state, state.config.meta_body_limit).await?;
-        Ok(Self(parse(&bytes)?))
+        let (bytes, reserved) = read_meta(request, state).await?;
+        Ok(Self(parse(&bytes)?, reserved))
     }
 }
-
-/// A JSON object of up to the metadata limit; an empty body counts as `{}`.
-#[derive(Debug)]
-pub(crate) struct MetaObject(pub(crate) Map<String, Value>);
 
 impl FromRequest<AppState> for MetaObject {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
-        let bytes = read(request, state, state.config.meta_body_limit).await?;
-        parse_object(&bytes).map(Self)
+        let (bytes, reserved) = read_meta(request, state).await?;
+        Ok(Self(parse_object(&bytes)?, reserved))
     }
+}
+
+async fn read_meta(request: Request, state: &AppState) -> Result<(Bytes, Reserved), ApiError> {
+    let config = &state.config;
+    let budget = Some(&config.meta_memory);
+    read(request, state, config.meta_body_limit, budget).await
 }
 
 fn parse_object(bytes: &Bytes) -> Result<Map<String, Value>, ApiError> {
@@ -67,24 +83,22 @@ fn parse(bytes: &Bytes) -> Result<Value, ApiError> {
     })
 }
 
-async fn read(request: Request, state: &AppState, limit: usize) -> Result<Bytes, ApiError> {
-    let too_large = || {
-        let mut error = ApiError::of_status(StatusCode::PAYLOAD_TOO_LARGE);
-        error.message = format!("the body is larger than {limit} bytes");
-        error
-    };
+async fn read(
+    request: Request,
+    state: &AppState,
+    limit: usize,
+    budget: Option<&BodyBudget>,
+) -> Result<(Bytes, Reserved), ApiError> {
     let announced = request
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|len| len > limit) {
-        return Err(too_large());
+        return Err(too_large(limit));
     }
-    let reading = to_bytes(Body::new(request.into_body()), limit);
+    let reading = collect(Body::new(request.into_body()), limit, budget);
     match tokio::time::timeout(state.config.body_timeout, reading).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if is_length_limit(&error) => Err(too_large()),
-        Ok(Err(_)) => Err(ApiError::invalid("the body broke off")),
+        Ok(read) => read,
         Err(_) => Err(ApiError::new(
             ErrorKind::InvalidArgument,
             "the body took too long to arrive",
@@ -93,15 +107,50 @@ async fn read(request: Request, state: &AppState, limit: usize) -> Result<Bytes,
     }
 }
 
-/// Whether reading stopped at the limit rather than at a broken connection.
-fn is_length_limit(error: &axum::Error) -> bool {
-    use std::error::Error;
-    let mut next = error.source();
-    while let Some(source) = next {
-        if source.is::<http_body_util::LengthLimitError>() {
-            return true;
+/// Reads to the end. Memory is taken as bytes arrive, so a client that only announces a long body keeps
+/// nobody out.
+async fn collect(
+    mut body: Body,
+    limit: usize,
+    budget: Option<&BodyBudget>,
+) -> Result<(Bytes, Reserved), ApiError> {
+    let mut bytes = BytesMut::new();
+    let mut reserved: Reserved = None;
+    let mut paid = FREE_BYTES;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| ApiError::invalid("the body broke off"))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        let len = bytes.len() + data.len();
+        if len > limit {
+            return Err(too_large(limit));
         }
-        next = source.source();
+        if let Some(budget) = budget
+            && len > paid
+        {
+            let more = (len - paid).div_ceil(FREE_BYTES) * FREE_BYTES;
+            let permit = budget.take(more).ok_or_else(too_many)?;
+            paid += more;
+            match &mut reserved {
+                Some(reserved) => reserved.merge(permit),
+                None => reserved = Some(permit),
+            }
+        }
+        bytes.extend_from_slice(&data);
     }
-    false
+    Ok((bytes.freeze(), reserved))
+}
+
+fn too_large(limit: usize) -> ApiError {
+    let mut error = ApiError::of_status(StatusCode::PAYLOAD_TOO_LARGE);
+    error.message = format!("the body is larger than {limit} bytes");
+    error
+}
+
+fn too_many() -> ApiError {
+    ApiError::new(
+        ErrorKind::Unavailable,
+        "too many long bodies are being worked on; send this one again, or shorter ones",
+    )
 }

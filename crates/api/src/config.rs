@@ -1,6 +1,35 @@
 //! Settings of the HTTP faces.
 
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Memory for long request bodies that are being read or worked on, all requests together. A JSON text
+/// grows about tenfold when it is parsed, so a few of the longest are enough to fill a small machine.
+#[derive(Debug, Clone)]
+pub struct BodyBudget {
+    kibibytes: Arc<Semaphore>,
+}
+
+impl BodyBudget {
+    /// So many bytes of body text, rounded down to KiB.
+    #[must_use]
+    pub fn of_bytes(bytes: usize) -> Self {
+        let kibibytes = (bytes >> 10).min(Semaphore::MAX_PERMITS);
+        Self {
+            kibibytes: Arc::new(Semaphore::new(kibibytes)),
+        }
+    }
+
+    /// Takes some of it, until the permit is dropped; `None` if there is not enough left. Nobody waits:
+    /// requests that wait for each other with half a body each would wait for ever.
+    pub(crate) fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let kibibytes = u32::try_from(bytes.div_ceil(1 << 10)).ok()?;
+        Arc::clone(&self.kibibytes)
+            .try_acquire_many_owned(kibibytes)
+            .ok()
+    }
+}
 
 /// Where clients reach the server, if that is not what their `Host` header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +56,8 @@ pub struct ApiConfig {
     pub body_limit: usize,
     /// Longest body of metadata writes and searches in bytes (default 16 MiB).
     pub meta_body_limit: usize,
+    /// Memory for bodies of metadata writes and searches (default 64 MiB); beyond it 503.
+    pub meta_memory: BodyBudget,
     /// A body that takes longer than this to arrive is refused (default 30 s).
     pub body_timeout: Duration,
     /// How long media URLs work (default 1 h).
@@ -43,6 +74,7 @@ impl Default for ApiConfig {
             rtmp_port: 1935,
             body_limit: 1 << 20,
             meta_body_limit: 16 << 20,
+            meta_memory: BodyBudget::of_bytes(64 << 20),
             body_timeout: Duration::from_secs(30),
             ticket_lifetime: Duration::from_secs(3600),
             version: env!("CARGO_PKG_VERSION").to_owned(),

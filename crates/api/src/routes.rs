@@ -5,8 +5,8 @@
 
 use crate::auth::Need;
 use crate::vxg::{
-    cameras, channel, channel_tags, channels, group_view, groups, live, meta, meta_search, records,
-    server, storage, streams,
+    cameras, channel, channel_tags, channels, group_view, groups, limits, live, meta, meta_search,
+    records, server, storage, streams,
 };
 use crate::{AppState, media, native, openapi, ops};
 use axum::routing::{MethodRouter, delete, get, post, put};
@@ -78,6 +78,8 @@ pub const TABLE: &[Route] = &[
     route("GET", "/api/v3/channels/{id}/meta/{tag}", ACCOUNT, || get(channel_tags::show_channel_tag)),
     route("PUT", "/api/v3/channels/{id}/meta/{tag}", ACCOUNT, || put(channel_tags::put_channel_tag)),
     route("DELETE", "/api/v3/channels/{id}/meta/{tag}", ACCOUNT, || delete(channel_tags::delete_channel_tag)),
+    route("GET", "/api/v3/channels/{id}/limits", ACCOUNT, || get(limits::show_limits)),
+    route("PUT", "/api/v3/channels/{id}/limits", ACCOUNT, || put(limits::update_limits)),
     route("GET", "/api/v3/channel_groups", ACCOUNT, || get(groups::list_channel_groups)),
     route("POST", "/api/v3/channel_groups", ACCOUNT, || post(groups::create_channel_group)),
     route("GET", "/api/v3/channel_groups/{id}", ACCOUNT, || get(groups::show_channel_group)),

@@ -15,12 +15,12 @@ pub const MAX_RAW_BYTES: usize = 256 << 10;
 /// Longest document id in bytes.
 pub const MAX_ID_BYTES: usize = 128;
 /// Most elements of one write.
-pub const MAX_BATCH: usize = 5_000;
+pub const MAX_BATCH: usize = 10_000;
 
 /// A whole document to be stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InputDocument {
-    /// The document to replace; `None` creates one.
+    /// The client's own id, so that a write can be repeated; `None` makes a new one.
     pub id: Option<String>,
     /// The moment it is about.
     pub timestamp: WallTime,

@@ -6,6 +6,7 @@
 
 mod document;
 mod filter;
+mod janitor;
 mod json;
 
 pub use document::{
@@ -30,16 +31,29 @@ pub enum Error {
     /// A filter, sort or limit that cannot be understood; the text says where.
     #[error("{0}")]
     Invalid(String),
+    /// What the database says about the request itself: it is too large, or took too long.
+    #[error(transparent)]
+    Refused(framewell_catalog::Error),
     /// The database.
     #[error("metadata store failed")]
-    Catalog(#[from] framewell_catalog::Error),
+    Catalog(#[source] framewell_catalog::Error),
+}
+
+impl From<framewell_catalog::Error> for Error {
+    fn from(error: framewell_catalog::Error) -> Self {
+        use framewell_catalog::Error as Store;
+        match error {
+            Store::Database { .. } | Store::Corrupt { .. } => Self::Catalog(error),
+            error => Self::Refused(error),
+        }
+    }
 }
 
 impl HasKind for Error {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Invalid(_) => ErrorKind::InvalidArgument,
-            Self::Catalog(source) => source.kind(),
+            Self::Refused(source) | Self::Catalog(source) => source.kind(),
         }
     }
 }
@@ -60,9 +74,10 @@ impl Insight {
         Self { catalog }
     }
 
-    /// Stores documents of one channel; one outcome per element, same order. An element with an id
-    /// replaces that document of the channel, without one it is created under a new id. A bad
-    /// element does not stop the others. Two elements with one id: the later one stays.
+    /// Stores documents of one channel; one outcome per element, same order. An element with an id that
+    /// the channel knows replaces that document, with another id it is created under it, without an id
+    /// under a new one. So a write with ids may be repeated. A bad element does not stop the others. Two
+    /// elements with one id: the later one stays.
     pub async fn post(
         &self,
         channel: ChannelId,
@@ -190,9 +205,6 @@ fn check_batch(len: usize) -> Result<(), Error> {
 }
 
 /// Puts one posted element among the changed documents.
-///
-/// Ids are made here and nowhere else, so an id that this channel does not have is either a mistake
-/// or belongs to another channel; both are refused alike.
 fn place(
     channel: ChannelId,
     element: Parsed<InputDocument>,
@@ -203,21 +215,20 @@ fn place(
         Ok(input) => input,
         Err(why) => return Outcome::Refused(why),
     };
-    let known = input.id.clone();
-    if let Some(id) = known.clone().filter(|id| !stored.contains_key(id)) {
-        return Outcome::NotFound(id);
-    }
-    let id = known
+    let id = input
+        .id
         .clone()
         .unwrap_or_else(|| Uuid::now_v7().simple().to_string());
     let document = input.into_document(channel, id.clone());
     if let Err(why) = document::check_limits(&document) {
         return Outcome::Refused(why);
     }
+    let is_known = stored.contains_key(&id) || changed.contains_key(&id);
     changed.insert(id.clone(), document);
-    match known {
-        Some(id) => Outcome::Done(id),
-        None => Outcome::Created(id),
+    if is_known {
+        Outcome::Done(id)
+    } else {
+        Outcome::Created(id)
     }
 }
 

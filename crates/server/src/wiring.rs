@@ -190,6 +190,8 @@ impl Tasks {
         };
         let (stop, set) = &mut tasks.recorder;
         set.spawn(services.recorder.clone().run(stop.clone()));
+        let insight = services.insight.clone();
+        set.spawn(insight.sweep_until(Arc::clone(&services.clock), stop.clone()));
         let (stop, set) = &mut tasks.ingest;
         set.spawn(ingest_thread(services.ingest.clone(), stop.clone())?);
         set.spawn(reconciler(config, services).run(stop.clone()));

@@ -62,7 +62,7 @@ pub(crate) async fn post_documents(
     State(state): State<AppState>,
     caller: Caller,
     params: Params,
-    MetaBody(body): MetaBody,
+    MetaBody(body, _reserved): MetaBody,
 ) -> Result<Json<Value>, ApiError> {
     let channel = caller.own_channel(&state, &params).await?;
     let documents = parsed(body, |element| parse_document(element, read_time))?;
@@ -73,7 +73,7 @@ pub(crate) async fn merge_documents(
     State(state): State<AppState>,
     caller: Caller,
     params: Params,
-    MetaBody(body): MetaBody,
+    MetaBody(body, _reserved): MetaBody,
 ) -> Result<Json<Value>, ApiError> {
     let channel = caller.own_channel(&state, &params).await?;
     let patches = parsed(body, |element| parse_patch(element, read_time))?;
@@ -84,7 +84,7 @@ pub(crate) async fn delete_documents(
     State(state): State<AppState>,
     caller: Caller,
     params: Params,
-    MetaBody(body): MetaBody,
+    MetaBody(body, _reserved): MetaBody,
 ) -> Result<Json<Value>, ApiError> {
     let channel = caller.own_channel(&state, &params).await?;
     let ids = parsed(body, parse_id)?;

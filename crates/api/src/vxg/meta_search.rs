@@ -36,7 +36,7 @@ pub(crate) async fn find_documents(
     State(state): State<AppState>,
     caller: Caller,
     params: Params,
-    MetaObject(body): MetaObject,
+    MetaObject(body, _reserved): MetaObject,
 ) -> Result<Json<Value>, ApiError> {
     let channel = caller.own_channel(&state, &params).await?;
     find(&state, &[channel], &body).await
@@ -46,7 +46,7 @@ pub(crate) async fn find_documents_of_all(
     State(state): State<AppState>,
     caller: Caller,
     params: Params,
-    MetaObject(body): MetaObject,
+    MetaObject(body, _reserved): MetaObject,
 ) -> Result<Json<Value>, ApiError> {
     let channels = match params.number::<ChannelId>("camid")? {
         Some(channel) => {

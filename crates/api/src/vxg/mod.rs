@@ -13,6 +13,7 @@ pub(crate) mod group_view;
 pub(crate) mod groups;
 mod ids;
 mod input;
+pub(crate) mod limits;
 mod list;
 pub(crate) mod live;
 pub(crate) mod meta;

@@ -1,6 +1,7 @@
 //! Metadata documents; checklist lines 11, 12, 13, 26.
 
 use crate::site::{Site, TestChannel, assert_compat_error, assert_no_zone, text};
+use framewell_api::{ApiConfig, BodyBudget};
 use serde_json::{Value, json};
 
 const META: &str = "/api/v4/meta/";
@@ -30,18 +31,19 @@ async fn writes_answer_per_element_and_200_as_a_whole() {
         {"timestamp": ""},
         {"timestamp": "2024-05-01T10:00:00", "long": {"n": 1.5}},
         "text",
-        {"timestamp": "2024-05-01T10:00:00", "id": "of-nobody"},
+        {"timestamp": "2024-05-01T10:01:00", "id": "of-the-client"},
     ]);
     let posted = site.post(&channel.all, META, &documents).await.expect(200);
     let status = |n: usize| posted["objects"][n]["status"].as_i64().unwrap();
-    assert_eq!([0, 1, 2, 3, 4].map(status), [201, 400, 400, 400, 404]);
-    assert_eq!(posted["meta"], json!({"errors_count": 4, "total_count": 5}));
+    assert_eq!([0, 1, 2, 3, 4].map(status), [201, 400, 400, 400, 201]);
+    assert_eq!(posted["meta"], json!({"errors_count": 3, "total_count": 5}));
     assert!(text(&posted["objects"][2]["errorDetail"]).contains("long.n"));
     let found = site
         .post(&channel.all, FILTER, &json!({}))
         .await
         .expect(200);
-    assert_eq!(found["meta"]["total_count"], 1);
+    assert_eq!(found["meta"]["total_count"], 2);
+    assert_eq!(found["objects"][1]["id"], "of-the-client");
     assert_eq!(
         found["objects"][0]["long"]["incident"],
         1_714_557_600_123_i64
@@ -228,14 +230,13 @@ async fn a_group_token_searches_all_its_channels_and_no_other() {
 }
 
 #[tokio::test]
-async fn an_id_of_another_channel_is_refused_and_nothing_changes() {
+async fn a_document_of_another_channel_is_neither_changed_nor_shown() {
     let site = Site::new().await;
     let (a, b) = (site.channel("a").await, site.channel("b").await);
     let ids = write(&site, &a).await;
     let steal =
         json!([{"id": ids[0], "timestamp": "2020-01-01T00:00:00", "string": {"type": "stolen"}}]);
     for answer in [
-        site.post(&b.all, META, &steal).await,
         site.put(&b.all, META, &steal).await,
         site.send(
             "DELETE",
@@ -247,6 +248,9 @@ async fn an_id_of_another_channel_is_refused_and_nothing_changes() {
     ] {
         assert_eq!(answer.expect(200)["objects"][0]["status"], 404);
     }
+    // Posted, it is a document of its own.
+    let posted = site.post(&b.all, META, &steal).await.expect(200);
+    assert_eq!(posted["objects"][0]["status"], 201);
     let kept = json!({"filter": {"field": "id", "eq": ids[0]}});
     let kept = site.post(&a.all, FILTER, &kept).await.expect(200);
     assert_eq!(kept["objects"][0]["string"]["type"], "note");
@@ -271,4 +275,176 @@ async fn the_viewer_level_reads_video_but_no_metadata() {
             .await;
         assert_compat_error(&answer, 403, "access_deny");
     }
+}
+
+#[tokio::test]
+async fn a_write_with_ids_may_be_repeated() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
+    let documents: Vec<Value> = (0..3)
+        .map(|n| json!({"id": format!("frame-{n}"), "timestamp": "2024-05-01T10:00:00", "long": {"n": n}}))
+        .collect();
+    for status in [201, 200, 200] {
+        let posted = site
+            .post(&channel.all, META, &json!(documents))
+            .await
+            .expect(200);
+        for (n, object) in posted["objects"].as_array().unwrap().iter().enumerate() {
+            assert_eq!(
+                *object,
+                json!({"status": status, "id": format!("frame-{n}")})
+            );
+        }
+    }
+    let found = site
+        .post(&channel.all, FILTER, &json!({}))
+        .await
+        .expect(200);
+    assert_eq!(found["meta"]["total_count"], 3);
+}
+
+#[tokio::test]
+async fn a_batch_of_ten_thousand_is_taken_and_one_more_is_not() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
+    let mut documents: Vec<Value> = (0..9_999)
+        .map(|n| json!({"timestamp": "2024-05-01T10:00:00", "long": {"n": n}}))
+        .collect();
+    documents.insert(
+        5_000,
+        json!({"timestamp": "2024-05-01T10:00:00", "float": {"x": "inf"}}),
+    );
+    let posted = site
+        .post(&channel.all, META, &json!(documents))
+        .await
+        .expect(200);
+    assert_eq!(
+        posted["meta"],
+        json!({"errors_count": 1, "total_count": 10_000})
+    );
+    assert_eq!(
+        posted["objects"][5_000]["errorDetail"],
+        "float.x is not a finite number"
+    );
+    let last = json!({"filter": {"field": "long.n", "eq": 9_998}});
+    let last = site.post(&channel.all, FILTER, &last).await.expect(200);
+    assert_eq!(last["objects"][0]["id"], posted["objects"][9_999]["id"]);
+    documents.push(json!({}));
+    let refused = site.post(&channel.all, META, &json!(documents)).await;
+    assert_compat_error(&refused, 400, "invalid_param");
+}
+
+#[tokio::test]
+async fn long_bodies_share_a_bounded_memory_and_short_ones_do_not_need_it() {
+    let config = ApiConfig {
+        meta_memory: BodyBudget::of_bytes(100 << 10),
+        ..ApiConfig::default()
+    };
+    let site = Site::with(config).await;
+    let channel = site.channel("a").await;
+    let document =
+        |bytes| json!([{"timestamp": "2024-05-01T10:00:00", "raw_data": "x".repeat(bytes)}]);
+    site.post(&channel.all, META, &document(90_000))
+        .await
+        .expect(200);
+    let refused = site.post(&channel.all, META, &document(200_000)).await;
+    assert_compat_error(&refused, 503, "unavailable");
+    assert_eq!(refused.header("retry-after"), "2");
+    // What was taken has been given back, and a body of no announced length counts too.
+    site.post(&channel.all, META, &document(90_000))
+        .await
+        .expect(200);
+    let chunks = document(200_000).to_string().into_bytes();
+    let chunks: Vec<_> = chunks
+        .chunks(8_192)
+        .map(|c| Ok::<_, std::io::Error>(c.to_vec()))
+        .collect();
+    let body = axum::body::Body::from_stream(futures::stream::iter(chunks));
+    let headers = [("authorization", channel.all.as_str())];
+    let refused = site.send("POST", META, &headers, body).await;
+    assert_compat_error(&refused, 503, "unavailable");
+    site.post(&channel.all, META, &document(1_000))
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn limits_are_kept_and_the_age_of_metadata_is_enforced() {
+    let site = Site::new().await;
+    let (limited, free) = (site.channel("a").await, site.channel("b").await);
+    let path = format!("/api/v3/channels/{}/limits/", limited.id);
+    let put =
+        json!({"meta_max_age": 24, "records_max_age": "0.5", "storage_size": -1, "unknown": 5});
+    let limits = site.put(site.key(), &path, &put).await.expect(200);
+    assert_eq!(limits["meta_max_age"], 24);
+    assert_eq!(limits["records_max_age"], 0.5);
+    assert_eq!(
+        (&limits["storage_size"], limits.get("unknown")),
+        (&Value::Null, None)
+    );
+    assert_eq!(site.get(site.key(), &path).await.expect(200), limits);
+    for bad in [
+        json!({"meta_max_age": "soon"}),
+        json!({"meta_max_age": -5}),
+        json!({"records_max_age": 1e12}),
+    ] {
+        let answer = site.put(site.key(), &path, &bad).await;
+        assert_compat_error(&answer, 400, "invalid_param");
+    }
+    assert_compat_error(&site.get(&limited.all, &path).await, 403, "access_deny");
+    // The clock of the site stands at 12:00 of this day.
+    let documents = json!([
+        {"timestamp": "2024-04-30T11:59:59.9"}, {"timestamp": "2024-04-30T12:00:00"}, {"timestamp": "2024-05-01T11:00:00"},
+    ]);
+    for channel in [&limited, &free] {
+        site.post(&channel.all, META, &documents).await.expect(200);
+    }
+    let now = site.state.clock.now();
+    assert_eq!(site.state.insight.sweep(now).await.unwrap(), 1);
+    let left = async |channel: &TestChannel| {
+        site.post(&channel.all, FILTER, &json!({}))
+            .await
+            .expect(200)["meta"]["total_count"]
+            .clone()
+    };
+    assert_eq!(
+        (left(&limited).await, left(&free).await),
+        (json!(2), json!(3))
+    );
+    site.put(site.key(), &path, &json!({"meta_max_age": null}))
+        .await
+        .expect(200);
+    assert_eq!(
+        site.state
+            .insight
+            .sweep(now + std::time::Duration::from_secs(900_000))
+            .await
+            .unwrap(),
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_search_that_takes_too_long_says_so() {
+    let mut site = Site::new().await;
+    let channel = site.channel("a").await;
+    let documents: Vec<Value> = (0..5_000)
+        .map(|_| json!({"timestamp": "2024-05-01T10:00:00"}))
+        .collect();
+    site.post(&channel.all, META, &json!(documents))
+        .await
+        .expect(200);
+    site.limit_searches(std::time::Duration::from_millis(1));
+    let absent: Vec<Value> = (0..50)
+        .map(|n| json!({"field": format!("string.s{n}"), "exists": false}))
+        .collect();
+    let answer = site
+        .post(&channel.all, FILTER, &json!({"filter": {"and": absent}}))
+        .await;
+    assert_compat_error(&answer, 503, "unavailable");
+    assert!(
+        text(&answer.json()["errorDetail"]).contains("took longer than 1 ms"),
+        "{}",
+        answer.json()
+    );
 }

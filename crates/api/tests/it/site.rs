@@ -104,6 +104,13 @@ impl Site {
         }
     }
 
+    /// From now on, searches of metadata may take this long.
+    pub(crate) fn limit_searches(&mut self, limit: Duration) {
+        let catalog = self.state.catalog.clone().with_search_limit(limit);
+        self.state.insight = Insight::new(catalog);
+        self.router = router(self.state.clone());
+    }
+
     /// The license key of the account, as a header value.
     pub(crate) fn key(&self) -> &str {
         &self.key

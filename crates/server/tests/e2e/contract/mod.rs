@@ -17,6 +17,33 @@ use crate::client::{Answer, decode_token};
 use framewell_model::WallTime;
 use serde_json::{Value, json};
 
+/// Declares tests that run on a server over each database; the argument is a line of configuration for
+/// [`crate::server::Server::start_with`].
+macro_rules! on_both_databases {
+    ($($(#[$doc:meta])* async fn $name:ident($database:ident: &str) $body:block)*) => {$(
+        $(#[$doc])*
+        mod $name {
+            #[allow(unused_imports, reason = "a body may need none of them")]
+            use super::*;
+
+            async fn check($database: &str) $body
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn on_sqlite() {
+                check("").await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn on_postgres() {
+                let database = framewell_testkit::postgres::TestDatabase::create();
+                let database = database.expect("a database");
+                check(&format!("database_url = {:?}", database.url())).await;
+            }
+        }
+    )*};
+}
+use on_both_databases;
+
 /// A source that is never reached: these channels need no video.
 fn nowhere() -> Value {
     json!({"url": "rtsp://127.0.0.1:9/none"})
