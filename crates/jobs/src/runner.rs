@@ -189,10 +189,6 @@ impl Jobs {
         taken
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the length of a turn is a time on the monotonic clock"
-    )]
     fn work(&self, job: Job, holder: HolderId) -> Work {
         Work {
             job,
