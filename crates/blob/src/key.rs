@@ -1,6 +1,6 @@
 //! The one place where object keys are made.
 
-use framewell_model::{ChannelId, SegmentId, WallTime};
+use framewell_model::{ChannelId, ImageObjectId, SegmentId, WallTime};
 
 /// Names an object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -14,6 +14,15 @@ pub enum ObjectKey {
         /// Identity.
         id: SegmentId,
     },
+    /// A stored picture: `img/<channel>/<yyyy-mm-dd>/<hh>/<object uuid>.jpg`.
+    Image {
+        /// Whose picture.
+        channel: ChannelId,
+        /// Its capture time: spreads objects over folders by day and hour.
+        time: WallTime,
+        /// Identity.
+        id: ImageObjectId,
+    },
 }
 
 impl ObjectKey {
@@ -24,13 +33,21 @@ impl ObjectKey {
     pub fn path(&self) -> String {
         match self {
             Self::Segment { channel, start, id } => {
-                let text = start.to_naive_text();
-                let (day, clock) = text.split_once('T').unwrap_or((&text, ""));
-                let hour = clock.split(':').next().unwrap_or_default();
-                format!("seg/{channel}/{day}/{hour}/{id}.mp4")
+                format!("seg/{channel}/{}/{id}.mp4", day_and_hour(*start))
+            }
+            Self::Image { channel, time, id } => {
+                format!("img/{channel}/{}/{id}.jpg", day_and_hour(*time))
             }
         }
     }
+}
+
+/// `yyyy-mm-dd/hh` in UTC.
+fn day_and_hour(time: WallTime) -> String {
+    let text = time.to_naive_text();
+    let (day, clock) = text.split_once('T').unwrap_or((&text, ""));
+    let hour = clock.split(':').next().unwrap_or_default();
+    format!("{day}/{hour}")
 }
 
 #[cfg(test)]
@@ -52,6 +69,19 @@ mod tests {
         assert_eq!(
             key("2024-05-01T12:20:30.5+02:00".parse().unwrap()).path(),
             "seg/7/2024-05-01/10/00000000-0000-0000-0000-000000001234.mp4"
+        );
+    }
+
+    #[test]
+    fn a_picture_lies_beside_the_segments() {
+        let picture = ObjectKey::Image {
+            channel: ChannelId::new(7).unwrap(),
+            time: "2024-05-01T10:20:30Z".parse().unwrap(),
+            id: ImageObjectId::from_uuid(Uuid::from_u128(0x1234)),
+        };
+        assert_eq!(
+            picture.path(),
+            "img/7/2024-05-01/10/00000000-0000-0000-0000-000000001234.jpg"
         );
     }
 

@@ -56,12 +56,39 @@ fn rename_or_copy(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// The name of the copy depends on the target alone, so that a repeated put overwrites what a crash
-/// left behind.
-fn copy_in(from: &Path, to: &Path) -> io::Result<()> {
+/// Writes `data` beside `to` (below `root`), makes it durable, renames it there and makes that durable.
+/// Replaces `to`.
+pub(crate) fn write_in(data: &[u8], to: &Path, root: &Path) -> io::Result<()> {
+    let part = part_of(to);
+    let folder = to
+        .parent()
+        .ok_or_else(|| io::Error::other("an object key has a folder"))?;
+    let mut races = 0;
+    loop {
+        let written = create_folders(folder, root)
+            .and_then(|()| fs::write(&part, data))
+            .and_then(|()| File::open(&part)?.sync_data())
+            .and_then(|()| fs::rename(&part, to));
+        match written {
+            Ok(()) => return sync_folder(folder),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && races < FOLDER_RACES => {
+                races += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What a crash in the middle of a put leaves. The name depends on the target alone, so that a repeated
+/// put overwrites it and a delete of the object finds it.
+pub(crate) fn part_of(to: &Path) -> PathBuf {
     let mut name = to.as_os_str().to_owned();
     name.push(".part");
-    let part = PathBuf::from(name);
+    PathBuf::from(name)
+}
+
+fn copy_in(from: &Path, to: &Path) -> io::Result<()> {
+    let part = part_of(to);
     fs::copy(from, &part)?;
     File::open(&part)?.sync_data()?;
     fs::rename(&part, to)?;

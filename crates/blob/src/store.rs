@@ -120,6 +120,23 @@ impl BlobStore {
         }
     }
 
+    /// Stores some bytes, durable when this returns. Putting the same key again replaces the object.
+    pub async fn put_bytes(&self, key: &ObjectKey, data: Bytes) -> Result<(), Error> {
+        let path = key.path();
+        if let Some(root) = &self.root {
+            let (to, root) = (root.join(&path), root.clone());
+            return tokio::task::spawn_blocking(move || local::write_in(&data, &to, &root))
+                .await
+                .unwrap_or_else(|panic| Err(io::Error::other(panic)))
+                .map_err(|error| store_error("put", &path, error.into()));
+        }
+        let location = object_store::path::Path::from(path.as_str());
+        match self.store.put(&location, data.into()).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(store_error("put", &path, error.into())),
+        }
+    }
+
     async fn upload(&self, path: &str, file: &Path) -> io::Result<()> {
         let mut from = tokio::fs::File::open(file).await?;
         let target = object_store::path::Path::from(path);
@@ -169,10 +186,19 @@ impl BlobStore {
         }
     }
 
-    /// Removes an object; one that is gone already is not an error. On a local folder, day and hour
+    /// Removes an object and what an interrupted put left of it; one that is gone already is not an
+    /// error. On a local folder, day and hour
     /// folders that become empty go too.
     pub async fn delete(&self, key: &ObjectKey) -> Result<(), Error> {
         let path = key.path();
+        if let Some(root) = &self.root {
+            let part = local::part_of(&root.join(&path));
+            match tokio::fs::remove_file(&part).await {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(store_error("delete", &path, error.into())),
+            }
+        }
         let location = object_store::path::Path::from(path.as_str());
         match self.store.delete(&location).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),

@@ -26,6 +26,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("framewell-ingest", 3),
     ("framewell-recorder", 3),
     ("framewell-imaging", 3),
+    ("framewell-gallery", 3),
     ("framewell-playback", 3),
     ("framewell-insight", 3),
     ("framewell-streaming", 4),
@@ -56,6 +57,11 @@ const SIDEWAYS: &[(&str, &str, &str)] = &[
         "framewell-jobs",
         "framewell-catalog",
         "a job is a row, taken and saved by its runner",
+    ),
+    (
+        "framewell-gallery",
+        "framewell-imaging",
+        "stored pictures are made by the one service that makes pictures, so that all share its decodes",
     ),
 ];
 
