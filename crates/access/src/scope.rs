@@ -1,6 +1,6 @@
 //! What tickets are for.
 
-use framewell_model::{ChannelId, RecordId, WallTime};
+use framewell_model::{ChannelId, ImageId, RecordId, WallTime};
 use std::fmt;
 
 /// What a media ticket opens: exactly one thing.
@@ -12,6 +12,8 @@ pub enum MediaScope {
     Record(ChannelId, RecordId),
     /// One picture of a channel at an instant.
     Image(ChannelId, WallTime),
+    /// One stored picture.
+    StoredImage(ChannelId, ImageId),
 }
 
 /// The text inside the ticket. It must not change: tickets that are out would end.
@@ -20,6 +22,7 @@ impl fmt::Display for MediaScope {
         match self {
             Self::Live(channel) => write!(f, "live/{channel}"),
             Self::Record(channel, record) => write!(f, "rec/{channel}/{record}"),
+            Self::StoredImage(channel, image) => write!(f, "stored/{channel}/{image}"),
             Self::Image(channel, at) => write!(f, "img/{channel}/{}", at.micros()),
         }
     }

@@ -5,7 +5,7 @@ use crate::error::ApiError;
 use crate::params::Params;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use framewell_access::Credential;
@@ -63,6 +63,23 @@ impl Caller {
             .access
             .check_channel(&self.grant, channel, self.right)
             .await?)
+    }
+
+    /// As [`Caller::check`], for `what` of this channel: the same answer for a thing of somebody else's
+    /// channel as for one that does not exist.
+    pub(crate) async fn check_hidden(
+        &self,
+        state: &AppState,
+        channel: ChannelId,
+        what: std::fmt::Arguments<'_>,
+    ) -> Result<(), ApiError> {
+        let what = what.to_string();
+        self.check(state, channel)
+            .await
+            .map_err(|error| match error.status {
+                StatusCode::NOT_FOUND => ApiError::not_found(what),
+                _ => error,
+            })
     }
 
     /// The one channel that a request without an id in its path is about: the token's own. Group

@@ -5,7 +5,7 @@ use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use framewell_access::MediaScope;
-use framewell_model::{ChannelId, Grant, RecordId, Segment, WallTime};
+use framewell_model::{ChannelId, Grant, ImageId, ImageOrigin, RecordId, Segment, StoredImage, WallTime};
 use framewell_token::Endpoint;
 use std::convert::Infallible;
 
@@ -132,6 +132,14 @@ impl<'a> Links<'a> {
         format!("{base}/media/img/{channel}/{micros}_snapshot.jpg?ticket={ticket}")
     }
 
+    /// A stored picture. Its name says where it comes from: clients pick by that (contract section 2.8).
+    pub(crate) fn stored_image(&self, image: &StoredImage) -> String {
+        let ticket = self.ticket(&MediaScope::StoredImage(image.channel, image.id));
+        let name = image_name(image.time, image.origin, image.id);
+        let (base, channel) = (self.origin.base(), image.channel);
+        format!("{base}/media/img/{channel}/{name}?ticket={ticket}")
+    }
+
     /// The newest picture, whenever it is fetched.
     pub(crate) fn live_image(&self, channel: ChannelId) -> String {
         let ticket = self.ticket(&MediaScope::Live(channel));
@@ -167,9 +175,33 @@ impl<'a> Links<'a> {
 
 /// `<start, packed>_<record>.mp4`.
 fn record_name(start: WallTime, record: RecordId) -> String {
-    let text = start.to_naive_text();
-    let packed: String = text.chars().filter(|c| *c != '-' && *c != ':').collect();
-    format!("{packed}_{record}.mp4")
+    format!("{}_{record}.mp4", packed(start))
+}
+
+/// `<time, packed>_<mark>_<id>.jpg`.
+fn image_name(time: WallTime, origin: ImageOrigin, id: ImageId) -> String {
+    let mark = match origin {
+        ImageOrigin::GeneratedFromRecords => "recig",
+        ImageOrigin::GeneratedFromLive => "livig",
+        ImageOrigin::RecordingThumbnail => "thumb",
+        ImageOrigin::EventSnapshot => "event",
+        ImageOrigin::Upload => "upload",
+    };
+    format!("{}_{mark}_{id}.jpg", packed(time))
+}
+
+/// The id of a stored picture out of such a name.
+pub(crate) fn image_of_name(name: &str) -> Option<ImageId> {
+    let mut parts = name.strip_suffix(".jpg")?.split('_');
+    let (time, _mark, id) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_ours = time.contains('T') && parts.next().is_none();
+    is_ours.then(|| id.parse().ok())?
+}
+
+/// `YYYYMMDDThhmmss.ffffff`.
+fn packed(time: WallTime) -> String {
+    let text = time.to_naive_text();
+    text.chars().filter(|c| *c != '-' && *c != ':').collect()
 }
 
 /// The record id out of such a name.
@@ -225,5 +257,21 @@ mod tests {
         assert_eq!(name, "20240501T102000.040000_1201.mp4");
         assert_eq!(record_of_name(&name), RecordId::new(1201));
         assert_eq!(record_of_name("1201.mp4"), None);
+    }
+
+    #[test]
+    fn names_of_pictures_carry_their_origin_and_id() {
+        let time: WallTime = "2024-05-01T10:20:05Z".parse().unwrap();
+        let id = ImageId::new(9901).unwrap();
+        let name = |origin| image_name(time, origin, id);
+        let recorded = name(ImageOrigin::GeneratedFromRecords);
+        assert_eq!(recorded, "20240501T102005.000000_recig_9901.jpg");
+        assert!(name(ImageOrigin::GeneratedFromLive).contains("_livig_"));
+        for origin in ImageOrigin::ALL {
+            assert_eq!(image_of_name(&name(origin)), Some(id));
+        }
+        for other in ["1714558830123456_snapshot.jpg", "live.jpg", "1_2_3.jpg", "aT_recig_x.jpg"] {
+            assert_eq!(image_of_name(other), None, "{other}");
+        }
     }
 }

@@ -5,8 +5,8 @@
 
 use crate::auth::Need;
 use crate::vxg::{
-    cameras, channel, channel_tags, channels, group_view, groups, limits, live, meta, meta_search,
-    records, server, storage, streams,
+    cameras, channel, channel_tags, channels, group_view, groups, image_live, image_tasks, images,
+    limits, live, meta, meta_search, records, server, storage, streams,
 };
 use crate::{AppState, media, native, openapi, ops};
 use axum::routing::{MethodRouter, delete, get, post, put};
@@ -40,6 +40,7 @@ const OPEN: Need = Need::Nothing;
 const TICKET: Need = Need::Ticket;
 const ACCOUNT: Need = Need::Account;
 const WATCH: Need = Need::Right(Right::Watch);
+const CREATE: Need = Need::Right(Right::Create);
 const META: Need = Need::Right(Right::Meta);
 const CONFIGURE: Need = Need::Right(Right::Configure);
 
@@ -100,6 +101,15 @@ pub const TABLE: &[Route] = &[
     route("GET", "/api/v4/storage/records", WATCH, || get(records::list_records)),
     route("GET", "/api/v4/storage/records/{id}", WATCH, || get(records::show_record)),
     route("DELETE", "/api/v4/storage/records/{id}", CONFIGURE, || delete(records::delete_record)),
+    route("GET", "/api/v4/images/generation/tasks", WATCH, || get(image_tasks::list_tasks)),
+    route("POST", "/api/v4/images/generation/tasks", CREATE, || post(image_tasks::create_task)),
+    route("GET", "/api/v4/images/generation/tasks/{id}", WATCH, || get(image_tasks::show_task)),
+    route("DELETE", "/api/v4/images/generation/tasks/{id}", CREATE, || delete(image_tasks::delete_task)),
+    route("GET", "/api/v4/images/generation/live", WATCH, || get(image_live::show_live_generation)),
+    route("PUT", "/api/v4/images/generation/live", CREATE, || put(image_live::update_live_generation)),
+    route("GET", "/api/v4/storage/images", WATCH, || get(images::list_images)),
+    route("GET", "/api/v4/storage/images/{id}", WATCH, || get(images::show_image)),
+    route("DELETE", "/api/v4/storage/images/{id}", CREATE, || delete(images::delete_image)),
     route("POST", "/api/v4/meta", META, || post(meta::post_documents)),
     route("PUT", "/api/v4/meta", META, || put(meta::merge_documents)),
     route("DELETE", "/api/v4/meta", META, || delete(meta::delete_documents)),
@@ -109,10 +119,13 @@ pub const TABLE: &[Route] = &[
     route("GET", "/api/v2/server/time", OPEN, || get(server::show_time)),
     route("GET", "/api/v2/cameras/{id}", WATCH, || get(cameras::show_camera)),
     route("PUT", "/api/v2/cameras/{id}", CONFIGURE, || put(cameras::update_camera)),
+    route("GET", "/api/v2/cameras/{id}/preview", WATCH, || get(live::show_preview)),
+    route("POST", "/api/v2/cameras/{id}/preview/update", CREATE, || post(live::show_preview)),
     route("GET", "/api/v2/cameras/{id}/media_streams", WATCH, || get(streams::show_media_streams)),
     route("GET", "/api/v2/cameras/{id}/video/streams", WATCH, || get(streams::list_video_streams)),
     route("GET", "/api/v2/cameras/{id}/video/streams/{stream}", WATCH, || get(streams::show_video_stream)),
     route("GET", "/api/v2/storage/data", WATCH, || get(records::list_data)),
+    route("GET", "/api/v2/storage/thumbnails", WATCH, || get(images::list_thumbnails)),
     route("GET", "/api/v2/storage/timeline/{camid}", WATCH, || get(storage::show_timeline)),
     route("POST", "/api/v2/storage/meta/filter", META, || post(meta_search::find_documents_of_all)),
 ];

@@ -3,8 +3,10 @@
 use crate::ApiConfig;
 use framewell_access::Access;
 use framewell_catalog::Catalog;
+use framewell_gallery::Gallery;
 use framewell_imaging::Imaging;
 use framewell_insight::Insight;
+use framewell_jobs::Jobs;
 use framewell_live::Registry;
 use framewell_model::{WallClock, WallTime};
 use framewell_playback::Playback;
@@ -23,6 +25,10 @@ pub struct AppState {
     pub registry: Registry,
     /// Pictures.
     pub imaging: Imaging,
+    /// Stored pictures.
+    pub gallery: Gallery,
+    /// Durable jobs, to stop them.
+    pub jobs: Jobs,
     /// Clips, records, timelines, HLS.
     pub playback: Playback,
     /// Metadata documents.

@@ -1,6 +1,7 @@
 //! Keeps ingest and recorder in step with the channels in the catalog.
 
 use framewell_catalog::Catalog;
+use framewell_gallery::{ChannelPolicy, Gallery};
 use framewell_ingest::Ingest;
 use framewell_live::Registry;
 use framewell_model::{Channel, ChannelId};
@@ -19,6 +20,7 @@ pub(crate) struct Reconciler {
     pub(crate) registry: Registry,
     pub(crate) ingest: Ingest,
     pub(crate) recorder: Recorder,
+    pub(crate) gallery: Gallery,
     /// Applied where a channel has no retention of its own.
     pub(crate) default_retention: Option<Duration>,
 }
@@ -57,6 +59,11 @@ impl Reconciler {
             .collect();
         self.ingest.set_wanted(sources);
         self.recorder.set_wanted(policies);
+        let pictures = channels
+            .iter()
+            .map(|channel| (channel.id, self.picture_policy(channel)))
+            .collect();
+        self.gallery.set_wanted(pictures);
         let known: BTreeSet<ChannelId> = channels.iter().map(|channel| channel.id).collect();
         for (id, _) in self.registry.channels() {
             if !known.contains(&id) {
@@ -66,13 +73,21 @@ impl Reconciler {
     }
 
     fn policy(&self, channel: &Channel) -> Policy {
-        let own = channel
-            .retention_s
-            .and_then(|s| u64::try_from(s).ok())
-            .map(Duration::from_secs);
         Policy {
             mode: channel.rec_mode,
-            retention: own.or(self.default_retention),
+            retention: self.retention(channel),
         }
+    }
+
+    fn picture_policy(&self, channel: &Channel) -> ChannelPolicy {
+        ChannelPolicy {
+            retention: self.retention(channel),
+            live_period_us: channel.image_period_us,
+        }
+    }
+
+    fn retention(&self, channel: &Channel) -> Option<Duration> {
+        let own = channel.retention_s.and_then(|s| u64::try_from(s).ok());
+        own.map(Duration::from_secs).or(self.default_retention)
     }
 }

@@ -11,9 +11,11 @@ use framewell_blob::{BlobStore, S3Config};
 use framewell_catalog::{Catalog, CatalogConfig};
 use framewell_decode::Pool;
 use framewell_footage::{Footage, Spool};
-use framewell_imaging::Imaging;
+use framewell_gallery::{Gallery, GalleryConfig, TASK_KIND, TaskHandler, ThumbnailConfig};
+use framewell_imaging::{Imaging, Output};
 use framewell_ingest::{Ingest, IngestConfig};
 use framewell_insight::Insight;
+use framewell_jobs::{Jobs, JobsConfig};
 use framewell_live::{Registry, RingConfig, SystemClock};
 use framewell_model::WallClock;
 use framewell_playback::Playback;
@@ -32,6 +34,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Viewers have this long to go.
 const VIEWERS_DEADLINE: Duration = Duration::from_secs(8);
+/// Jobs have this long to be given back; what is left goes on when its lease has run out.
+const WORKERS_DEADLINE: Duration = Duration::from_secs(5);
 /// Camera sessions have this long to end their runs.
 const INGEST_DEADLINE: Duration = Duration::from_secs(5);
 /// Open segments have this long to be published; what is left stays in the spool for the next start.
@@ -46,6 +50,8 @@ struct Services {
     recorder: Recorder,
     imaging: Imaging,
     pool: Pool,
+    gallery: Gallery,
+    jobs: Jobs,
     playback: Playback,
     insight: Insight,
     clock: Arc<dyn WallClock>,
@@ -134,6 +140,20 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
     let pool = Pool::start(decoders::pool_config(config)?)
         .context("starting the decoder processes failed")?;
     let footage = Footage::new(catalog.clone(), blobs.clone(), spool.clone());
+    let imaging = Imaging::new(
+        registry.clone(),
+        footage.clone(),
+        pool.clone(),
+        Arc::clone(&clock),
+    );
+    let gallery = Gallery::new(
+        catalog.clone(),
+        blobs.clone(),
+        imaging.clone(),
+        gallery_config(config),
+        Arc::clone(&clock),
+    );
+    let tasks = Arc::new(TaskHandler::new(gallery.clone()));
     Ok(Services {
         access: Access::new(catalog.clone(), key, Arc::clone(&clock)),
         ingest: Ingest::new(ingest_config(config), registry.clone(), Arc::clone(&clock)),
@@ -145,15 +165,16 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
             spool,
             Arc::clone(&clock),
         ),
-        imaging: Imaging::new(
-            registry.clone(),
-            footage.clone(),
-            pool.clone(),
-            Arc::clone(&clock),
-        ),
+        imaging,
         pool,
         playback: Playback::new(registry.clone(), footage),
         insight: Insight::new(catalog.clone()),
+        jobs: Jobs::new(catalog.clone(), JobsConfig::default(), Arc::clone(&clock)).register(
+            TASK_KIND,
+            config.images.tasks,
+            tasks,
+        ),
+        gallery,
         registry,
         catalog,
         clock,
@@ -171,6 +192,7 @@ struct Listeners {
 /// The running tasks, in groups that stop one after another.
 struct Tasks {
     viewers: (CancellationToken, JoinSet<()>),
+    workers: (CancellationToken, JoinSet<()>),
     ingest: (CancellationToken, JoinSet<()>),
     recorder: (CancellationToken, JoinSet<()>),
 }
@@ -185,6 +207,7 @@ impl Tasks {
         let Listeners { http, rtsp, raw } = listeners;
         let mut tasks = Self {
             viewers: (CancellationToken::new(), JoinSet::new()),
+            workers: (CancellationToken::new(), JoinSet::new()),
             ingest: (CancellationToken::new(), JoinSet::new()),
             recorder: (CancellationToken::new(), JoinSet::new()),
         };
@@ -195,6 +218,9 @@ impl Tasks {
         let (stop, set) = &mut tasks.ingest;
         set.spawn(ingest_thread(services.ingest.clone(), stop.clone())?);
         set.spawn(reconciler(config, services).run(stop.clone()));
+        let (stop, set) = &mut tasks.workers;
+        set.spawn(services.gallery.clone().run(stop.clone()));
+        set.spawn(services.jobs.clone().run(stop.clone()));
         let (stop, set) = &mut tasks.viewers;
         let state = app_state(config, services, metrics, rtsp.local_addr()?.port());
         set.spawn(http::serve(
@@ -215,10 +241,11 @@ impl Tasks {
         Ok(tasks)
     }
 
-    /// Viewers first, then cameras (so that runs close cleanly), then what they recorded.
+    /// Viewers and workers first, then cameras (so that runs close cleanly), then what they recorded.
     async fn stop(self) {
         let groups = [
             ("viewers", self.viewers, VIEWERS_DEADLINE),
+            ("jobs and stored pictures", self.workers, WORKERS_DEADLINE),
             ("cameras", self.ingest, INGEST_DEADLINE),
             ("open recordings", self.recorder, RECORDER_DEADLINE),
         ];
@@ -265,6 +292,7 @@ fn reconciler(config: &Config, services: &Services) -> Reconciler {
         registry: services.registry.clone(),
         ingest: services.ingest.clone(),
         recorder: services.recorder.clone(),
+        gallery: services.gallery.clone(),
         default_retention: (hours > 0).then(|| Duration::from_secs(hours.saturating_mul(3_600))),
     }
 }
@@ -328,6 +356,8 @@ fn app_state(
         access: services.access.clone(),
         registry: services.registry.clone(),
         imaging: services.imaging.clone(),
+        gallery: services.gallery.clone(),
+        jobs: services.jobs.clone(),
         playback: services.playback.clone(),
         insight: services.insight.clone(),
         clock: Arc::clone(&services.clock),
@@ -376,6 +406,29 @@ fn recorder_config(config: &Config) -> RecorderConfig {
         segment: Duration::from_secs_f64(config.record.segment_s),
         fragment: Duration::from_secs_f64(config.record.fragment_s),
         max_bytes: Some(config.record.max_bytes).filter(|bytes| *bytes > 0),
+    }
+}
+
+/// Sizes are checked when the configuration is loaded.
+fn gallery_config(config: &Config) -> GalleryConfig {
+    let images = &config.images;
+    let hours = |hours: u64| Duration::from_secs(hours.saturating_mul(3_600));
+    let output = Output::jpeg(images.quality);
+    let period = Duration::from_secs_f64(images.thumbnail_period_s);
+    GalleryConfig {
+        max_bytes: Some(images.max_bytes).filter(|bytes| *bytes > 0),
+        max_age: Some(hours(images.max_age_hours)).filter(|age| !age.is_zero()),
+        max_task_images: images.max_task_images.into(),
+        output,
+        thumbnails: (!period.is_zero()).then_some(ThumbnailConfig {
+            period,
+            output: Output {
+                width: Some(images.thumbnail_width),
+                ..output
+            },
+            catch_up: hours(images.thumbnail_catch_up_hours),
+        }),
+        ..GalleryConfig::default()
     }
 }
 

@@ -1,16 +1,23 @@
-//! `/media/img/{channel}/{name}.jpg`: the picture of one instant, made when it is fetched.
+//! `/media/img/{channel}/{name}.jpg`: the picture of one instant, made when it is fetched, or a stored
+//! picture.
 
 use super::check_ticket;
 use crate::AppState;
 use crate::error::ApiError;
+use crate::origin::image_of_name;
 use crate::params::Params;
 use crate::picture;
+use crate::ranged::{RangedFile, matches_tag};
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
+use bytes::Bytes;
 use framewell_access::MediaScope;
 use framewell_imaging::{Request, When};
-use framewell_model::{ChannelId, WallTime};
+use framewell_model::{ChannelId, ImageId, WallTime};
+use framewell_playback::ByteStream;
+use futures::StreamExt as _;
+use std::ops::Range;
 
 /// `live.jpg`, or `<microseconds>_<anything>.jpg`.
 fn instant_of_name(name: &str) -> Option<Option<WallTime>> {
@@ -30,6 +37,9 @@ pub(crate) async fn show_media_image(
 ) -> Result<Response, ApiError> {
     let missing = || ApiError::not_found("this picture");
     let channel: ChannelId = channel.parse().map_err(|_| missing())?;
+    if let Some(id) = image_of_name(&name) {
+        return show_stored(&state, channel, id, &params, &headers).await;
+    }
     let at = instant_of_name(&name).ok_or_else(missing)?;
     let scope = match at {
         Some(at) => MediaScope::Image(channel, at),
@@ -42,6 +52,44 @@ pub(crate) async fn show_media_image(
     };
     let image = picture::fetch(&state, &request).await?;
     Ok(picture::respond(&image, state.clock.now(), &headers))
+}
+
+/// A stored picture never changes; it can only go.
+async fn show_stored(
+    state: &AppState,
+    channel: ChannelId,
+    id: ImageId,
+    params: &Params,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    check_ticket(state, params, &MediaScope::StoredImage(channel, id))?;
+    let image = state.catalog.load_image(id).await?;
+    let tag = format!("\"{}\"", image.hash);
+    let known = headers.get(header::IF_NONE_MATCH);
+    let is_known = known
+        .and_then(|tags| tags.to_str().ok())
+        .is_some_and(|tags| matches_tag(tags, &tag));
+    // Read before the status line goes out: an object that is gone is an error, not a broken body.
+    let data = match is_known {
+        true => Bytes::new(),
+        false => state.gallery.read(&image).await?,
+    };
+    let file = RangedFile {
+        len: u64::try_from(image.size_bytes).unwrap_or(0),
+        etag: &image.hash,
+        content_type: "image/jpeg",
+        open: Box::new(move |range| part(&data, range)),
+    };
+    let mut response = file.respond(headers)?;
+    let forever = HeaderValue::from_static("private, max-age=86400, immutable");
+    response.headers_mut().insert(header::CACHE_CONTROL, forever);
+    Ok(response)
+}
+
+fn part(data: &Bytes, range: Range<u64>) -> ByteStream {
+    let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(data.len());
+    let bytes = data.slice(place(range.start)..place(range.end));
+    futures::stream::once(async move { Ok(bytes) }).boxed()
 }
 
 #[cfg(test)]

@@ -7,11 +7,12 @@ use crate::error::ApiError;
 use crate::origin::Origin;
 use crate::params::Params;
 use crate::vxg::fields;
+use crate::vxg::image_live::{PERIOD, show_period};
 use crate::vxg::view::{ChannelTokens, Now};
 use axum::Json;
 use axum::extract::State;
 use framewell_model::{Access, Channel, Right};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// The level that the caller itself holds.
 pub(crate) fn level(caller: &Caller) -> Access {
@@ -39,7 +40,7 @@ async fn show(
         "rec_mode": channel.rec_mode.as_str(),
         "recording": now.is_recording,
         "created": channel.created.to_naive_text(),
-        "image_generation_period": null,
+        PERIOD: show_period(channel),
         "token": tokens.get(channel.id, level(caller)),
     }))
 }
@@ -67,7 +68,6 @@ pub(crate) async fn update_own_channel(
     JsonObject(body): JsonObject,
 ) -> Result<Json<Value>, ApiError> {
     let id = caller.own_channel(&state, &params).await?;
-    refuse_image_generation(&body)?;
     let stored = state.catalog.load_channel(id).await?;
     let patch = fields::read_patch(&body, stored.source.as_ref())?;
     let channel = state.catalog.update_channel(stored.account, id, &patch);
@@ -75,14 +75,4 @@ pub(crate) async fn update_own_channel(
     let mut object = show(&state, &caller, &origin, &channel).await?;
     object["meta"] = json!(channel.meta);
     Ok(Json(object))
-}
-
-/// Periodic pictures do not exist yet; saying 200 to a client that asks for them would be a lie.
-fn refuse_image_generation(body: &Map<String, Value>) -> Result<(), ApiError> {
-    match body.get("image_generation_period") {
-        None | Some(Value::Null) => Ok(()),
-        Some(_) => Err(ApiError::invalid(
-            "this server does not generate pictures periodically: image_generation_period must be null",
-        )),
-    }
 }

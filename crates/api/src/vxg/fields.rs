@@ -1,6 +1,7 @@
 //! Channel settings out of request bodies, shared by v2, v3 and v4.
 
 use crate::error::ApiError;
+use crate::vxg::image_live::read_period;
 use crate::vxg::input;
 use crate::vxg::source::SourceChange;
 use framewell_model::{CameraSource, ChannelPatch, NewChannel, RecMode};
@@ -64,6 +65,7 @@ fn read_plain_patch(body: &Map<String, Value>) -> Result<ChannelPatch, ApiError>
         name: input::name(body)?,
         rec_mode: rec_mode(body)?,
         timezone: timezone(body)?,
+        image_period_us: read_period(body)?,
         meta: input::channel_meta(body)?,
         ..ChannelPatch::default()
     })

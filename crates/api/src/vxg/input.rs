@@ -43,6 +43,38 @@ pub(crate) fn flag(body: &Map<String, Value>, name: &str) -> Result<Option<bool>
     }
 }
 
+/// Seconds as a number or as a text, in microseconds; `null` is `Some(None)`. Not a number, infinite,
+/// zero and negative ones are refused.
+pub(crate) fn seconds(
+    body: &Map<String, Value>,
+    name: &str,
+) -> Result<Option<Option<i64>>, ApiError> {
+    let seconds: Option<f64> = match body.get(name) {
+        None => return Ok(None),
+        Some(Value::Null) => return Ok(Some(None)),
+        Some(Value::Number(number)) => number.as_f64(),
+        Some(Value::String(text)) => text.trim().parse().ok(),
+        Some(_) => None,
+    };
+    let micros = seconds.map(|seconds| (seconds * 1e6).round());
+    match micros {
+        // A day of years and years: whoever asks for more means something else.
+        Some(micros) if (1.0..=1e15).contains(&micros) => {
+            #[expect(clippy::cast_possible_truncation, reason = "between 1 and 10^15")]
+            Ok(Some(Some(micros as i64)))
+        }
+        _ => Err(ApiError::invalid(format!(
+            "{name} is not a positive number of seconds"
+        ))),
+    }
+}
+
+/// Microseconds as seconds.
+#[expect(clippy::cast_precision_loss, reason = "below 2^53 by far")]
+pub(crate) const fn seconds_of(micros: i64) -> f64 {
+    micros as f64 / 1e6
+}
+
 /// The name of a channel or group.
 pub(crate) fn name(body: &Map<String, Value>) -> Result<Option<String>, ApiError> {
     let Some(name) = text(body, "name")? else {
@@ -141,6 +173,23 @@ mod tests {
         let long = object(json!({"name": "x".repeat(256)}));
         assert!(name(&long).is_err());
         assert!(text(&object(json!({"a": "x\u{0}"})), "a").is_err());
+    }
+
+    #[test]
+    fn seconds_are_numbers_or_texts() {
+        let read = |value: Value| seconds(&object(json!({"p": value})), "p");
+        assert_eq!(read(json!("5")).unwrap(), Some(Some(5_000_000)));
+        assert_eq!(read(json!(" 1.0 ")).unwrap(), Some(Some(1_000_000)));
+        assert_eq!(read(json!(0.04)).unwrap(), Some(Some(40_000)));
+        assert_eq!(read(json!(60)).unwrap(), Some(Some(60_000_000)));
+        assert_eq!(read(json!(null)).unwrap(), Some(None));
+        assert_eq!(seconds(&object(json!({})), "p").unwrap(), None);
+        for bad in [
+            json!(0), json!(-1), json!("0"), json!(""), json!("NaN"), json!("inf"), json!("1e300"),
+            json!("5s"), json!([5]), json!(true), json!(1e-9), json!(i64::MAX),
+        ] {
+            assert!(read(bad.clone()).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -7,11 +7,12 @@ use crate::error::ApiError;
 use crate::origin::{Links, Origin};
 use crate::params::Params;
 use crate::picture;
+use crate::vxg::ids::path_id;
 use crate::vxg::source::{SourceChange, show_source};
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use framewell_model::{ChannelPatch, Right};
+use framewell_model::{ChannelId, ChannelPatch, Right};
 use serde_json::{Value, json};
 
 /// `rtmp` is always there because a vendor sample reads it unguarded; nothing answers at that port
@@ -35,7 +36,6 @@ pub(crate) async fn watch(
     })))
 }
 
-/// The newest picture: made now, and the URL names that very instant. 404 while there is none.
 pub(crate) async fn show_live_image(
     State(state): State<AppState>,
     caller: Caller,
@@ -43,13 +43,36 @@ pub(crate) async fn show_live_image(
     params: Params,
 ) -> Result<Json<Value>, ApiError> {
     let channel = caller.own_channel(&state, &params).await?;
-    let image = match picture::fetch(&state, &picture::newest(channel)).await {
+    newest(&state, &caller, &origin, channel).await
+}
+
+/// `/api/v2/cameras/{id}/preview/` and `…/preview/update/`: a preview is made when it is asked for, so
+/// asking for a new one is asking for it.
+pub(crate) async fn show_preview(
+    State(state): State<AppState>,
+    caller: Caller,
+    origin: Origin,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let channel: ChannelId = path_id(&id, "camera")?;
+    caller.check(&state, channel).await?;
+    newest(&state, &caller, &origin, channel).await
+}
+
+/// The newest picture: made now, and the URL names that very instant. 404 while there is none.
+async fn newest(
+    state: &AppState,
+    caller: &Caller,
+    origin: &Origin,
+    channel: ChannelId,
+) -> Result<Json<Value>, ApiError> {
+    let image = match picture::fetch(state, &picture::newest(channel)).await {
         Err(error) if error.status == StatusCode::SERVICE_UNAVAILABLE => {
             return Err(error.with_status(StatusCode::NOT_FOUND));
         }
         other => other?,
     };
-    let links = Links::new(&state, &origin, &caller.grant);
+    let links = Links::new(state, origin, &caller.grant);
     Ok(Json(json!({
         "url": links.image(channel, image.captured),
         "time": image.captured.to_naive_text(),

@@ -12,6 +12,9 @@ mod fields;
 pub(crate) mod group_view;
 pub(crate) mod groups;
 mod ids;
+pub(crate) mod image_live;
+pub(crate) mod image_tasks;
+pub(crate) mod images;
 mod input;
 pub(crate) mod limits;
 mod list;
@@ -25,3 +28,16 @@ pub(crate) mod storage;
 pub(crate) mod streams;
 mod time;
 mod view;
+
+use crate::error::ApiError;
+use crate::params::Params;
+use framewell_catalog::Order;
+
+/// `order_by` of lists by time.
+fn time_order(params: &Params) -> Result<Order, ApiError> {
+    match params.get("order_by") {
+        None | Some("" | "time") => Ok(Order::Ascending),
+        Some("-time") => Ok(Order::Descending),
+        Some(_) => Err(ApiError::invalid("order_by is neither time nor -time")),
+    }
+}

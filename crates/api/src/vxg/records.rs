@@ -8,10 +8,10 @@ use crate::params::Params;
 use crate::vxg::ids::path_id;
 use crate::vxg::list::{DEFAULT_LIMIT, ListRequest, MAX_LONG_LIMIT};
 use crate::vxg::time::query_time;
+use crate::vxg::time_order;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
-use framewell_catalog::Order;
 use framewell_model::{ChannelId, RecordId, Segment};
 use serde_json::{Value, json};
 
@@ -87,7 +87,7 @@ async fn answer(
     params: &Params,
 ) -> Result<Json<Value>, ApiError> {
     let (start, end) = (query_time(params, "start")?, query_time(params, "end")?);
-    let order = order(params)?;
+    let order = time_order(params)?;
     let page = state
         .catalog
         .list_segments(channel, start, end, order, list.slice)
@@ -96,26 +96,13 @@ async fn answer(
     Ok(list.answer(objects.collect(), page.total, Some(links.expire)))
 }
 
-fn order(params: &Params) -> Result<Order, ApiError> {
-    match params.get("order_by") {
-        None | Some("" | "time") => Ok(Order::Ascending),
-        Some("-time") => Ok(Order::Descending),
-        Some(_) => Err(ApiError::invalid("order_by is neither time nor -time")),
-    }
-}
-
 /// A record that the caller may use with the route's right.
 async fn load(state: &AppState, caller: &Caller, id: &str) -> Result<Segment, ApiError> {
     let id: RecordId = path_id(id, "record")?;
     let segment = state.catalog.load_segment(id).await?;
-    // The same answer for a record of somebody else's channel as for one that does not exist.
     caller
-        .check(state, segment.channel)
-        .await
-        .map_err(|error| match error.status {
-            StatusCode::NOT_FOUND => ApiError::not_found(format_args!("record {id}")),
-            _ => error,
-        })?;
+        .check_hidden(state, segment.channel, format_args!("record {id}"))
+        .await?;
     Ok(segment)
 }
 

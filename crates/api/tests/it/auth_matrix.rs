@@ -34,6 +34,8 @@ const KINDS: [Kind; 9] = [
 struct Fixture {
     channel: TestChannel,
     record: RecordId,
+    picture: i64,
+    task: i64,
     group: i64,
     group_all: String,
     group_watch: String,
@@ -43,6 +45,8 @@ impl Fixture {
     async fn new(site: &Site) -> Self {
         let channel = site.channel("fixture").await;
         let record = site.record(channel.id, "2024-05-01T10:00:00Z", 10).await;
+        let picture = site.picture(channel.id, "2024-05-01T10:00:05Z").await;
+        let task = site.task(&channel).await;
         let tag = serde_json::json!({"tag": "t", "data": "d"});
         let tags = format!("/api/v3/channels/{}/meta/", channel.id);
         site.post(site.key(), &tags, &tag).await.expect(201);
@@ -51,6 +55,8 @@ impl Fixture {
         Self {
             channel,
             record,
+            picture,
+            task,
             group,
             group_all,
             group_watch,
@@ -62,6 +68,10 @@ impl Fixture {
             self.group
         } else if route.path.contains("records") {
             self.record.get()
+        } else if route.path.contains("generation/tasks") {
+            self.task
+        } else if route.path.contains("storage/images") {
+            self.picture
         } else {
             self.channel.id.get()
         };

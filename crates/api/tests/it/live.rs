@@ -177,8 +177,11 @@ async fn the_source_is_changed_through_v4_and_v2() {
         .expect(200);
     assert_eq!(named["name"], "n");
     let periodic = json!({"image_generation_period": 180});
-    let refused = site.put(&channel.all, "/api/v4/channel/", &periodic).await;
-    assert_compat_error(&refused, 400, "invalid_param");
+    let on = site
+        .put(&channel.all, "/api/v4/channel/", &periodic)
+        .await
+        .expect(200);
+    assert_eq!(on["image_generation_period"], json!(180.0));
     let off = json!({"image_generation_period": null});
     let off = site
         .put(&channel.all, "/api/v4/channel/", &off)

@@ -9,6 +9,7 @@ mod channels;
 mod common_rules;
 mod group_images;
 mod groups;
+mod images;
 mod live;
 mod meta;
 mod native;

@@ -11,11 +11,13 @@ use framewell_blob::BlobStore;
 use framewell_catalog::{Catalog, CatalogConfig, NewSegment};
 use framewell_decode::{Pool, PoolConfig};
 use framewell_footage::{Footage, Spool};
+use framewell_gallery::{Gallery, GalleryConfig, NewPicture, Stored};
 use framewell_imaging::Imaging;
 use framewell_insight::Insight;
+use framewell_jobs::{Jobs, JobsConfig};
 use framewell_live::{Registry, RingConfig, SourceState};
 use framewell_model::{
-    ChannelId, ChannelStatus, ClockSource, RecordId, RunId, Secret, SegmentId, TimeRange,
+    ChannelId, ChannelStatus, ClockSource, FrameId, ImageOrigin, RecordId, RunId, Secret, SegmentId, TimeRange,
     WallClock, WallTime,
 };
 use framewell_playback::Playback;
@@ -79,6 +81,9 @@ pub(crate) struct TestChannel {
     /// `Acc …` at level watch.
     pub(crate) watch: String,
 }
+
+/// What lies in the object of each stored picture: nothing here looks into it.
+pub(crate) const PICTURE: &[u8] = b"0123456789";
 
 /// When the test begins.
 pub(crate) fn start_of_test() -> WallTime {
@@ -193,6 +198,49 @@ impl Site {
         format!("LKey {}", key.expose())
     }
 
+    /// Stores a picture that a generation task made.
+    pub(crate) async fn picture(&self, channel: ChannelId, time: &str) -> i64 {
+        self.picture_of(channel, time, ImageOrigin::GeneratedFromRecords).await
+    }
+
+    pub(crate) async fn picture_of(
+        &self,
+        channel: ChannelId,
+        time: &str,
+        origin: ImageOrigin,
+    ) -> i64 {
+        let captured: WallTime = time.parse().unwrap();
+        let picture = NewPicture {
+            channel,
+            origin,
+            origin_id: (origin == ImageOrigin::GeneratedFromRecords).then_some(55),
+            captured,
+            clock: ClockSource::CameraRtcp,
+            frame: FrameId {
+                run: RunId::from_uuid(Uuid::from_u128(7)),
+                ticks: captured.micros(),
+            },
+            width: 1280,
+            height: 720,
+            data: Bytes::from_static(PICTURE),
+        };
+        match self.state.gallery.store(&picture).await.unwrap() {
+            Stored::New(id) | Stored::Known(id) => id.get(),
+        }
+    }
+
+    /// Asks for a generation task of an hour; its id.
+    pub(crate) async fn task(&self, channel: &TestChannel) -> i64 {
+        let body = json!({
+            "period": "60",
+            "start": "2024-05-01T10:00:00",
+            "end": "2024-05-01T11:00:00",
+        });
+        let path = "/api/v4/images/generation/tasks/";
+        let task = self.post(&channel.all, path, &body).await.expect(201);
+        task["id"].as_i64().unwrap()
+    }
+
     /// Publishes a segment row of `length_s` seconds; no object lies behind it.
     pub(crate) async fn record(&self, channel: ChannelId, start: &str, length_s: i64) -> RecordId {
         let start: WallTime = start.parse().unwrap();
@@ -246,7 +294,7 @@ async fn state(folder: &TempDir, clock: Arc<dyn WallClock>, config: ApiConfig) -
     let key = SigningKey::new((0..32).collect()).unwrap();
     let registry = Registry::new(RingConfig::default(), Arc::clone(&clock));
     let blobs = BlobStore::memory();
-    let footage = Footage::new(catalog.clone(), blobs, Spool::new());
+    let footage = Footage::new(catalog.clone(), blobs.clone(), Spool::new());
     // No test here decodes; a process that holds the socket and says nothing stands for a busy worker.
     let pool = Pool::start(PoolConfig {
         workers: 1,
@@ -254,14 +302,23 @@ async fn state(folder: &TempDir, clock: Arc<dyn WallClock>, config: ApiConfig) -
         queue: 1,
         ..PoolConfig::new("/bin/cat".into())
     });
+    let imaging = Imaging::new(
+        registry.clone(),
+        footage.clone(),
+        pool.unwrap(),
+        Arc::clone(&clock),
+    );
     AppState {
-        access: Access::new(catalog.clone(), key, Arc::clone(&clock)),
-        imaging: Imaging::new(
-            registry.clone(),
-            footage.clone(),
-            pool.unwrap(),
+        gallery: Gallery::new(
+            catalog.clone(),
+            blobs,
+            imaging.clone(),
+            GalleryConfig::default(),
             Arc::clone(&clock),
         ),
+        jobs: Jobs::new(catalog.clone(), JobsConfig::default(), Arc::clone(&clock)),
+        imaging,
+        access: Access::new(catalog.clone(), key, Arc::clone(&clock)),
         playback: Playback::new(registry.clone(), footage),
         insight: Insight::new(catalog.clone()),
         metrics: PrometheusBuilder::new().build_recorder().handle(),
