@@ -71,9 +71,8 @@ impl Caller {
         &self,
         state: &AppState,
         channel: ChannelId,
-        what: std::fmt::Arguments<'_>,
+        what: String,
     ) -> Result<(), ApiError> {
-        let what = what.to_string();
         self.check(state, channel)
             .await
             .map_err(|error| match error.status {

@@ -5,7 +5,9 @@ use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use framewell_access::MediaScope;
-use framewell_model::{ChannelId, Grant, ImageId, ImageOrigin, RecordId, Segment, StoredImage, WallTime};
+use framewell_model::{
+    ChannelId, Grant, ImageId, ImageOrigin, RecordId, Segment, StoredImage, WallTime,
+};
 use framewell_token::Endpoint;
 use std::convert::Infallible;
 
@@ -270,7 +272,12 @@ mod tests {
         for origin in ImageOrigin::ALL {
             assert_eq!(image_of_name(&name(origin)), Some(id));
         }
-        for other in ["1714558830123456_snapshot.jpg", "live.jpg", "1_2_3.jpg", "aT_recig_x.jpg"] {
+        for other in [
+            "1714558830123456_snapshot.jpg",
+            "live.jpg",
+            "1_2_3.jpg",
+            "aT_recig_x.jpg",
+        ] {
             assert_eq!(image_of_name(other), None, "{other}");
         }
     }

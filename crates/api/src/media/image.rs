@@ -82,7 +82,9 @@ async fn show_stored(
     };
     let mut response = file.respond(headers)?;
     let forever = HeaderValue::from_static("private, max-age=86400, immutable");
-    response.headers_mut().insert(header::CACHE_CONTROL, forever);
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, forever);
     Ok(response)
 }
 

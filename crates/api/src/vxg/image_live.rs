@@ -56,8 +56,9 @@ pub(crate) async fn update_live_generation(
     JsonObject(body): JsonObject,
 ) -> Result<Json<Value>, ApiError> {
     let id = caller.own_channel(&state, &params).await?;
-    let period = read_period(&body)?
-        .ok_or_else(|| ApiError::invalid(format!("{PERIOD} is missing: seconds, or null to stop")))?;
+    let period = read_period(&body)?.ok_or_else(|| {
+        ApiError::invalid(format!("{PERIOD} is missing: seconds, or null to stop"))
+    })?;
     let patch = ChannelPatch {
         image_period_us: Some(period),
         ..ChannelPatch::default()

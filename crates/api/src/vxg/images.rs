@@ -41,7 +41,10 @@ fn origins(params: &Params) -> Option<Vec<ImageOrigin>> {
 fn origin_ids(params: &Params) -> Result<Option<Vec<i64>>, ApiError> {
     let words = params.words("origin_ids");
     let invalid = |_| ApiError::invalid("origin_ids is not a list of numbers");
-    let ids: Result<Vec<i64>, _> = words.iter().map(|word| word.parse().map_err(invalid)).collect();
+    let ids: Result<Vec<i64>, _> = words
+        .iter()
+        .map(|word| word.parse().map_err(invalid))
+        .collect();
     Ok((!words.is_empty()).then_some(ids?))
 }
 
@@ -62,7 +65,10 @@ async fn answer(
         origin_ids: origin_ids(params)?,
     };
     let order = time_order(params)?;
-    let page = state.catalog.list_images(&filter, order, list.slice).await?;
+    let page = state
+        .catalog
+        .list_images(&filter, order, list.slice)
+        .await?;
     let links = Links::new(state, origin, &caller.grant);
     let objects = page.items.iter().map(|image| show(&links, image));
     Ok(list.answer(objects.collect(), page.total, Some(links.expire)))
@@ -101,7 +107,7 @@ async fn load(state: &AppState, caller: &Caller, id: &str) -> Result<StoredImage
     let id: ImageId = path_id(id, "picture")?;
     let image = state.catalog.load_image(id).await?;
     caller
-        .check_hidden(state, image.channel, format_args!("picture {id}"))
+        .check_hidden(state, image.channel, format!("picture {id}"))
         .await?;
     Ok(image)
 }

@@ -59,7 +59,8 @@ pub(crate) fn seconds(
     let micros = seconds.map(|seconds| (seconds * 1e6).round());
     match micros {
         // A day of years and years: whoever asks for more means something else.
-        Some(micros) if (1.0..=1e15).contains(&micros) => {
+        Some(micros) if (1.0..=1e15).contains(&micros) =>
+        {
             #[expect(clippy::cast_possible_truncation, reason = "between 1 and 10^15")]
             Ok(Some(Some(micros as i64)))
         }
@@ -185,8 +186,18 @@ mod tests {
         assert_eq!(read(json!(null)).unwrap(), Some(None));
         assert_eq!(seconds(&object(json!({})), "p").unwrap(), None);
         for bad in [
-            json!(0), json!(-1), json!("0"), json!(""), json!("NaN"), json!("inf"), json!("1e300"),
-            json!("5s"), json!([5]), json!(true), json!(1e-9), json!(i64::MAX),
+            json!(0),
+            json!(-1),
+            json!("0"),
+            json!(""),
+            json!("NaN"),
+            json!("inf"),
+            json!("1e300"),
+            json!("5s"),
+            json!([5]),
+            json!(true),
+            json!(1e-9),
+            json!(i64::MAX),
         ] {
             assert!(read(bad.clone()).is_err(), "{bad}");
         }

@@ -101,7 +101,7 @@ async fn load(state: &AppState, caller: &Caller, id: &str) -> Result<Segment, Ap
     let id: RecordId = path_id(id, "record")?;
     let segment = state.catalog.load_segment(id).await?;
     caller
-        .check_hidden(state, segment.channel, format_args!("record {id}"))
+        .check_hidden(state, segment.channel, format!("record {id}"))
         .await?;
     Ok(segment)
 }

@@ -17,8 +17,8 @@ use framewell_insight::Insight;
 use framewell_jobs::{Jobs, JobsConfig};
 use framewell_live::{Registry, RingConfig, SourceState};
 use framewell_model::{
-    ChannelId, ChannelStatus, ClockSource, FrameId, ImageOrigin, RecordId, RunId, Secret, SegmentId, TimeRange,
-    WallClock, WallTime,
+    ChannelId, ChannelStatus, ClockSource, FrameId, ImageOrigin, RecordId, RunId, Secret,
+    SegmentId, TimeRange, WallClock, WallTime,
 };
 use framewell_playback::Playback;
 use framewell_testkit::clock::MovableClock;
@@ -200,7 +200,8 @@ impl Site {
 
     /// Stores a picture that a generation task made.
     pub(crate) async fn picture(&self, channel: ChannelId, time: &str) -> i64 {
-        self.picture_of(channel, time, ImageOrigin::GeneratedFromRecords).await
+        self.picture_of(channel, time, ImageOrigin::GeneratedFromRecords)
+            .await
     }
 
     pub(crate) async fn picture_of(
