@@ -6,6 +6,7 @@
 
 use crate::decoders::Decoder;
 use crate::logging;
+use crate::pictures::Images;
 use anyhow::{Context, bail};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
@@ -99,30 +100,6 @@ pub(crate) struct Record {
     pub(crate) retention_hours: u64,
     /// Most bytes of footage of all channels together; the oldest goes first. 0: no limit.
     pub(crate) max_bytes: u64,
-}
-
-/// Stored pictures.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Images {
-    /// Most bytes of stored pictures of all channels together; those stored first go first. 0: no limit.
-    pub(crate) max_bytes: u64,
-    /// How long stored pictures are kept, in hours; 0: as long as the footage of their channel.
-    pub(crate) max_age_hours: u64,
-    /// JPEG quality, 1 to 100.
-    pub(crate) quality: u8,
-    /// Most pictures of one generation task.
-    pub(crate) max_task_images: u32,
-    /// Generation tasks that are worked on at once; the others wait.
-    pub(crate) tasks: usize,
-    /// One thumbnail of a recording per this many seconds; 0: none. A thumbnail costs about 30 ms of CPU
-    /// time at full HD.
-    pub(crate) thumbnail_period_s: f64,
-    /// Width of thumbnails in pixels, 16 to 8192; the height follows.
-    pub(crate) thumbnail_width: u32,
-    /// Footage older than this gets no thumbnails any more, for example after the server was down, in
-    /// hours.
-    pub(crate) thumbnail_catch_up_hours: u64,
 }
 
 /// S3-compatible store for recordings.
@@ -248,21 +225,6 @@ impl Default for Record {
             fragment_s: 1.0,
             retention_hours: 0,
             max_bytes: 0,
-        }
-    }
-}
-
-impl Default for Images {
-    fn default() -> Self {
-        Self {
-            max_bytes: 50 << 30,
-            max_age_hours: 0,
-            quality: 80,
-            max_task_images: 100_000,
-            tasks: 2,
-            thumbnail_period_s: 60.0,
-            thumbnail_width: 640,
-            thumbnail_catch_up_hours: 24,
         }
     }
 }
@@ -401,7 +363,7 @@ fn check(config: &Config) -> anyhow::Result<()> {
     check_address("rtsp.listen", &config.rtsp.listen)?;
     check_s3(&config.s3)?;
     config.decoder.check()?;
-    check_images(&config.images)?;
+    config.images.check()?;
     logging::filter(&config.log.level)?;
     if config.ingest.backoff_max_s < config.ingest.backoff_min_s {
         bail!("ingest.backoff_max_s must not be less than ingest.backoff_min_s");
@@ -419,23 +381,6 @@ fn check_address(key: &str, address: &str) -> anyhow::Result<()> {
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     if !is_valid {
         bail!("{key} = {address:?} is no address and port such as 0.0.0.0:8080");
-    }
-    Ok(())
-}
-
-fn check_images(images: &Images) -> anyhow::Result<()> {
-    let period = images.thumbnail_period_s;
-    if period != 0.0 && !(1.0..=86_400.0).contains(&period) {
-        bail!("images.thumbnail_period_s = {period} must be 0 or 1 to 86400 seconds");
-    }
-    if !(16..=8_192).contains(&images.thumbnail_width) {
-        bail!("images.thumbnail_width must be 16 to 8192");
-    }
-    if !(1..=100).contains(&images.quality) {
-        bail!("images.quality must be 1 to 100");
-    }
-    if images.tasks == 0 || images.max_task_images == 0 {
-        bail!("images.tasks and images.max_task_images must be at least 1");
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ mod http;
 mod impatient;
 mod logging;
 mod open_files;
+mod pictures;
 mod reconcile;
 mod shutdown;
 mod signing_key;

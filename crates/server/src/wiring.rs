@@ -11,8 +11,8 @@ use framewell_blob::{BlobStore, S3Config};
 use framewell_catalog::{Catalog, CatalogConfig};
 use framewell_decode::Pool;
 use framewell_footage::{Footage, Spool};
-use framewell_gallery::{Gallery, GalleryConfig, TASK_KIND, TaskHandler, ThumbnailConfig};
-use framewell_imaging::{Imaging, Output};
+use framewell_gallery::{Gallery, TASK_KIND, TaskHandler};
+use framewell_imaging::Imaging;
 use framewell_ingest::{Ingest, IngestConfig};
 use framewell_insight::Insight;
 use framewell_jobs::{Jobs, JobsConfig};
@@ -150,7 +150,7 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
         catalog.clone(),
         blobs.clone(),
         imaging.clone(),
-        gallery_config(config),
+        config.images.gallery_config(),
         Arc::clone(&clock),
     );
     let tasks = Arc::new(TaskHandler::new(gallery.clone()));
@@ -406,29 +406,6 @@ fn recorder_config(config: &Config) -> RecorderConfig {
         segment: Duration::from_secs_f64(config.record.segment_s),
         fragment: Duration::from_secs_f64(config.record.fragment_s),
         max_bytes: Some(config.record.max_bytes).filter(|bytes| *bytes > 0),
-    }
-}
-
-/// Sizes are checked when the configuration is loaded.
-fn gallery_config(config: &Config) -> GalleryConfig {
-    let images = &config.images;
-    let hours = |hours: u64| Duration::from_secs(hours.saturating_mul(3_600));
-    let output = Output::jpeg(images.quality);
-    let period = Duration::from_secs_f64(images.thumbnail_period_s);
-    GalleryConfig {
-        max_bytes: Some(images.max_bytes).filter(|bytes| *bytes > 0),
-        max_age: Some(hours(images.max_age_hours)).filter(|age| !age.is_zero()),
-        max_task_images: images.max_task_images.into(),
-        output,
-        thumbnails: (!period.is_zero()).then_some(ThumbnailConfig {
-            period,
-            output: Output {
-                width: Some(images.thumbnail_width),
-                ..output
-            },
-            catch_up: hours(images.thumbnail_catch_up_hours),
-        }),
-        ..GalleryConfig::default()
     }
 }
 

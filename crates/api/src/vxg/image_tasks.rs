@@ -101,11 +101,7 @@ async fn load(state: &AppState, caller: &Caller, id: &str) -> Result<Task, ApiEr
     let id: JobId = path_id(id, "task")?;
     let task = state.gallery.load_task(id).await?;
     caller
-        .check_hidden(
-            state,
-            task.channel,
-            format!("image generation task {id}"),
-        )
+        .check_hidden(state, task.channel, format!("image generation task {id}"))
         .await?;
     Ok(task)
 }
