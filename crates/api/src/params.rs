@@ -26,6 +26,26 @@ impl Params {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Refuses names that mean nothing here, so that a typing mistake is noticed. `token` is always
+    /// known; a name without letters (`_`, or the clock as some players send it) only makes the URL new.
+    pub(crate) fn only_known(&self, known: &[&str]) -> Result<(), ApiError> {
+        let is_known = |name: &str| {
+            name == "token"
+                || known.contains(&name)
+                || !name.chars().any(|c| c.is_ascii_alphabetic())
+        };
+        match self.0.iter().find(|(name, _)| !is_known(name)) {
+            None => Ok(()),
+            Some((name, _)) => {
+                let shown: String = name.chars().take(40).collect();
+                Err(ApiError::invalid(format!(
+                    "{shown:?} is no parameter here; there are {}",
+                    known.join(", ")
+                )))
+            }
+        }
+    }
+
     /// `true`, `1` and the empty value are true (contract section 2.4).
     pub(crate) fn flag(&self, name: &str) -> Result<bool, ApiError> {
         match self.get(name) {
@@ -102,6 +122,16 @@ mod tests {
         );
         assert!(!params.flag("d").unwrap() && !params.flag("absent").unwrap());
         assert!(params.flag("e").is_err());
+    }
+
+    #[test]
+    fn a_name_that_means_nothing_is_named() {
+        let check = |query| Params::parse(Some(query)).only_known(&["at", "width"]);
+        for query in ["", "at=now&width=3&token=x", "at=now&_=17&1699999999", "=x"] {
+            assert!(check(query).is_ok(), "{query}");
+        }
+        let error = check("at=now&heigth=3").unwrap_err();
+        assert!(error.message.contains("heigth") && error.message.contains("width"));
     }
 
     #[test]

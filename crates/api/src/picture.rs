@@ -4,7 +4,7 @@ use crate::AppState;
 use crate::error::ApiError;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use framewell_imaging::{Error, Image, Match, Output, Request, When};
+use framewell_imaging::{DecodeError, Error, Image, Match, Output, Request, When};
 use framewell_model::{ChannelId, WallTime};
 use sha2::{Digest, Sha256};
 
@@ -30,7 +30,7 @@ pub(crate) async fn fetch(state: &AppState, request: &Request) -> Result<Image, 
         .map_err(|error| explain_ref(&error))
 }
 
-/// The error in the words of the API, with what is nearest.
+/// The error in the words of the API, with what is nearest, or which number was the limit.
 pub(crate) fn explain_ref(error: &Error) -> ApiError {
     let api = ApiError::of(error);
     match error {
@@ -38,15 +38,30 @@ pub(crate) fn explain_ref(error: &Error) -> ApiError {
         Error::Footage(framewell_footage::Error::NoFootage { before, after, .. }) => {
             api.with_nearest(*before, *after)
         }
-        // Whether the queue is full, the bitstream broken or the size absurd is for the caller to know.
-        Error::Decode { source, .. }
-            if !matches!(source, framewell_imaging::DecodeError::Start { .. }) =>
-        {
-            let mut api = api;
-            api.message = format!("{}: {source}", api.message);
-            api
-        }
+        Error::Footage(footage) => match footage.place() {
+            Some(place) => api
+                .with_detail("segment", place.segment.to_string())
+                .with_detail("segment_start", place.range.start.to_rfc3339())
+                .with_detail("segment_end", place.range.end.to_rfc3339()),
+            None => api,
+        },
+        Error::TooCostly { frames, limit, .. } => api
+            .with_detail("frames", *frames)
+            .with_detail("limit", *limit),
+        Error::Decode { source, .. } => of_decoder(api, source),
         _ => api,
+    }
+}
+
+/// Whether the queue is full, the bitstream broken or the size absurd is for the caller to know.
+fn of_decoder(api: ApiError, error: &DecodeError) -> ApiError {
+    match error {
+        DecodeError::Invalid(why) => ApiError::invalid(why.clone()),
+        DecodeError::Start { .. } => api,
+        _ => {
+            let message = format!("{}: {error}", api.message);
+            ApiError { message, ..api }
+        }
     }
 }
 
@@ -71,6 +86,9 @@ pub(crate) fn truth(image: &Image, now: WallTime) -> HeaderMap {
         ("framewell-age-ms", age_ms.to_string()),
         ("framewell-distance-ms", distance_ms.to_string()),
         ("framewell-frame", image.frame.to_string()),
+        ("framewell-key-frame", image.is_key.to_string()),
+        ("framewell-width", image.width.to_string()),
+        ("framewell-height", image.height.to_string()),
     ] {
         set(&mut headers, name, &value);
     }
@@ -84,22 +102,39 @@ pub(crate) fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
     }
 }
 
-/// The picture with the truth about its time in the headers. A recorded picture may be kept by the
-/// client, a live one may not.
-pub(crate) fn respond(image: &Image, now: WallTime, request: &HeaderMap) -> Response {
+/// Whether the same question gets the same picture later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeats {
+    /// It does: an instant by its absolute time.
+    Always,
+    /// The next time it may be another one: now, or so long ago, or what comes after.
+    Never,
+}
+
+/// The picture with the truth about its time in the headers, and a tag made of its bytes. A recorded
+/// picture of a fixed instant may be kept by the client; any other has to be asked for again, which
+/// costs no bytes if it is the same (RFC 9110 section 13.1.2).
+pub(crate) fn respond(
+    image: &Image,
+    repeats: Repeats,
+    now: WallTime,
+    request: &HeaderMap,
+) -> Response {
     let mut headers = truth(image, now);
-    if image.is_live {
-        set(&mut headers, "cache-control", "no-store");
+    let tag = content_tag(&image.data);
+    set(&mut headers, "etag", &tag);
+    let may_keep = repeats == Repeats::Always && !image.is_live;
+    let control = if may_keep {
+        "private, max-age=3600"
     } else {
-        let tag = content_tag(&image.data);
-        set(&mut headers, "etag", &tag);
-        set(&mut headers, "cache-control", "private, max-age=3600");
-        let known = request.get(header::IF_NONE_MATCH);
-        let known = known.and_then(|value| value.to_str().ok());
-        if known.is_some_and(|tags| crate::ranged::matches_tag(tags, &tag)) {
-            headers.remove(header::CONTENT_TYPE);
-            return (StatusCode::NOT_MODIFIED, headers).into_response();
-        }
+        "private, no-cache"
+    };
+    set(&mut headers, "cache-control", control);
+    let known = request.get(header::IF_NONE_MATCH);
+    let known = known.and_then(|value| value.to_str().ok());
+    if known.is_some_and(|tags| crate::ranged::matches_tag(tags, &tag)) {
+        headers.remove(header::CONTENT_TYPE);
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
     (headers, image.data.clone()).into_response()
 }
@@ -131,7 +166,12 @@ mod tests {
 
     #[test]
     fn headers_tell_the_truth_about_the_time() {
-        let response = respond(&image(false), WallTime::from_secs(12), &HeaderMap::new());
+        let response = respond(
+            &image(false),
+            Repeats::Always,
+            WallTime::from_secs(12),
+            &HeaderMap::new(),
+        );
         let headers = response.headers();
         assert_eq!(
             headers["framewell-requested-time"],
@@ -145,21 +185,60 @@ mod tests {
         assert_eq!(headers["framewell-age-ms"], "1540");
         assert_eq!(headers["framewell-distance-ms"], "40");
         assert_eq!(headers["content-type"], "image/jpeg");
+        assert_eq!(headers["framewell-key-frame"], "false");
     }
 
     #[test]
-    fn a_recorded_picture_is_revalidated_and_a_live_one_never_kept() {
+    fn any_picture_is_revalidated_by_its_bytes_and_only_a_fixed_one_is_kept() {
         let now = WallTime::from_secs(12);
-        let first = respond(&image(false), now, &HeaderMap::new());
-        let mut again = HeaderMap::new();
-        again.insert(header::IF_NONE_MATCH, first.headers()["etag"].clone());
+        for (is_live, repeats, control) in [
+            (false, Repeats::Always, "private, max-age=3600"),
+            (false, Repeats::Never, "private, no-cache"),
+            (true, Repeats::Always, "private, no-cache"),
+        ] {
+            let first = respond(&image(is_live), repeats, now, &HeaderMap::new());
+            assert_eq!(first.headers()["cache-control"], control);
+            let mut again = HeaderMap::new();
+            again.insert(header::IF_NONE_MATCH, first.headers()["etag"].clone());
+            let second = respond(&image(is_live), repeats, now, &again);
+            assert_eq!(second.status(), StatusCode::NOT_MODIFIED);
+            again.insert(header::IF_NONE_MATCH, HeaderValue::from_static("\"other\""));
+            let third = respond(&image(is_live), repeats, now, &again);
+            assert_eq!(third.status(), StatusCode::OK);
+        }
+    }
+
+    #[test]
+    fn errors_say_which_number_was_the_limit_and_what_is_damaged() {
+        let channel = ChannelId::new(7).unwrap();
+        let costly = explain_ref(&Error::TooCostly {
+            channel,
+            frames: 2_310,
+            limit: 2_000,
+        });
+        assert_eq!(costly.status, StatusCode::BAD_REQUEST);
         assert_eq!(
-            respond(&image(false), now, &again).status(),
-            StatusCode::NOT_MODIFIED
+            (&costly.details["frames"], &costly.details["limit"]),
+            (&2_310.into(), &2_000.into())
         );
-        let live = respond(&image(true), now, &again);
-        assert_eq!(live.status(), StatusCode::OK);
-        assert_eq!(live.headers()["cache-control"], "no-store");
-        assert!(!live.headers().contains_key("etag"));
+        assert!(costly.message.contains("2310") && costly.message.contains("2000"));
+        let decode = |source| explain_ref(&Error::Decode { channel, source });
+        let crop = decode(DecodeError::Invalid(
+            "the crop reaches outside of 640x360".into(),
+        ));
+        assert_eq!(
+            (crop.status, crop.message.as_str()),
+            (
+                StatusCode::BAD_REQUEST,
+                "the crop reaches outside of 640x360"
+            )
+        );
+        let broken = decode(DecodeError::Bitstream("no key frame".into()));
+        assert_eq!(broken.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(broken.message.contains("no key frame"));
+        assert_eq!(
+            decode(DecodeError::Busy).status,
+            StatusCode::TOO_MANY_REQUESTS
+        );
     }
 }

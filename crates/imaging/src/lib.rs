@@ -54,7 +54,7 @@ pub enum Error {
     NotLive {
         /// The channel.
         channel: ChannelId,
-        /// Capture time of its last picture in memory, if there is one.
+        /// Capture time of its last picture in memory, else the end of its recording, if there is one.
         newest: Option<WallTime>,
     },
     /// A moment that has not come yet was asked for.
@@ -225,7 +225,13 @@ impl Imaging {
     /// Callers that want the same picture at the same time share one decode.
     pub async fn image(&self, request: &Request) -> Result<Image, Error> {
         let started = Instant::now();
-        let result = self.make(request).await;
+        let result = match self.make(request).await {
+            Err(Error::NotLive {
+                channel,
+                newest: None,
+            }) => Err(self.not_live(channel).await),
+            result => result,
+        };
         let label = match &result {
             Ok(image) if image.is_live => "live",
             Ok(_) => "recorded",
@@ -282,6 +288,16 @@ impl Imaging {
         // Whoever asks for this very moment next gets the same bytes.
         self.cache.insert(ContentKey { frame, output }, finished);
         Ok(image)
+    }
+
+    /// A camera that has sent nothing since the start: the newest picture is a recorded one.
+    async fn not_live(&self, channel: ChannelId) -> Error {
+        let nearest = self.footage.no_footage(channel, self.clock.now()).await;
+        let newest = match nearest {
+            Ok(framewell_footage::Error::NoFootage { before, .. }) => before,
+            _ => None,
+        };
+        Error::NotLive { channel, newest }
     }
 
     /// The key frame of the GOP on screen now.

@@ -6,6 +6,7 @@
 
 use crate::decoders::Decoder;
 use crate::logging;
+use crate::on_demand::Pictures;
 use crate::pictures::Images;
 use anyhow::{Context, bail};
 use figment::Figment;
@@ -42,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) ingest: Ingest,
     /// Decoder processes.
     pub(crate) decoder: Decoder,
+    /// Pictures on demand.
+    pub(crate) pictures: Pictures,
     /// Logs.
     pub(crate) log: Log,
 }
@@ -179,6 +182,7 @@ impl Default for Config {
             ring: Ring::default(),
             ingest: Ingest::default(),
             decoder: Decoder::default(),
+            pictures: Pictures::default(),
             log: Log::default(),
         }
     }
@@ -352,6 +356,7 @@ fn check(config: &Config) -> anyhow::Result<()> {
         ("ingest.backoff_min_s", config.ingest.backoff_min_s),
         ("ingest.backoff_max_s", config.ingest.backoff_max_s),
         ("decoder.deadline_s", config.decoder.deadline_s),
+        ("pictures.warm_idle_s", config.pictures.warm_idle_s),
     ];
     for (key, value) in positive {
         // A day is beyond any sensible value and keeps `Duration::from_secs_f64` from panicking.

@@ -6,6 +6,7 @@ mod decoders;
 mod http;
 mod impatient;
 mod logging;
+mod on_demand;
 mod open_files;
 mod pictures;
 mod reconcile;

@@ -145,7 +145,8 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
         footage.clone(),
         pool.clone(),
         Arc::clone(&clock),
-    );
+    )
+    .with_images(config.pictures.config());
     let gallery = Gallery::new(
         catalog.clone(),
         blobs.clone(),

@@ -6,7 +6,7 @@ use crate::AppState;
 use crate::error::ApiError;
 use crate::origin::image_of_name;
 use crate::params::Params;
-use crate::picture;
+use crate::picture::{self, Repeats};
 use crate::ranged::{RangedFile, matches_tag};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -51,7 +51,17 @@ pub(crate) async fn show_media_image(
         ..picture::newest(channel)
     };
     let image = picture::fetch(&state, &request).await?;
-    Ok(picture::respond(&image, state.clock.now(), &headers))
+    let repeats = if at.is_some() {
+        Repeats::Always
+    } else {
+        Repeats::Never
+    };
+    Ok(picture::respond(
+        &image,
+        repeats,
+        state.clock.now(),
+        &headers,
+    ))
 }
 
 /// A stored picture never changes; it can only go.

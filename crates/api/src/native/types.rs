@@ -27,6 +27,21 @@ pub(crate) struct ErrorObject {
     /// Where there is no footage: start of the footage after that instant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) nearest_after: Option<String>,
+    /// Where footage is missing or damaged: the segment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) segment: Option<String>,
+    /// Where footage is missing or damaged: capture time of the segment's first picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) segment_start: Option<String>,
+    /// Where footage is missing or damaged: end of the segment's last picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) segment_end: Option<String>,
+    /// Where too much would have to be decoded: how many frames it takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) frames: Option<u64>,
+    /// Where too much would have to be decoded: how many frames are allowed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<u64>,
 }
 
 /// A page of channels.

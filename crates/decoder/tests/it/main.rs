@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panic")]
 
+mod archive;
 mod colours;
 mod common;
 mod exact;
@@ -9,10 +10,12 @@ mod faults;
 mod footage;
 mod forms;
 mod live_pictures;
+mod matching;
 mod orientation;
 mod process;
 mod raw;
 mod recorded_pictures;
 mod rig;
 mod sessions;
+mod sharing;
 mod sizes;

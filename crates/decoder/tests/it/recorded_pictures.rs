@@ -1,56 +1,12 @@
 //! Pictures out of recorded footage.
 
-use crate::rig::{Rig, b_clip, channel, on_screen, run, stamp};
-use framewell_fmp4::{SegmentIdentity, build_fragment, build_segment_init};
-use framewell_footage::SpoolSegment;
+use crate::archive::record;
+use crate::rig::{Rig, b_clip, on_screen, stamp};
 use framewell_imaging::Error;
 use framewell_media::{AccessUnit, VideoCodec};
-use framewell_model::{ClockSource, SegmentId, WallTime};
-use framewell_testkit::encode::{ClipSpec, EncodedClip};
+use framewell_model::{ClockSource, WallTime};
+use framewell_testkit::encode::ClipSpec;
 use std::time::Duration;
-
-/// Writes the clip as one segment into the spool, with fragments of `per_fragment` pictures.
-fn record(rig: &Rig, clip: &EncodedClip, number: u32, per_fragment: usize) {
-    let units: Vec<AccessUnit> = clip.video().cloned().collect();
-    let id: SegmentId = format!("01900000-0000-7000-9000-{number:012}")
-        .parse()
-        .unwrap();
-    let identity = SegmentIdentity {
-        segment: id,
-        channel: channel(),
-        run: run(number),
-        sequence: 0,
-        wall_start: units[0].wall,
-        clock: units[0].clock,
-    };
-    let first = &units[..per_fragment.min(units.len())];
-    let (init, clock) = build_segment_init(&clip.parameters, &identity, first);
-    let mut file = init.to_vec();
-    let path = rig.folder.path().join(format!("{number}.mp4"));
-    rig.spool.open(&SpoolSegment {
-        identity,
-        path: path.clone(),
-        init_len: u32::try_from(file.len()).unwrap(),
-    });
-    let mut entries = Vec::new();
-    for (index, piece) in units.chunks(per_fragment).enumerate() {
-        let next = units.get((index + 1) * per_fragment);
-        let sequence = u32::try_from(index + 1).unwrap();
-        let end_dts = next.map(|unit| unit.dts.ticks);
-        let mut fragment = build_fragment(&clock, sequence, &clip.parameters, piece, end_dts);
-        fragment.entry.offset = file.len() as u64;
-        file.extend_from_slice(&fragment.header);
-        fragment
-            .payload
-            .iter()
-            .for_each(|part| file.extend_from_slice(part));
-        entries.push(fragment.entry);
-    }
-    std::fs::write(path, file).unwrap();
-    entries
-        .into_iter()
-        .for_each(|entry| rig.spool.append(id, entry));
-}
 
 #[tokio::test]
 async fn any_recorded_instant_gives_the_picture_on_screen() {

@@ -9,7 +9,7 @@ use framewell_footage::{Footage, Spool};
 use framewell_imaging::{Error, Image, Imaging, Match, Request, When};
 use framewell_live::{Registry, RingConfig, SourceState, Track};
 use framewell_media::AccessUnit;
-use framewell_model::{ChannelId, ChannelStatus, RunId, Secret, WallTime};
+use framewell_model::{ChannelId, ChannelStatus, RunId, Secret, WallClock, WallTime};
 use framewell_testkit::clock::MovableClock;
 use framewell_testkit::encode::{ClipSpec, EncodedClip};
 use framewell_testkit::stamp::{Stamp, read_stamp};
@@ -20,6 +20,8 @@ pub(crate) struct Rig {
     pub(crate) clock: Arc<MovableClock>,
     pub(crate) track: Track,
     pub(crate) spool: Spool,
+    pub(crate) blobs: BlobStore,
+    pub(crate) footage: Footage,
     pub(crate) pool: Pool,
     pub(crate) imaging: Imaging,
     pub(crate) folder: TempDir,
@@ -63,19 +65,22 @@ impl Rig {
         let clock = Arc::new(MovableClock::new(now));
         let registry = Registry::new(RingConfig::default(), Arc::<MovableClock>::clone(&clock));
         let spool = Spool::new();
-        let footage = Footage::new(catalog, BlobStore::memory(), spool.clone());
+        let blobs = BlobStore::memory();
+        let footage = Footage::new(catalog, blobs.clone(), spool.clone());
         let pool = Pool::start(config()).unwrap();
         let track = registry.track(channel());
         Self {
             imaging: Imaging::new(
                 registry,
-                footage,
+                footage.clone(),
                 pool.clone(),
                 Arc::<MovableClock>::clone(&clock),
             ),
             clock,
             track,
             spool,
+            blobs,
+            footage,
             pool,
             folder,
         }
@@ -107,6 +112,19 @@ impl Rig {
             detail: None,
             run: None,
         });
+    }
+
+    pub(crate) fn imaging_now(&self) -> WallTime {
+        self.clock.now()
+    }
+
+    /// A picture near an instant.
+    pub(crate) async fn matching(&self, at: WallTime, matching: Match) -> Result<Image, Error> {
+        let request = Request {
+            matching,
+            ..request(Some(at))
+        };
+        self.imaging.image(&request).await
     }
 
     pub(crate) async fn image(&self, at: Option<WallTime>) -> Result<Image, Error> {

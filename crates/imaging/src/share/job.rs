@@ -3,8 +3,10 @@
 use super::plan::plan;
 use super::warm::Warm;
 use super::{Answer, Core};
+use crate::cache::ContentKey;
 use framewell_decode::{Entry, Error, Exit, Job, JobSample, Output, Pick, Picture, Priority, Want};
 use framewell_footage::CompressedGop;
+use framewell_model::FrameId;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -30,10 +32,7 @@ impl Core {
                 Err((pictures, error)) => (pictures, Some(error)),
             };
             for picture in pictures {
-                if let Some(answer) = place_of(picture.tag).and_then(|place| answers.get_mut(place))
-                {
-                    *answer = Some(Ok(picture.into()));
-                }
+                self.sort_in(gop, wanted, picture, &mut answers);
             }
             missing.retain(|place| answers[*place].is_none());
             let may_retry = has_position || matches!(error, Some(Error::PositionLost));
@@ -54,6 +53,28 @@ impl Core {
             .collect()
     }
 
+    /// Puts a picture with its want; one that nobody has asked for yet is kept for those who will.
+    fn sort_in(
+        &self,
+        gop: &CompressedGop,
+        wanted: &[(usize, Output)],
+        picture: Picture,
+        answers: &mut [Option<Answer>],
+    ) {
+        let place = usize::try_from(picture.tag).unwrap_or(usize::MAX);
+        if let Some(answer) = answers.get_mut(place) {
+            *answer = Some(Ok(picture.into()));
+        } else if let Some((_, output)) = wanted.last() {
+            let frame = FrameId {
+                run: gop.run,
+                ticks: picture.pts,
+            };
+            let output = *output;
+            self.cache
+                .insert(ContentKey { frame, output }, picture.into());
+        }
+    }
+
     /// One way through the GOP for the missing pictures. An error comes with what was made before it.
     async fn pass(
         &self,
@@ -65,7 +86,8 @@ impl Core {
         let places: Vec<usize> = missing.iter().map(|place| wanted[*place].0).collect();
         let position = warm.as_ref().map(|warm| &warm.position);
         let plan = plan(gop, position, &places);
-        let job = job_of(gop, &plan.feed, wanted, missing);
+        let mut job = job_of(gop, &plan.feed, wanted, missing);
+        job.wanted.extend(spare_wants(&plan.spare, wanted));
         self.count(plan.feed.len());
         // A key frame alone, or a way that ends in draining, leaves no position worth a session.
         let is_lone = plan.feed == [0] || plan.exit == Exit::Drain;
@@ -94,8 +116,8 @@ impl Core {
         Ok(pictures)
     }
 
-    /// Which of the pictures an error is about. Damaged video is decoded again for each picture alone:
-    /// those before the damage are good. Any other error is everybody's.
+    /// Which of the pictures an error is about. After damaged video, or a form that cannot be made of
+    /// it, each picture is tried alone: the others are good. Any other error is everybody's.
     async fn explain(
         &self,
         gop: &CompressedGop,
@@ -104,12 +126,10 @@ impl Core {
         missing: &Missing,
         error: Error,
     ) {
-        let is_one = missing
-            .iter()
-            .all(|place| wanted[*place].0 == wanted[missing[0]].0);
-        let is_damage = matches!(error, Error::Bitstream(_));
+        let is_of_one = matches!(error, Error::Bitstream(_) | Error::Invalid(_));
+        let is_shared = is_of_one && missing.len() > 1;
         for place in missing {
-            let answer = if is_damage && !is_one {
+            let answer = if is_shared {
                 let plan = plan(gop, None, &[wanted[*place].0]);
                 self.count(plan.feed.len());
                 let job = job_of(gop, &plan.feed, wanted, &vec![*place]);
@@ -135,9 +155,18 @@ impl Core {
     }
 }
 
-/// The tag of a want is its place in the list.
-fn place_of(tag: u64) -> Option<usize> {
-    usize::try_from(tag).ok()
+/// Wants for pictures that nobody has asked for yet, in the form of the last one on the list; their
+/// tags are no places of the list.
+fn spare_wants(spare: &[i64], wanted: &[(usize, Output)]) -> Vec<Want> {
+    let Some((_, output)) = wanted.last() else {
+        return Vec::new();
+    };
+    let want = |(tag, pts): (u64, &i64)| Want {
+        tag,
+        pick: Pick::Pts(*pts),
+        output: *output,
+    };
+    (wanted.len() as u64..).zip(spare).map(want).collect()
 }
 
 fn job_of(

@@ -68,6 +68,8 @@ pub struct DecodeCounts {
     pub frames: u64,
     /// Requests that joined a picture which somebody else had asked for.
     pub joined: u64,
+    /// Pictures that wait for a decoder now, each counted once.
+    pub waiting: usize,
 }
 
 #[derive(Debug, Default)]
@@ -125,6 +127,7 @@ impl Share {
             jobs: read(&counters.jobs),
             frames: read(&counters.frames),
             joined: read(&counters.joined),
+            waiting: self.core.state.lock().waiting,
         }
     }
 

@@ -23,6 +23,9 @@ pub(crate) struct Plan {
     pub(crate) exit: Exit,
     /// Where the decoder stands afterwards; `None` after [`Exit::Drain`].
     pub(crate) after: Option<Position>,
+    /// Presentation times of further pictures that come out when a decoder is drained at the end of a
+    /// GOP that is watched in order: the next to be asked for, and costly afterwards.
+    pub(crate) spare: Vec<i64>,
 }
 
 /// The cheapest way to the pictures with these indexes: on from the decoder's position if all of them
@@ -59,11 +62,16 @@ pub(crate) fn plan(gop: &CompressedGop, position: Option<&Position>, wanted: &[u
     } else {
         Exit::Drain
     };
+    let mut spare = Vec::new();
+    if exit == Exit::Drain && entry == Entry::Continue {
+        spare.extend(place.held.iter().filter(|pts| !missing.contains(pts)));
+    }
     Plan {
         entry,
         feed,
         exit,
         after: (exit == Exit::Keep).then_some(place),
+        spare,
     }
 }
 
@@ -178,6 +186,20 @@ mod tests {
         let last = plan(&gop, position.as_ref(), &[4]);
         assert_eq!((last.entry, last.exit), (Entry::Continue, Exit::Drain));
         assert!(last.feed.is_empty() && last.after.is_none());
+    }
+
+    #[test]
+    fn draining_at_the_end_of_a_gop_gives_the_rest_too() {
+        let mut gop = reordered();
+        Arc::make_mut(&mut gop.video).reorder_depth = 2;
+        let position = plan(&gop, None, &[3]).after;
+        let last = plan(&gop, position.as_ref(), &[6]);
+        assert_eq!((last.entry, last.exit), (Entry::Continue, Exit::Drain));
+        assert_eq!(last.spare, [240 * 90]);
+        assert!(
+            plan(&gop, None, &[6]).spare.is_empty(),
+            "nobody watches in order"
+        );
     }
 
     #[test]
