@@ -19,6 +19,10 @@ const MIN_BACKOFF: Duration = Duration::from_millis(200);
 /// Longest wait between attempts to start a worker.
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
 
+/// A worker's memory is looked at once in so many jobs; a leak that fills it faster costs the job at
+/// hand and the worker.
+const MEMORY_CHECK_JOBS: u64 = 64;
+
 /// Owns one place of the pool, a lane of the schedule. Runs until it is aborted.
 pub(crate) struct Owner {
     pub(crate) config: Arc<PoolConfig>,
@@ -113,11 +117,24 @@ impl Owner {
         }
     }
 
-    /// Whether the worker has done its share of jobs and may go.
+    /// Whether the worker is to be replaced now: it has done its share of jobs and may go, or it is
+    /// about to run out of memory.
     fn is_due(&self, worker: &Worker) -> bool {
         let share = self.config.max_jobs;
-        worker.jobs >= share
-            && (self.dispatch.retire(self.lane) || worker.jobs >= share.saturating_mul(2))
+        let is_done = worker.jobs >= share
+            && (self.dispatch.retire(self.lane) || worker.jobs >= share.saturating_mul(2));
+        is_done || (worker.jobs % MEMORY_CHECK_JOBS == 1 && self.is_bloated(worker))
+    }
+
+    fn is_bloated(&self, worker: &Worker) -> bool {
+        let bytes = worker.memory_bytes();
+        let limit = self.config.worker.memory_mib.saturating_mul(1 << 20);
+        let is_bloated = bytes > limit - limit / 8;
+        if is_bloated {
+            let pid = worker.pid();
+            tracing::warn!(pid, bytes, limit, "decoder takes too much memory");
+        }
+        is_bloated
     }
 
     /// Runs a job to its end, whether or not the caller still waits, so that the connection stays in

@@ -118,6 +118,11 @@ impl Worker {
         }
     }
 
+    /// Its address space in bytes; 0 if that cannot be known.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.pid().and_then(memory_of).unwrap_or(0)
+    }
+
     /// Resolves when the process ends by itself. Cancel-safe.
     pub(crate) async fn exited(&mut self) -> String {
         match self.child.wait().await {
@@ -138,5 +143,25 @@ impl Worker {
             Ok(status) => status,
             Err(_) => error.to_string(),
         }
+    }
+}
+
+/// Address space of a process, the quantity that `RLIMIT_AS` limits: the first number of
+/// `/proc/PID/statm`, in pages (proc(5)). The kernel makes that file up in microseconds.
+fn memory_of(pid: u32) -> Option<u64> {
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = statm.split(' ').next()?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_process_is_known_while_it_runs() {
+        let own = memory_of(std::process::id()).unwrap();
+        assert!((1 << 20..1 << 40).contains(&own), "{own}");
+        assert_eq!(memory_of(u32::MAX), None);
     }
 }

@@ -235,10 +235,11 @@ impl Tasks {
             set.spawn(raw::serve(listener, raw_service(services), stop.clone()));
         }
         set.spawn(services.playback.clone().run(stop.clone()));
-        set.spawn(decoders::report(
-            config.decoder.sandbox,
-            services.pool.clone(),
-        ));
+        let report = decoders::report(config.decoder.sandbox, services.pool.clone());
+        let until = stop.clone();
+        set.spawn(async move {
+            until.run_until_cancelled(report).await;
+        });
         Ok(tasks)
     }
 
