@@ -4,7 +4,7 @@ use crate::protocol::setup::{Hardware, SandboxReport};
 use crate::protocol::wire::{
     self, Failure, PREFIX_LEN, Prefix, Reply, Request, SessionUse, VERSION,
 };
-use crate::protocol::{Job, Picture};
+use crate::protocol::{Job, Picture, Want};
 use crate::shared::SharedMemory;
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
@@ -68,7 +68,13 @@ impl Connection {
         let head = wire::head(&Request::of(job, session), job.payload_len())?;
         let samples = job.samples.iter().map(|sample| sample.data.clone());
         let parts = Parts::new([head.into(), job.video.config.clone()], samples);
-        self.exchange(parts).await
+        let answer = self.exchange(parts).await?;
+        match &answer {
+            Ok(pictures) if session.is_none() && !has_all(job, pictures) => {
+                Err(protocol_error("a wanted picture did not come"))
+            }
+            _ => Ok(answer),
+        }
     }
 
     /// Has the worker free the decoder of a session.
@@ -87,14 +93,23 @@ impl Connection {
     }
 }
 
+/// Most bytes of pictures in one answer: a worker that somebody took over sends no more into our memory.
+const MAX_ANSWER: usize = 512 << 20;
+
+fn has_all(job: &Job, pictures: &[Picture]) -> bool {
+    let came = |want: &Want| pictures.iter().any(|picture| picture.tag == want.tag);
+    job.wanted.iter().all(came)
+}
+
 /// The pictures as they get ready.
 async fn collect(
     reader: &mut (impl AsyncRead + Unpin),
     memory: &SharedMemory,
 ) -> io::Result<Answer> {
     let mut found = Vec::new();
+    let mut room = MAX_ANSWER;
     loop {
-        let (reply, data) = receive(reader).await?;
+        let (reply, payload) = receive(reader).await?;
         match reply {
             Reply::Picture {
                 tag,
@@ -104,18 +119,25 @@ async fn collect(
                 format,
                 change,
                 shared: place,
-            } => found.push(Picture {
-                tag,
-                pts,
-                width,
-                height,
-                format,
-                data: match place {
-                    None => data,
+            } => {
+                let data = match place {
+                    None => payload,
                     Some(place) => memory.read(place)?.into(),
-                },
-                change,
-            }),
+                };
+                // A picture without bytes takes memory too.
+                room = room
+                    .checked_sub(data.len() + size_of::<Picture>())
+                    .ok_or_else(|| protocol_error("the answer is too long"))?;
+                found.push(Picture {
+                    tag,
+                    pts,
+                    width,
+                    height,
+                    format,
+                    data,
+                    change,
+                });
+            }
             Reply::Done => return Ok(Ok(found)),
             Reply::Failed(failure) => return Ok(Err(failure)),
             Reply::Hello { .. } => return Err(protocol_error("did not expect a second hello")),

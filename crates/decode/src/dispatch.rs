@@ -121,6 +121,10 @@ impl Dispatch {
         self.schedule.lock().ready()
     }
 
+    pub(crate) fn waiting(&self, class: Priority) -> usize {
+        self.schedule.lock().waiting(class)
+    }
+
     fn show_ready(&self) {
         let ready = u32::try_from(self.ready()).unwrap_or(u32::MAX);
         metrics::gauge!("framewell_decode_workers_ready").set(ready);

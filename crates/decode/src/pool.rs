@@ -228,6 +228,12 @@ impl Pool {
         self.inner.dispatch.ready()
     }
 
+    /// Jobs of a class that have a place and wait for a worker.
+    #[must_use]
+    pub fn waiting(&self, class: Priority) -> usize {
+        self.inner.dispatch.waiting(class)
+    }
+
     pub(crate) async fn decode_in(&self, job: Job, session: Use) -> Result<Vec<Picture>, Error> {
         job.check().map_err(Error::Invalid)?;
         job.check_entry(session.entry).map_err(Error::Invalid)?;
