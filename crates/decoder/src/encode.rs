@@ -1,6 +1,7 @@
 //! From planes to files, and to raw pixels.
 
 use crate::colour::{self, Conversion, Encoding, JFIF, WEBP};
+use crate::ffi_shared::SharedMemory;
 use crate::ffi_webp;
 use crate::planes::{Canvas, Planes};
 use crate::rgb;
@@ -49,11 +50,14 @@ pub(crate) struct Encoder {
     compressor: Compressor,
     converted: Canvas,
     rgb: Vec<u8>,
+    /// Where raw pictures go.
+    pub(crate) shared: Option<SharedMemory>,
 }
 
 impl Encoder {
-    pub(crate) fn new() -> turbojpeg::Result<Self> {
+    pub(crate) fn new(shared: Option<SharedMemory>) -> turbojpeg::Result<Self> {
         Ok(Self {
+            shared,
             compressor: Compressor::new()?,
             converted: Canvas::default(),
             rgb: Vec::new(),
@@ -99,16 +103,31 @@ impl Encoder {
                 Ok(outcome((format, Payload::Bytes(file)), limit))
             }
             PictureFormat::Nv12 | PictureFormat::Rgb24 => {
-                let len = raw_len(planes, format);
-                if len > MAX_PAYLOAD {
-                    let text = format!("raw pixels of {len} bytes are more than {MAX_PAYLOAD}");
-                    return Err(Failure::Invalid(text));
-                }
-                let mut pixels = vec![0; len];
-                write_raw(planes, encoding, format, &mut pixels);
-                Ok(Outcome::Fits(format, Payload::Bytes(pixels)))
+                let payload = self.raw(planes, encoding, format)?;
+                Ok(Outcome::Fits(format, payload))
             }
         }
+    }
+
+    /// Straight into shared memory if there is room.
+    fn raw(
+        &mut self,
+        planes: Planes<'_>,
+        encoding: Encoding,
+        format: PictureFormat,
+    ) -> Result<Payload, Failure> {
+        let len = raw_len(planes, format);
+        if let Some((range, to)) = self.shared.as_mut().and_then(|shared| shared.take(len)) {
+            write_raw(planes, encoding, format, to);
+            return Ok(Payload::Shared(range));
+        }
+        if len > MAX_PAYLOAD {
+            let text = format!("raw pixels of {len} bytes are more than {MAX_PAYLOAD}");
+            return Err(Failure::Invalid(text));
+        }
+        let mut pixels = vec![0; len];
+        write_raw(planes, encoding, format, &mut pixels);
+        Ok(Payload::Bytes(pixels))
     }
 
     fn png(
@@ -172,7 +191,7 @@ fn in_colours<'a>(
     to: Encoding,
     canvas: &'a mut Canvas,
 ) -> Planes<'a> {
-    let is_even = planes.luma.width % 2 == 0 && planes.luma.height % 2 == 0;
+    let is_even = planes.luma.width.is_multiple_of(2) && planes.luma.height.is_multiple_of(2);
     let conversion = Conversion::between(from, to);
     if conversion.is_none() && is_even && planes.chroma.is_some() {
         return planes;

@@ -4,6 +4,7 @@
     reason = "codec parameters and picture planes are raw memory of FFmpeg's libraries"
 )]
 
+use crate::ffi_hw::HwDevice;
 use crate::planes::{Plane, Planes};
 use ffmpeg_next::codec::{self, Id, Parameters, threading};
 use ffmpeg_next::format::Pixel;
@@ -21,6 +22,7 @@ pub(crate) fn open_decoder(
     codec: VideoCodec,
     config: &[u8],
     reorder_depth: u8,
+    device: Option<&HwDevice>,
 ) -> Result<codec::decoder::Video, Error> {
     let mut parameters = Parameters::new();
     parameters.set_medium(media::Type::Video);
@@ -38,6 +40,9 @@ pub(crate) fn open_decoder(
     });
     // SAFETY: `context` owns a valid AVCodecContext that is not open yet.
     unsafe { (*context.as_mut_ptr()).max_pixels = MAX_PIXELS };
+    if let Some(device) = device {
+        device.attach(&mut context);
+    }
     context.decoder().video()
 }
 

@@ -1,11 +1,13 @@
 //! From a decoded picture to a finished one: turn, cut, scale, encode.
 
+use crate::changes::Detector;
 use crate::decoded::Decoded;
 use crate::encode::{Encoder, Outcome, Payload};
+use crate::ffi_shared::SharedMemory;
 use crate::geometry::Plan;
 use crate::scale::{Base, Stages};
 use framewell_decode::protocol::wire::Failure;
-use framewell_decode::{Output, PictureFormat};
+use framewell_decode::{Change, Output, PictureFormat};
 
 /// Attempts to make a picture smaller until its file fits; the second one fits nearly always.
 const MAX_ATTEMPTS: u32 = 12;
@@ -27,12 +29,30 @@ pub(crate) struct Finisher {
 }
 
 impl Finisher {
-    pub(crate) fn new() -> turbojpeg::Result<Self> {
+    /// Raw pictures go to `shared` while there is room.
+    pub(crate) fn new(shared: Option<SharedMemory>) -> turbojpeg::Result<Self> {
         Ok(Self {
             base: Base::default(),
             stages: Stages::default(),
-            encoder: Encoder::new()?,
+            encoder: Encoder::new(shared)?,
         })
+    }
+
+    /// A new job: shared memory is free again.
+    pub(crate) fn begin(&mut self) {
+        if let Some(shared) = &mut self.encoder.shared {
+            shared.clear();
+        }
+    }
+
+    /// Whether and how the picture changed.
+    pub(crate) fn look(
+        &mut self,
+        decoded: &Decoded,
+        detector: &mut Detector,
+    ) -> Result<Option<Change>, Failure> {
+        let encoding = decoded.encoding()?;
+        Ok(detector.look(self.base.planes(decoded)?, encoding))
     }
 
     /// Makes the picture in this form. What several forms of one picture have in common is done once.

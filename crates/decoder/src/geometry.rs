@@ -143,7 +143,7 @@ fn contained(source: (u32, u32), asked: (u32, u32)) -> (u32, u32) {
 /// The largest part of `area`, in its middle, of the shape of `asked`.
 fn covering(area: Rectangle, asked: (u32, u32)) -> Rectangle {
     // Even, so that a crop that starts at a chroma sample still does.
-    let margin = |side: u32, used: u32| (side - used) / 2 & !1;
+    let margin = |side: u32, used: u32| ((side - used) / 2) & !1;
     if is_wider((area.width, area.height), asked) {
         let width = scaled(area.height, asked.0, asked.1).min(area.width);
         Rectangle {

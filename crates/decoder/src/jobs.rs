@@ -1,6 +1,11 @@
 //! Jobs of one worker, and the decoders that it keeps between them.
 
+use crate::changes::Detector;
+use crate::ffi_hw::HwDevice;
+use crate::ffi_shared::SharedMemory;
 use crate::finish::Finisher;
+use crate::hooks;
+use crate::options::Options;
 use crate::position::{Parameters, Position};
 use crate::run::{Emit, JobError, Run};
 use framewell_decode::protocol::wire::{Entry, Exit, Failure, Request, SessionUse};
@@ -11,6 +16,8 @@ const MAX_SESSIONS: usize = 48;
 
 /// Does jobs, one after the other.
 pub(crate) struct Jobs {
+    device: Option<HwDevice>,
+    has_test_hooks: bool,
     /// The decoder of the last job without a session: the next one may use it if it has the same
     /// parameters.
     warm: Option<Position>,
@@ -19,15 +26,22 @@ pub(crate) struct Jobs {
 }
 
 impl Jobs {
-    /// `memory_bytes`: what the decoders of sessions may take together, about.
-    pub(crate) fn new(memory_bytes: u64) -> turbojpeg::Result<Self> {
+    /// Decodes with `device` what it can decode; raw pictures go to `shared`.
+    pub(crate) fn new(
+        options: &Options,
+        device: Option<HwDevice>,
+        shared: Option<SharedMemory>,
+    ) -> turbojpeg::Result<Self> {
         Ok(Self {
+            device,
+            has_test_hooks: options.has_test_hooks,
             warm: None,
             sessions: Sessions {
                 kept: Vec::new(),
-                memory_bytes,
+                // The other half is for libraries, the job in work, and scaled pictures.
+                memory_bytes: options.memory_mib.saturating_mul(1 << 20) / 2,
             },
-            finisher: Finisher::new()?,
+            finisher: Finisher::new(shared)?,
         })
     }
 
@@ -44,10 +58,15 @@ impl Jobs {
     ) -> Result<(), JobError> {
         let mut config = vec![0; usize::try_from(request.config_len).unwrap_or(usize::MAX)];
         payload.read_exact(&mut config)?;
+        if self.has_test_hooks
+            && let Some(result) = hooks::run(&config)
+        {
+            return Ok(result?);
+        }
         let parameters = Parameters::new(request, config);
         match request.session {
             None => {
-                let mut position = start(self.warm.take(), parameters)?;
+                let mut position = start(self.warm.take(), parameters, self.device.as_ref())?;
                 self.work(request, payload, &mut position, emit)?;
                 position.newest = None;
                 self.warm = Some(position);
@@ -60,7 +79,7 @@ impl Jobs {
             Some(SessionUse { id, entry, .. }) => {
                 let kept = self.sessions.take(id);
                 let mut position = match entry {
-                    Entry::Key => start(kept, parameters)?,
+                    Entry::Key => start(kept, parameters, self.device.as_ref())?,
                     Entry::Continue => kept
                         .filter(|kept| !kept.is_drained && kept.fits(&parameters))
                         .ok_or(Failure::PositionLost)?,
@@ -79,9 +98,11 @@ impl Jobs {
         position: &mut Position,
         emit: &mut Emit<'_>,
     ) -> Result<(), JobError> {
+        self.finisher.begin();
         Run {
             request,
             position,
+            detector: request.changes.as_ref().map(Detector::new).transpose()?,
             finisher: &mut self.finisher,
             emit,
         }
@@ -90,13 +111,17 @@ impl Jobs {
 }
 
 /// A decoder ready for a key frame: the kept one if it fits, else a new one.
-fn start(kept: Option<Position>, parameters: Parameters) -> Result<Position, Failure> {
+fn start(
+    kept: Option<Position>,
+    parameters: Parameters,
+    device: Option<&HwDevice>,
+) -> Result<Position, Failure> {
     match kept.filter(|kept| kept.fits(&parameters)) {
         Some(mut position) => {
             position.reset();
             Ok(position)
         }
-        None => Position::open(parameters),
+        None => Position::open(parameters, device),
     }
 }
 

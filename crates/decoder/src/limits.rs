@@ -1,5 +1,4 @@
-//! What this process may use. The sandbox (no files, no network, few system calls) belongs here too,
-//! to be entered last, when the libraries are loaded.
+//! What this process may use, from its first moment on.
 
 use rustix::process::{
     Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit,

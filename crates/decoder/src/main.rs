@@ -1,67 +1,83 @@
 //! The `framewell-decoder` worker binary: compressed GOP in, finished pictures out, over the socket
 //! that the pool of `framewell-decode` passes as standard input.
 //!
-//! Here is the only C media code of the house, and the only `unsafe` (in [`ffi`]). A hostile
+//! Here is the only C media code of the house, and the only `unsafe` (in the files named `ffi*`). A hostile
 //! bitstream can at worst end this process; the pool replaces it.
 
+mod changes;
 mod colour;
 mod decoded;
 mod encode;
 mod ffi;
+mod ffi_hw;
 mod ffi_scale;
+mod ffi_shared;
 mod ffi_webp;
 mod finish;
 mod geometry;
+mod hooks;
 mod jobs;
 mod limits;
+mod options;
 mod orientation;
 mod planes;
 mod position;
 mod rgb;
 mod run;
 mod samples;
+mod sandbox;
 mod scale;
+mod seccomp;
 
 use anyhow::Context;
-use framewell_decode::protocol::setup::{DEFAULT_MEMORY_MIB, Hardware, SandboxReport};
+use ffi_hw::HwDevice;
+use ffi_shared::SharedMemory;
+use framewell_decode::protocol::setup::{Hardware, Hwaccel, SandboxReport};
 use framewell_decode::protocol::wire::{self, Reply};
 use jobs::Jobs;
+use options::Options;
 use run::JobError;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 fn main() -> anyhow::Result<()> {
-    let memory_mib = memory_mib(std::env::args().skip(1))?;
-    limits::apply(memory_mib).context("setting limits")?;
+    let options = Options::parse(std::env::args().skip(1))?;
+    limits::apply(options.memory_mib).context("setting limits")?;
     let socket = std::io::stdin()
         .as_fd()
         .try_clone_to_owned()
         .context("taking the socket")?;
     let socket = UnixStream::from(socket);
     ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Quiet);
-    // The other half is for libraries, the job in work, and scaled pictures.
-    let session_bytes = memory_mib.saturating_mul(1 << 20) / 2;
-    let mut jobs = Jobs::new(session_bytes).context("starting the JPEG encoder")?;
-    say_hello(&socket).context("greeting the pool")?;
+    let (device, hardware) = open_device(&options);
+    // Without the device nothing needs the wider cage.
+    let used = device.as_ref().map_or(Hwaccel::None, |_| options.hwaccel);
+    let shared = SharedMemory::of(std::io::stdout().as_fd());
+    let mut jobs = Jobs::new(&options, device, shared).context("starting the JPEG encoder")?;
+    let sandbox = sandbox::enter(options.sandbox, used)?;
+    say_hello(&socket, sandbox, hardware).context("greeting the pool")?;
     serve(&socket, &mut jobs).context("serving the pool")
 }
 
-/// Reads `--memory-mib N`.
-fn memory_mib(mut args: impl Iterator<Item = String>) -> anyhow::Result<u64> {
-    match (args.next().as_deref(), args.next()) {
-        (None, _) => Ok(DEFAULT_MEMORY_MIB),
-        (Some("--memory-mib"), Some(value)) => value.parse().context("--memory-mib"),
-        _ => anyhow::bail!("usage: framewell-decoder [--memory-mib N], with a socket as stdin"),
+fn open_device(options: &Options) -> (Option<HwDevice>, Hardware) {
+    match HwDevice::open(options.hwaccel, options.hw_device.as_deref()) {
+        Ok(None) => (None, Hardware::Off),
+        Ok(device) => (device, Hardware::Ready),
+        Err(why) => (None, Hardware::Unavailable(why)),
     }
 }
 
-fn say_hello(mut socket: &UnixStream) -> std::io::Result<()> {
+fn say_hello(
+    mut socket: &UnixStream,
+    sandbox: SandboxReport,
+    hardware: Hardware,
+) -> std::io::Result<()> {
     let hello = Reply::Hello {
         version: wire::VERSION,
         libraries: ffi::libraries(),
-        sandbox: SandboxReport::default(),
-        hardware: Hardware::Off,
+        sandbox,
+        hardware,
     };
     wire::write_reply(&mut socket, &hello, &[])
 }
@@ -82,19 +98,4 @@ fn serve(mut socket: &UnixStream, jobs: &mut Jobs) -> anyhow::Result<()> {
         socket.flush()?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_limit_comes_from_the_command_line() {
-        let parse = |args: &[&str]| memory_mib(args.iter().map(ToString::to_string)).ok();
-        assert_eq!(parse(&[]), Some(DEFAULT_MEMORY_MIB));
-        assert_eq!(parse(&["--memory-mib", "512"]), Some(512));
-        assert_eq!(parse(&["--memory-mib"]), None);
-        assert_eq!(parse(&["--memory-mib", "many"]), None);
-        assert_eq!(parse(&["--help"]), None);
-    }
 }

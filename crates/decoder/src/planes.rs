@@ -172,10 +172,10 @@ impl Canvas {
             let rows = to.chunks_mut(stride / 2).take(height.div_ceil(2));
             for (index, row) in rows.enumerate() {
                 let top = (y + 2 * index) / 2;
-                let bottom = ((y + 2 * index + 1) / 2).min(plane.height - 1);
+                let bottom = (y + 2 * index).div_ceil(2).min(plane.height - 1);
                 for (column, to) in row[..width.div_ceil(2)].iter_mut().enumerate() {
                     let left = (x + 2 * column) / 2;
-                    let right = ((x + 2 * column + 1) / 2).min(plane.width - 1);
+                    let right = (x + 2 * column).div_ceil(2).min(plane.width - 1);
                     let sum = [top, bottom]
                         .into_iter()
                         .flat_map(|row| [left, right].map(|column| plane.row(row)[column]))
@@ -199,8 +199,8 @@ impl Canvas {
         self.cb.fill(128);
         self.cr.fill(128);
         // At a chroma sample: the picture itself is not touched.
-        let x = (width - source.luma.width) / 2 & !1;
-        let y = (height - source.luma.height) / 2 & !1;
+        let x = ((width - source.luma.width) / 2) & !1;
+        let y = ((height - source.luma.height) / 2) & !1;
         let stride = self.stride;
         copy_plane(source.luma, &mut self.luma[y * stride + x..], stride);
         for (plane, to) in source

@@ -2,6 +2,7 @@
 
 use crate::decoded::Decoded;
 use crate::ffi;
+use crate::ffi_hw::HwDevice;
 use crate::orientation::Orientation;
 use crate::samples::Content;
 use ffmpeg_next::codec::decoder;
@@ -49,13 +50,13 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    pub(crate) fn open(parameters: Parameters) -> Result<Self, Failure> {
+    pub(crate) fn open(parameters: Parameters, device: Option<&HwDevice>) -> Result<Self, Failure> {
         let Parameters {
             codec,
             config,
             reorder_depth,
         } = &parameters;
-        let decoder = ffi::open_decoder((*codec).into(), config, *reorder_depth)
+        let decoder = ffi::open_decoder((*codec).into(), config, *reorder_depth, device)
             .map_err(|error| Failure::Bitstream(format!("decoder does not open: {error}")))?;
         Ok(Self {
             parameters,

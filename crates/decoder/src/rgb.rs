@@ -88,7 +88,7 @@ pub(crate) fn write(source: Planes<'_>, from: Encoding, to: &mut [u8]) {
 fn blend(plane: Plane<'_>, y: usize, to: &mut [i16]) {
     const MIDDLE: i16 = 128 << BLEND_BITS;
     let near = plane.row(y / 2);
-    let other = if y % 2 == 0 {
+    let other = if y.is_multiple_of(2) {
         (y / 2).saturating_sub(1)
     } else {
         y / 2 + 1

@@ -1,6 +1,8 @@
 //! One job in progress.
 
+use crate::changes::Detector;
 use crate::decoded::Decoded;
+use crate::ffi_hw;
 use crate::finish::{File, Finisher};
 use crate::position::Position;
 use crate::samples::{self, Content};
@@ -9,7 +11,7 @@ use ffmpeg_next::codec::packet::Packet;
 use ffmpeg_next::error::EAGAIN;
 use ffmpeg_next::frame::Video;
 use framewell_decode::protocol::wire::{Exit, Failure, Reply, Request};
-use framewell_decode::{Change, Output, Pick, Want};
+use framewell_decode::{CHANGED, Change, Output, Pick, Want};
 use std::io::{self, Read};
 
 /// Sends a finished picture.
@@ -40,6 +42,8 @@ impl From<Failure> for JobError {
 pub(crate) struct Run<'a, 'e> {
     pub(crate) request: &'a Request,
     pub(crate) position: &'a mut Position,
+    /// Chooses pictures for [`Request::changes`].
+    pub(crate) detector: Option<Detector>,
     pub(crate) finisher: &'a mut Finisher,
     pub(crate) emit: &'a mut Emit<'e>,
 }
@@ -54,7 +58,7 @@ impl Run<'_, '_> {
         self.position.open.extend(&self.request.wanted);
         self.serve_again()?;
         for (pts, len) in &self.request.samples {
-            if !keeps && self.position.open.is_empty() {
+            if !keeps && self.position.open.is_empty() && self.detector.is_none() {
                 self.position.is_drained = true;
                 return Ok(());
             }
@@ -72,6 +76,10 @@ impl Run<'_, '_> {
                     .note(|| format!("end of stream: {error}"));
             }
             self.drain()?;
+        }
+        if self.detector.is_some() && !keeps {
+            // Pictures that never came out were not looked at.
+            self.position.damage.check()?;
         }
         self.finish_newest()?;
         self.check_open(keeps)
@@ -117,11 +125,35 @@ impl Run<'_, '_> {
     }
 
     fn take(&mut self, picture: Video) -> Result<(), JobError> {
+        let picture = match ffi_hw::in_system_memory(picture) {
+            Ok(picture) => picture,
+            Err(error) => {
+                self.position.damage.note(|| error.to_string());
+                return Ok(());
+            }
+        };
         let is_damaged = picture.is_corrupt() || picture.has_decode_errors();
         let picture = Decoded::new(picture, self.position.orientation);
         self.position.orientation = picture.orientation;
         self.position.picture_out(picture.pts, is_damaged);
+        self.look(&picture)?;
         self.offer(picture)
+    }
+
+    /// Finishes the picture if it changed enough.
+    fn look(&mut self, picture: &Decoded) -> Result<(), JobError> {
+        let (Some(detector), Some(changes)) = (&mut self.detector, &self.request.changes) else {
+            return Ok(());
+        };
+        if !detector.looks_at(picture.pts) {
+            return Ok(());
+        }
+        self.position.damage.check()?;
+        if let Some(change) = self.finisher.look(picture, detector)? {
+            let file = self.finisher.finish(picture, &changes.output)?;
+            self.send(CHANGED, picture.pts, &file, Some(change))?;
+        }
+        Ok(())
     }
 
     /// Finishes the picture for all who want it by its time, and keeps it as the newest.

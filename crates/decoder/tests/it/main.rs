@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panic")]
 
 mod archive;
+mod changes;
 mod colours;
 mod common;
 mod exact;
@@ -18,6 +19,8 @@ mod process;
 mod raw;
 mod recorded_pictures;
 mod rig;
+mod sandbox;
 mod sessions;
 mod sharing;
+mod shared;
 mod sizes;
