@@ -42,10 +42,10 @@ impl Turn {
     fn sei(self, codec: VideoCodec) -> Vec<u8> {
         let flips = u8::from(self.flips.0) << 6 | u8::from(self.flips.1) << 5;
         let first = flips | self.quarters << 3;
-        // What follows the angle: how long it holds, and where the message ends.
+        // After the last three bits of the angle: how long it holds, and where the message ends.
         let (header, last): (&[u8], u8) = match codec {
-            VideoCodec::H264 => (&[0x06], 0b000_010_0_1),
-            VideoCodec::H265 => (&[0x4e, 0x01], 0b000_1_1000),
+            VideoCodec::H264 => (&[0x06], 0b0000_1001),
+            VideoCodec::H265 => (&[0x4e, 0x01], 0b0001_1000),
         };
         // The last byte of the angle may be followed by too many zeros: none of these bytes is.
         let body = [header, &[47, 3, first, 0, last, 0x80]].concat();
