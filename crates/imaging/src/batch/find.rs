@@ -41,6 +41,8 @@ pub(crate) struct Finder {
     deadline: Instant,
     /// Whether the range ends ahead of now.
     is_ahead: bool,
+    /// The GOP of the ring that was told when it had begun.
+    begun: Option<GopId>,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,8 @@ enum Stage {
 /// What the ring has to say.
 enum Look {
     Found(Box<LiveGop>, GopId),
+    /// A GOP that has begun and is not complete: the one before it need not wait any longer.
+    Begun(Box<LiveGop>, GopId),
     /// The next GOP is not complete yet, or not there.
     Wait,
     /// The ring begins here, behind the position: what lies between may be recorded.
@@ -88,11 +92,12 @@ impl Finder {
             stage: Stage::Choose,
             deadline: Instant::now() + ahead + SETTLE,
             is_ahead: ahead_us > 0,
+            begun: None,
         }
     }
 
     /// The next GOP or hole; `None` at the end of the range. Holes at the seam between recorded and
-    /// live footage may come in pieces, and a GOP twice.
+    /// live footage may come in pieces, and a GOP twice: when it has begun, and when it is complete.
     pub(crate) async fn next(&mut self) -> Result<Option<Found>, Error> {
         loop {
             match &mut self.stage {
@@ -181,6 +186,7 @@ impl Finder {
     /// The next GOP of the ring, waited for if it is still to come; `None` if the stage has changed.
     async fn live(&mut self, last: Option<GopId>) -> Result<Option<Found>, Error> {
         let look = match self.track() {
+            _ if self.position >= self.end => Look::End,
             Some(track) => self.wait(&track, last).await,
             None if self.is_ahead => {
                 tokio::time::sleep_until(self.deadline).await;
@@ -196,6 +202,14 @@ impl Finder {
                 }
                 self.position = self.position.max(live.range().end);
                 self.stage = Stage::Live(Some(id));
+                Ok(Some(Found::Gop(Source::Live(live.into()))))
+            }
+            Look::Begun(live, id) => {
+                self.begun = Some(id);
+                let start = live.range().start;
+                if start.micros_since(self.position) > TICK_US {
+                    return self.hole_until(start).await.map(Some);
+                }
                 Ok(Some(Found::Gop(Source::Live(live.into()))))
             }
             Look::Behind(start) => {
@@ -280,11 +294,16 @@ impl Finder {
             return Look::Behind(start);
         }
         let is_whole = gop.is_closed && next.is_none_or(|next| has_leading(gop, next));
-        if !is_whole && !is_late && !is_settled(gop, self.end) {
+        let is_final = is_whole || is_late || is_settled(gop, self.end);
+        if !is_final && self.begun == Some(gop.id) {
             return Look::Wait;
         }
-        let live = LiveGop::new(gop.clone(), next.cloned());
-        live.map_or(Look::Wait, |live| Look::Found(Box::new(live), gop.id))
+        let live = LiveGop::new(gop.clone(), next.cloned()).map(Box::new);
+        match live {
+            Some(live) if is_final => Look::Found(live, gop.id),
+            Some(live) => Look::Begun(live, gop.id),
+            None => Look::Wait,
+        }
     }
 
     /// The GOP behind the last one; without that, the one on screen at the position, or the first one

@@ -56,6 +56,16 @@ impl Rule {
         }
     }
 
+    /// How many instants the rule has in a range; `None` for rules that have none. The rule has passed
+    /// [`Rule::check`].
+    #[must_use]
+    pub fn instants(&self, range: TimeRange) -> Option<u64> {
+        match self.over(range, range) {
+            Sampling::Grid(grid) => Some(u64::try_from(grid.count(range)).unwrap_or_default()),
+            _ => None,
+        }
+    }
+
     /// The rule for a range. `footage` is what there is of it, which only [`Rule::Count`] looks at.
     pub(crate) fn over(self, range: TimeRange, footage: TimeRange) -> Sampling {
         match self {

@@ -119,7 +119,11 @@ impl<G: Clone> Walk<G> {
             };
             self.take(known, held, end, Some(gop.clone()), &mut steps);
             self.from = start;
-        } else if !self.answers_holes() {
+        } else {
+            if self.answers_holes() {
+                // Instants in a hole that nothing precedes: told before the hole, as elsewhere.
+                self.push(&gop, None, self.from, start, &mut steps);
+            }
             self.from = start.max(self.range.start);
         }
         self.tell(hole, start, &mut steps);
