@@ -21,6 +21,7 @@ use utoipa::{Modify, OpenApi};
         native::channels::show_channel,
         native::image::show_image,
         native::images::list_images,
+        native::sheet::show_sheet,
         native::group_images::list_group_images,
         native::group_live::push_group_images,
         native::clip::show_clip,

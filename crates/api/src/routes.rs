@@ -61,6 +61,7 @@ pub const TABLE: &[Route] = &[
     route("GET", "/v1/images", WATCH, || get(native::group_images::list_group_images)),
     route("GET", "/v1/channels/{id}/images", WATCH, || get(native::images::list_images)),
     route("GET", "/v1/images/live", WATCH, || get(native::group_live::push_group_images)),
+    route("GET", "/v1/channels/{id}/sheet", WATCH, || get(native::sheet::show_sheet)),
     route("GET", "/v1/channels/{id}/clip.mp4", WATCH, || get(native::clip::show_clip)),
     route("GET", "/v1/channels/{id}/timeline", WATCH, || get(native::timeline::show_timeline)),
     route("GET", "/v1/channels/{id}/live", WATCH, || get(native::live::show_live)),

@@ -21,6 +21,7 @@ mod ring;
 mod sets;
 mod settings;
 mod share;
+pub mod sheet;
 
 pub use feed::{Delivery, LiveFeed, LiveImage, LiveRequest};
 pub use framewell_decode::Error as DecodeError;
@@ -73,6 +74,9 @@ pub enum Error {
     /// A rule or a range that makes no sense; the text says what the limit is.
     #[error("{0}")]
     Invalid(String),
+    /// The footage or the decoders cannot be reached; the log says why.
+    #[error("the footage of channel {0}, or the decoders, are not available")]
+    Unavailable(ChannelId),
     /// As many batches run as may.
     #[error("{0} batches of pictures are running, as many as may")]
     TooManyBatches(usize),
@@ -131,6 +135,7 @@ impl HasKind for Error {
                 ErrorKind::InvalidArgument
             }
             Self::TooManyBatches(_) => ErrorKind::ResourceExhausted,
+            Self::Unavailable(_) => ErrorKind::Unavailable,
             Self::Footage(source) => source.kind(),
             Self::Decode { source, .. } => source.kind(),
         }

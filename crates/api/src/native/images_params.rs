@@ -56,23 +56,36 @@ pub(crate) fn request(
     container: Container,
 ) -> Result<BatchRequest, ApiError> {
     let form = picture_params::read(&one_picture(params))?;
-    let what = match params.get("cursor") {
-        Some(text) => What::After(cursor(text, channel)?),
-        None => What::Range {
-            range: range(params, now)?,
-            rule: rule(params)?,
-            matching: form.matching,
-        },
-    };
     Ok(BatchRequest {
         channel,
-        what,
+        what: what(params, channel, now, None)?,
         output: Some(form.output).filter(|_| container != Container::Lines),
         budget: Budget {
             images: limit(params, "max_images")?,
             bytes: limit(params, "max_bytes")?,
             pixels: limit(params, "max_pixels")?,
         },
+    })
+}
+
+/// Range, rule and match, or the place to go on from.
+pub(crate) fn what(
+    params: &Params,
+    channel: ChannelId,
+    now: WallTime,
+    default: Option<Rule>,
+) -> Result<What, ApiError> {
+    if let Some(text) = params.get("cursor") {
+        return Ok(What::After(cursor(text, channel)?));
+    }
+    let has_rule = RULES.into_iter().any(|name| params.get(name).is_some());
+    Ok(What::Range {
+        range: range(params, now)?,
+        rule: match default.filter(|_| !has_rule) {
+            Some(default) => default,
+            None => rule(params)?,
+        },
+        matching: picture_params::read(&one_picture(params))?.matching,
     })
 }
 
@@ -83,7 +96,7 @@ fn one_picture(params: &Params) -> Params {
 }
 
 /// A cursor of this channel.
-pub(crate) fn cursor(text: &str, channel: ChannelId) -> Result<Cursor, ApiError> {
+fn cursor(text: &str, channel: ChannelId) -> Result<Cursor, ApiError> {
     let cursor: Cursor = text
         .parse()
         .map_err(|_| ApiError::invalid("cursor is not one of ours"))?;
@@ -95,7 +108,7 @@ pub(crate) fn cursor(text: &str, channel: ChannelId) -> Result<Cursor, ApiError>
 }
 
 /// `from` and `to`.
-pub(crate) fn range(params: &Params, now: WallTime) -> Result<TimeRange, ApiError> {
+fn range(params: &Params, now: WallTime) -> Result<TimeRange, ApiError> {
     let from = instant(params, "from", now)?;
     let from = from.ok_or_else(|| ApiError::invalid("from is missing"))?;
     let to = instant(params, "to", now)?.unwrap_or(now);

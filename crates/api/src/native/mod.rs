@@ -15,6 +15,7 @@ mod images_body;
 mod images_params;
 pub(crate) mod live;
 mod picture_params;
+pub(crate) mod sheet;
 pub(crate) mod timeline;
 pub(crate) mod types;
 

@@ -1,7 +1,7 @@
 //! A day of rows: the first picture comes before the day has been looked through.
 
-use crate::batch_rig::{at, clip, range, request};
 use crate::archive::record;
+use crate::batch_rig::{at, clip, range, request};
 use crate::rig::{Rig, channel, run};
 use framewell_catalog::{Catalog, CatalogConfig, NewSegment};
 use framewell_fmp4::{FragmentEntry, SegmentIndex};

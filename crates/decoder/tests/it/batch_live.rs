@@ -1,6 +1,8 @@
 //! Many pictures at the seam from recorded footage to the live ring, and ahead of now.
 
-use crate::batch_rig::{Told, all, at, behind, behind, clip, cursor, range, request, rest, tell, units};
+use crate::batch_rig::{
+    Told, all, at, behind, clip, cursor, range, record_fragments, request, rest, tell, units,
+};
 use crate::rig::Rig;
 use framewell_imaging::Match;
 use framewell_imaging::batch::{EndReason, Entry, Rule};

@@ -3,6 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panic")]
 
 mod archive;
+mod batch;
+mod batch_day;
+mod batch_live;
+mod batch_rig;
 mod changes;
 mod colours;
 mod common;
@@ -21,6 +25,7 @@ mod recorded_pictures;
 mod rig;
 mod sandbox;
 mod sessions;
-mod sharing;
 mod shared;
+mod sharing;
+mod sheets;
 mod sizes;
