@@ -9,6 +9,7 @@ use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::origin::Origin;
 use crate::params::Params;
+use crate::picture;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -65,6 +66,9 @@ pub(crate) async fn list_images(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let channel = channel_of(&state, &caller, &id).await?;
+    if images_params::is_endless(&params) {
+        return Err(ApiError::invalid("to is missing"));
+    }
     let container = images_params::container(&params, &headers)?;
     let request = images_params::request(&params, channel, state.clock.now(), container)?;
     let (first, batch) = start(&state, channel, request).await?;
@@ -89,7 +93,8 @@ pub(crate) async fn start(
         What::Range { range, .. } => Some(*range),
         What::After(_) => None,
     };
-    let mut batch = state.imaging.batch(request).await?;
+    let batch = state.imaging.batch(request).await;
+    let mut batch = batch.map_err(|error| picture::explain_ref(&error))?;
     let first = batch.next().await;
     match first {
         Some(Entry::Gap(gap)) if range.is_some_and(|range| covers(&gap, range)) => {

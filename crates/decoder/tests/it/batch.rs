@@ -8,6 +8,7 @@ use framewell_imaging::batch::{BatchRequest, Budget, EndReason, Entry, Rule};
 use framewell_imaging::{Error, Match, Output};
 use framewell_media::VideoCodec;
 use framewell_model::{ErrorKind, HasKind};
+use framewell_testkit::encode::ClipSpec;
 
 #[tokio::test]
 async fn an_instant_of_a_grid_means_the_picture_on_screen_and_holes_are_told() {
@@ -470,4 +471,31 @@ async fn leading_pictures_are_shown_with_the_gop_before() {
     let told = tell(&all(&rig, whole).await);
     let expected: Vec<Told> = (0..48).map(|n| Told::Picture(n * 40, n * 40)).collect();
     assert_eq!(told[..48], expected);
+}
+
+#[tokio::test]
+async fn long_gops_are_decoded_in_pieces_that_keep_their_place() {
+    // 48 pictures in one GOP: three pieces of sixteen; with B pictures they come out in another order.
+    for (codec, b_frames) in [
+        (VideoCodec::H264, 2),
+        (VideoCodec::H265, 2),
+        (VideoCodec::H264, 0),
+    ] {
+        let rig = Rig::new(at(60_000)).await;
+        let spec = ClipSpec {
+            codec,
+            width: 320,
+            height: 240,
+            gop: 48,
+            b_frames,
+            frames: 96,
+            ..ClipSpec::default()
+        };
+        crate::archive::record(&rig, &spec.encode().unwrap(), 1, 48);
+        let whole = request(range(0, 3_840), Rule::All, Match::Exact);
+        let told = tell(&all(&rig, whole).await);
+        let mut expected: Vec<Told> = (0..96).map(|n| Told::Picture(n * 40, n * 40)).collect();
+        expected.push(Told::End(EndReason::Complete));
+        assert_eq!(told, expected, "{codec:?} {b_frames}");
+    }
 }

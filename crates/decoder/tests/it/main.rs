@@ -7,6 +7,7 @@ mod batch;
 mod batch_day;
 mod batch_live;
 mod batch_rig;
+mod batch_scenes;
 mod changes;
 mod colours;
 mod common;

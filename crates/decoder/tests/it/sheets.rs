@@ -70,11 +70,11 @@ async fn a_sheet_comes_in_every_format_and_with_labels() {
     let footage = Footage3::new().await;
     let plain = request(range(0, 1_900), Rule::Count(4));
     for format in [PictureFormat::Png, PictureFormat::WebP { quality: 80 }] {
-        let sheet = footage.rig.imaging.sheet(&SheetRequest {
+        let asked = SheetRequest {
             format,
             ..plain.clone()
-        });
-        let sheet = sheet.await.unwrap();
+        };
+        let sheet = footage.rig.imaging.sheet(&asked).await.unwrap();
         assert_eq!((sheet.picture.width, sheet.picture.height), (644, 484));
         let magic: &[u8] = if format == PictureFormat::Png {
             b"\x89PNG"
