@@ -7,6 +7,7 @@ mod cameras;
 mod client;
 mod contract;
 mod crash;
+mod image_tasks;
 mod images;
 mod main_job;
 mod real_footage;
