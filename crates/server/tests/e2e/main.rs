@@ -8,6 +8,7 @@ mod client;
 mod contract;
 mod crash;
 mod image_tasks;
+mod hostile;
 mod images;
 mod main_job;
 mod real_footage;
