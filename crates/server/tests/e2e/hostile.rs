@@ -181,6 +181,9 @@ async fn a_full_decoder_queue_answers_503_and_when_to_ask_again() {
     let server = Server::start_with_environment(&[
         ("FRAMEWELL_DECODER__WORKERS", "1"),
         ("FRAMEWELL_DECODER__QUEUE", "1"),
+        // Pictures that share a decode wait in a list of their own.
+        ("FRAMEWELL_PICTURES__MAX_WAITING", "1"),
+        ("FRAMEWELL_DECODER__DEADLINE_S", "60"),
     ])
     .await;
     let camera = cameras::h264().await;
