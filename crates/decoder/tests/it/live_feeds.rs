@@ -209,7 +209,7 @@ async fn a_look_back_goes_on_live_without_hole_or_repetition() {
             assert_eq!((u64::from(at), 0), (image.sequence, image.dropped));
             frames.push(number(&spec, &image));
             // Live pictures come while it catches up, and one by one behind that.
-            if (frames.len() > 30 && sent < 70) || frames.len() + 12 > sent {
+            if (frames.len() > 30 && sent < 70) || frames.len() + 20 > sent {
                 let more = units[sent..].iter().take(1).copied();
                 rig.push(more);
                 sent = (sent + 1).min(100);
