@@ -16,8 +16,6 @@ mod faults;
 mod footage;
 mod forms;
 mod hostile;
-mod live_faults;
-mod live_feeds;
 mod live_pictures;
 mod matching;
 mod orientation;

@@ -4,7 +4,6 @@
 
 mod common;
 mod footage;
-mod images;
 mod metadata;
 mod paging;
 mod player;
