@@ -1,5 +1,7 @@
 //! Settings of the HTTP faces.
 
+use crate::error::ApiError;
+use framewell_model::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -31,6 +33,36 @@ impl BodyBudget {
     }
 }
 
+/// Pushes of pictures that may run at a time; cheap to clone, one for all.
+#[derive(Debug, Clone)]
+pub struct PushLimit {
+    places: Arc<Semaphore>,
+    most: usize,
+}
+
+impl PushLimit {
+    /// So many.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(most)),
+            most,
+        }
+    }
+
+    /// A place for one push, until the permit is dropped.
+    pub(crate) fn take(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        place.map_err(|_| {
+            let text = format!(
+                "{} pushes of pictures are running, as many as may",
+                self.most
+            );
+            ApiError::new(ErrorKind::Unavailable, text).with_detail("limit", self.most)
+        })
+    }
+}
+
 /// Where clients reach the server, if that is not what their `Host` header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicEndpoint {
@@ -58,6 +90,8 @@ pub struct ApiConfig {
     pub meta_body_limit: usize,
     /// Memory for bodies of metadata writes and searches (default 64 MiB); beyond it 503.
     pub meta_memory: BodyBudget,
+    /// Pushes of pictures at a time (default 256); beyond it 503.
+    pub pushes: PushLimit,
     /// A body that takes longer than this to arrive is refused (default 30 s).
     pub body_timeout: Duration,
     /// How long media URLs work (default 1 h).
@@ -75,6 +109,7 @@ impl Default for ApiConfig {
             body_limit: 1 << 20,
             meta_body_limit: 16 << 20,
             meta_memory: BodyBudget::of_bytes(64 << 20),
+            pushes: PushLimit::new(256),
             body_timeout: Duration::from_secs(30),
             ticket_lifetime: Duration::from_secs(3600),
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -25,7 +25,7 @@ pub mod routes;
 mod state;
 mod vxg;
 
-pub use config::{ApiConfig, BodyBudget, PublicEndpoint};
+pub use config::{ApiConfig, BodyBudget, PublicEndpoint, PushLimit};
 pub use error::ApiError;
 pub use openapi::document as openapi_document;
 pub use router::router;

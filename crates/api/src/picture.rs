@@ -238,7 +238,7 @@ mod tests {
         assert!(broken.message.contains("no key frame"));
         assert_eq!(
             decode(DecodeError::Busy).status,
-            StatusCode::SERVICE_UNAVAILABLE
+            StatusCode::TOO_MANY_REQUESTS
         );
     }
 }

@@ -71,22 +71,27 @@ impl Encoding {
     }
 }
 
-/// Fraction bits of the fixed-point factors: the error stays far below half a step.
-const BITS: u32 = 16;
-const ONE: f64 = 65_536.0;
+/// Fraction bits of factors, which are below 2.
+const FACTOR_BITS: u32 = 14;
+/// Samples are multiplied from this many bits further up: they stay within 16 bits, and what is left of
+/// a product above its lower 16 bits is a sample with [`BITS`] fraction bits. Sixteen bits are what every
+/// processor multiplies eight at a time.
+const SAMPLE_SHIFT: u32 = 7;
+/// Fraction bits of sums: errors stay below a tenth of a step.
+const BITS: u32 = SAMPLE_SHIFT + FACTOR_BITS - 16;
 
 /// Fixed-point factors from one encoding to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Conversion {
-    luma: i32,
-    luma_of_cb: i32,
-    luma_of_cr: i32,
+    luma: i16,
+    luma_of_cb: i16,
+    luma_of_cr: i16,
     /// Added to luma before the shift: black level and rounding.
-    luma_offset: i32,
-    cb_of_cb: i32,
-    cb_of_cr: i32,
-    cr_of_cb: i32,
-    cr_of_cr: i32,
+    luma_offset: i16,
+    cb_of_cb: i16,
+    cb_of_cr: i16,
+    cr_of_cb: i16,
+    cr_of_cr: i16,
 }
 
 impl Conversion {
@@ -112,15 +117,17 @@ impl Conversion {
         let y_of_cr = red_of_cr * (new.kr - new_kg * old.kr / old_kg);
         let y_of_cb = blue_of_cb * (new.kb - new_kg * old.kb / old_kg);
         let (cb_scale, cr_scale) = (2.0 * (1.0 - new.kb), 2.0 * (1.0 - new.kr));
+        let black = f64::from(to.black()) - f64::from(from.black()) * luma_gain;
+        let factor = |factor: f64| fixed(factor, FACTOR_BITS);
         Self {
-            luma: fixed(luma_gain),
-            luma_of_cb: fixed(chroma_in_luma * y_of_cb),
-            luma_of_cr: fixed(chroma_in_luma * y_of_cr),
-            luma_offset: fixed(0.5 + f64::from(to.black()) - f64::from(from.black()) * luma_gain),
-            cb_of_cb: fixed(chroma_gain * (blue_of_cb - y_of_cb) / cb_scale),
-            cb_of_cr: fixed(chroma_gain * -y_of_cr / cb_scale),
-            cr_of_cb: fixed(chroma_gain * -y_of_cb / cr_scale),
-            cr_of_cr: fixed(chroma_gain * (red_of_cr - y_of_cr) / cr_scale),
+            luma: factor(luma_gain),
+            luma_of_cb: factor(chroma_in_luma * y_of_cb),
+            luma_of_cr: factor(chroma_in_luma * y_of_cr),
+            luma_offset: fixed(black, BITS) + HALF,
+            cb_of_cb: factor(chroma_gain * (blue_of_cb - y_of_cb) / cb_scale),
+            cb_of_cr: factor(chroma_gain * -y_of_cr / cb_scale),
+            cr_of_cb: factor(chroma_gain * -y_of_cb / cr_scale),
+            cr_of_cr: factor(chroma_gain * (red_of_cr - y_of_cr) / cr_scale),
         }
     }
 
@@ -129,29 +136,50 @@ impl Conversion {
     }
 
     fn chroma(&self, cb: u8, cr: u8) -> (u8, u8) {
-        const OFFSET: i32 = (128 << BITS) + (1 << (BITS - 1));
-        let (cb, cr) = (i32::from(cb) - 128, i32::from(cr) - 128);
+        const OFFSET: i16 = (128 << BITS) + HALF;
+        let (cb, cr) = (centred(cb), centred(cr));
+        let sum = |of_cb, of_cr| times(cb, of_cb) + times(cr, of_cr) + OFFSET;
         (
-            clamp((cb * self.cb_of_cb + cr * self.cb_of_cr + OFFSET) >> BITS),
-            clamp((cb * self.cr_of_cb + cr * self.cr_of_cr + OFFSET) >> BITS),
+            clamp(sum(self.cb_of_cb, self.cb_of_cr)),
+            clamp(sum(self.cr_of_cb, self.cr_of_cr)),
         )
     }
 
-    /// What chroma adds to luma, offset included, before the shift.
-    fn luma_base(&self, cb: u8, cr: u8) -> i32 {
-        let (cb, cr) = (i32::from(cb) - 128, i32::from(cr) - 128);
-        cb * self.luma_of_cb + cr * self.luma_of_cr + self.luma_offset
+    /// What chroma adds to luma, offset included.
+    fn luma_base(&self, cb: u8, cr: u8) -> i16 {
+        times(centred(cb), self.luma_of_cb) + times(centred(cr), self.luma_of_cr) + self.luma_offset
+    }
+
+    fn luma(&self, luma: u8, base: i16) -> u8 {
+        clamp(times(i16::from(luma) << SAMPLE_SHIFT, self.luma) + base)
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "factors are below 4")]
-fn fixed(factor: f64) -> i32 {
-    (factor * ONE).round() as i32
+/// Half a step, and one more for what the products lose: each is cut off, not rounded.
+const HALF: i16 = (1 << (BITS - 1)) + 1;
+
+#[expect(clippy::cast_possible_truncation, reason = "factors are below 2")]
+fn fixed(factor: f64, bits: u32) -> i16 {
+    (factor * f64::from(1 << bits)).round() as i16
+}
+
+/// Chroma from -128 on, ready to be multiplied.
+fn centred(chroma: u8) -> i16 {
+    (i16::from(chroma) - 128) << SAMPLE_SHIFT
+}
+
+/// The upper half of the product.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the upper half of 32 bits has 16"
+)]
+fn times(sample: i16, factor: i16) -> i16 {
+    ((i32::from(sample) * i32::from(factor)) >> 16) as i16
 }
 
 #[expect(clippy::cast_sign_loss, reason = "clamped to a byte")]
-fn clamp(value: i32) -> u8 {
-    value.clamp(0, 255) as u8
+fn clamp(sum: i16) -> u8 {
+    (sum >> BITS).clamp(0, 255) as u8
 }
 
 /// Makes `canvas` the picture in other colours; a side that is odd is made even for the encoder.
@@ -210,7 +238,7 @@ fn convert_luma(
             }
         }
         for ((to, from), base) in to.iter_mut().zip(from).zip(&base) {
-            *to = clamp((i32::from(*from) * conversion.luma + base) >> BITS);
+            *to = conversion.luma(*from, *base);
         }
     }
 }
@@ -218,7 +246,7 @@ fn convert_luma(
 fn convert_grey(luma: Plane<'_>, to: &mut [u8], stride: usize, conversion: &Conversion) {
     for (to, from) in to.chunks_mut(stride).zip(luma.rows()) {
         for (to, from) in to.iter_mut().zip(from) {
-            *to = clamp((i32::from(*from) * conversion.luma + conversion.luma_offset) >> BITS);
+            *to = conversion.luma(*from, conversion.luma_offset);
         }
     }
 }
@@ -273,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn every_colour_is_right_to_half_a_step() {
+    fn every_colour_is_right_to_little_more_than_half_a_step() {
         let matrices = [Matrix::BT601, Matrix::BT709, Matrix::BT2020, Matrix::FCC];
         let sources = matrices.into_iter().flat_map(|m| [(m, false), (m, true)]);
         for ((matrix, is_full_range), to) in sources.flat_map(|from| [(from, JFIF), (from, WEBP)]) {
@@ -294,7 +322,7 @@ mod tests {
                 let got = converted(from, to, [y, cb, cr]).map(f64::from);
                 let want = through_rgb(from, to, [y, cb, cr]).map(|v| v.clamp(0.0, 255.0));
                 for (got, want) in got.into_iter().zip(want) {
-                    assert!((got - want).abs() < 0.51, "{from:?} {to:?} {y} {cb} {cr}");
+                    assert!((got - want).abs() < 0.57, "{from:?} {to:?} {y} {cb} {cr}");
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Pictures pushed as they are taken.
 
-use crate::hub::{Command, Context, Picker, Queue, Resume, Rule, drive};
+use crate::hub::{Asked, Command, Context, Picker, Queue, Resume, Rule, drive};
 use crate::{Error, Grid, Image, Imaging, Output};
 use framewell_model::{ChannelId, WallTime};
 use std::sync::Arc;
@@ -94,7 +94,8 @@ impl Drop for LiveFeed {
 }
 
 impl Imaging {
-    /// Starts pushing. Must be called within a tokio runtime.
+    /// Starts pushing; every picture that the camera delivers from now on counts. Must be called within
+    /// a tokio runtime.
     pub fn live(&self, request: LiveRequest) -> Result<LiveFeed, Error> {
         let LiveRequest {
             channel, output, ..
@@ -110,6 +111,12 @@ impl Imaging {
             mark: None,
             picker: Picker::new(rule),
         };
+        let asked = match is_past {
+            true => None,
+            false => Some(Asked::new(
+                &self.hub, &context, &queue, output, start, false,
+            )?),
+        };
         let end = request.until.map(|until| {
             let left = until.micros_since(self.clock.now()).max(0);
             Instant::now() + Duration::from_micros(left.unsigned_abs()) + END_GRACE
@@ -121,7 +128,7 @@ impl Imaging {
             Arc::clone(&queue),
             output,
             start,
-            is_past,
+            asked,
         ));
         Ok(LiveFeed {
             queue,

@@ -139,3 +139,53 @@ pub(crate) async fn report(mode: SandboxMode, pool: Pool) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_that_make_no_decoder_are_refused() {
+        let why = |decoder: Decoder| decoder.check().expect_err("refused").to_string();
+        assert!(Decoder::default().check().is_ok());
+        let tiny = Decoder {
+            memory_mib: 64,
+            ..Decoder::default()
+        };
+        assert!(why(tiny).contains("decoder.memory_mib = 64"));
+        let idle = Decoder {
+            max_jobs: 0,
+            ..Decoder::default()
+        };
+        assert!(why(idle).contains("decoder.max_jobs"));
+        let many = Decoder {
+            workers: 5_000,
+            ..Decoder::default()
+        };
+        assert!(why(many).contains("decoder.workers = 5000"));
+    }
+
+    #[test]
+    fn workers_get_what_the_configuration_says() {
+        let config = Config {
+            decoder: Decoder {
+                sandbox: SandboxMode::Require,
+                hwaccel: Hwaccel::Cuda,
+                hwaccel_device: "1".into(),
+                memory_mib: 700,
+                max_jobs: 5,
+                ..Decoder::default()
+            },
+            ..Config::default()
+        };
+        let pool = pool_config(&config).expect("this executable has a path");
+        let options = WorkerOptions {
+            memory_mib: 700,
+            sandbox: SandboxMode::Require,
+            hwaccel: Hwaccel::Cuda,
+            device: Some("1".into()),
+        };
+        assert_eq!((pool.worker, pool.max_jobs), (options, 5));
+        assert!(pool.workers > 0 && pool.program.ends_with("framewell-decoder"));
+    }
+}

@@ -289,7 +289,7 @@ async fn send(socket: &mut WebSocket, message: Message) -> Option<()> {
 }
 
 /// Length of the header, header, picture.
-fn framed(header: &Value, data: &Bytes) -> Bytes {
+pub(super) fn framed(header: &Value, data: &Bytes) -> Bytes {
     let header = header.to_string();
     let length = u32::try_from(header.len()).expect("a header has some hundred bytes");
     let mut message = BytesMut::with_capacity(4 + header.len() + data.len());
@@ -353,7 +353,7 @@ fn describe(set: &ImageSet, tolerance_ms: i64, now: WallTime) -> Value {
     })
 }
 
-fn describe_image(image: &Image, now: WallTime) -> Value {
+pub(super) fn describe_image(image: &Image, now: WallTime) -> Value {
     json!({
         "requested": image.requested.to_rfc3339(),
         "captured": image.captured.to_rfc3339(),

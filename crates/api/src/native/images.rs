@@ -3,6 +3,7 @@
 use super::channel_of;
 use super::images_body::{self, Writer};
 use super::images_params::{self, Container};
+use super::push;
 use super::types::{ErrorBody, FileBytes};
 use crate::AppState;
 use crate::auth::Caller;
@@ -10,8 +11,10 @@ use crate::error::ApiError;
 use crate::origin::Origin;
 use crate::params::Params;
 use crate::picture;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use framewell_imaging::batch::{Batch, BatchRequest, Entry, SampleGap, What};
 use framewell_model::{ChannelId, ErrorKind, TimeRange};
@@ -24,6 +27,12 @@ use url::form_urlencoded;
 /// cannot be read or decoded is an entry too, and the rest follows. The last entry says why the answer
 /// ended; every entry has a cursor behind which the same request goes on, also after a restart of the
 /// server. `to` may lie ahead of now, 10 minutes at most: then the answer waits for the camera.
+///
+/// Without `to` the pictures are pushed as they are taken, at the rate `fps` or `every` (absent: every
+/// picture), from now or from a `from` that is still in memory: as `multipart/x-mixed-replace`, or with
+/// an upgrade as WebSocket, where `to` works too. There each picture is a binary message: length of a
+/// JSON header as 4 bytes big endian, the header, the picture; text messages are JSON objects with a
+/// `type`: `error`, `gap` or `end`.
 #[utoipa::path(
     get,
     path = "/v1/channels/{id}/images",
@@ -47,14 +56,18 @@ use url::form_urlencoded;
         ("height" = Option<u32>, Query, description = "As for one picture"),
         ("format" = Option<String>, Query, description = "As for one picture"),
         ("quality" = Option<u32>, Query, description = "As for one picture"),
+        ("delivery" = Option<String>, Query, description = "Push: when the client is slow, `latest` (default) keeps the newest picture, `bounded` the newest `buffer`, `all` reads on from memory; what is dropped is counted"),
+        ("buffer" = Option<u32>, Query, description = "Push: pictures that wait with `delivery=bounded`, 1 to 1000; 8 if absent"),
+        ("window" = Option<u32>, Query, description = "WebSocket: most pictures that the client has not acknowledged with `{\"ack\": sequence}`, 1 to 1000; absent: no acknowledgements"),
         ("max_image_bytes" = Option<u32>, Query, description = "As `max_bytes` for one picture"),
     ),
     responses(
+        (status = 101, description = "WebSocket"),
         (status = 200, description = "A part for each picture with the headers of a single one and `Framewell-Cursor`; gaps, errors and the end as parts of type `application/json` with `Framewell-Entry`", content_type = "multipart/mixed", body = FileBytes),
         (status = 400, description = "Bad parameter, a range in the future, more instants than a request may name; the text says the limit", body = ErrorBody),
         (status = 404, description = "No such channel behind this token, or no footage in the range", body = ErrorBody),
         (status = 429, description = "Too many such answers are running; see `Retry-After`", body = ErrorBody),
-        (status = 503, description = "The footage cannot be looked up", body = ErrorBody),
+        (status = 503, description = "The footage cannot be looked up; the camera is not streaming, or as many pushes or live decoders run as may", body = ErrorBody),
     ),
 )]
 pub(crate) async fn list_images(
@@ -64,10 +77,16 @@ pub(crate) async fn list_images(
     Path(id): Path<String>,
     params: Params,
     headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let channel = channel_of(&state, &caller, &id).await?;
-    if images_params::is_endless(&params) {
-        return Err(ApiError::invalid("to is missing"));
+    if upgrade.is_err() && headers.contains_key(header::UPGRADE) {
+        return Err(ApiError::invalid(
+            "the upgrade is none to WebSocket (RFC 6455)",
+        ));
+    }
+    if upgrade.is_ok() || images_params::is_endless(&params) {
+        return push::push_images(state, caller, channel, &params, upgrade.ok()).await;
     }
     let container = images_params::container(&params, &headers)?;
     let request = images_params::request(&params, channel, state.clock.now(), container)?;

@@ -77,6 +77,17 @@ async fn put_takes_the_file_away_and_ranges_come_back(fx: Fixture) {
     assert!(get(5..5).await.is_empty());
 }
 
+async fn bytes_are_put_replaced_and_deleted(fx: Fixture) {
+    let get = async || fx.blobs.get_range(&key(1), 0..100).await;
+    for content in [&b"first picture"[..], b"second"] {
+        fx.blobs.put_bytes(&key(1), content.into()).await.unwrap();
+        assert_eq!(get().await.unwrap(), content);
+        assert_eq!(fx.blobs.size(&key(1)).await.unwrap(), content.len() as u64);
+    }
+    fx.blobs.delete(&key(1)).await.unwrap();
+    assert_eq!(get().await.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
 async fn putting_a_key_twice_keeps_the_newer_content(fx: Fixture) {
     for content in [&b"first"[..], b"second"] {
         let file = fx.file("a", content);
@@ -158,6 +169,7 @@ macro_rules! suite {
 
 suite!(
     put_takes_the_file_away_and_ranges_come_back,
+    bytes_are_put_replaced_and_deleted,
     putting_a_key_twice_keeps_the_newer_content,
     a_put_repeated_after_it_succeeded_is_a_success,
     what_is_missing_is_not_found,
@@ -194,6 +206,17 @@ async fn a_local_store_removes_folders_that_become_empty() {
         .unwrap()
         .count();
     assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn a_delete_takes_along_what_an_interrupted_put_left() {
+    let fx = Fixture::local();
+    let object = fx.dir.path().join("objects").join(key(1).path());
+    std::fs::create_dir_all(object.parent().unwrap()).unwrap();
+    let part = object.with_extension("mp4.part");
+    std::fs::write(&part, b"half").unwrap();
+    fx.blobs.delete(&key(1)).await.unwrap();
+    assert!(!part.exists());
 }
 
 #[tokio::test]

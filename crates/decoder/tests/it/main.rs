@@ -16,6 +16,8 @@ mod faults;
 mod footage;
 mod forms;
 mod hostile;
+mod live_faults;
+mod live_feeds;
 mod live_pictures;
 mod matching;
 mod orientation;

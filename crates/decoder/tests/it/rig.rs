@@ -18,6 +18,7 @@ use tempfile::TempDir;
 
 pub(crate) struct Rig {
     pub(crate) clock: Arc<MovableClock>,
+    pub(crate) registry: Registry,
     pub(crate) track: Track,
     pub(crate) spool: Spool,
     pub(crate) blobs: BlobStore,
@@ -71,12 +72,13 @@ impl Rig {
         let track = registry.track(channel());
         Self {
             imaging: Imaging::new(
-                registry,
+                registry.clone(),
                 footage.clone(),
                 pool.clone(),
                 Arc::<MovableClock>::clone(&clock),
             ),
             clock,
+            registry,
             track,
             spool,
             blobs,

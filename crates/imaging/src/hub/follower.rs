@@ -9,8 +9,8 @@ use super::queue::Queue;
 use super::seat::Attach;
 use super::trouble::Trouble;
 use super::{Context, Shared};
-use crate::reference::is_unreferenced;
-use framewell_decode::{Error as DecodeError, Exit, Picture, Priority};
+use crate::reference;
+use framewell_decode::{Error as DecodeError, Exit, Pick, Picture, Priority, Want};
 use framewell_live::{GopId, SourceState, Start, Subscriber, Wake};
 use framewell_model::{ChannelStatus, FrameId, RunId, WallTime};
 use std::sync::{Arc, Weak};
@@ -138,7 +138,12 @@ impl Follower {
                 }
                 self.orders.reserve(queue);
             }
-            Command::Attach(attach) => self.orders.attach(*attach, &self.context.track),
+            Command::Attach(attach) => {
+                let line = &self.line;
+                let is_at_hand = |id| line.holds(id) || line.newest() == Some(id);
+                let track = &self.context.track;
+                self.orders.attach(*attach, track, is_at_hand);
+            }
         }
     }
 
@@ -200,7 +205,8 @@ impl Follower {
 
     /// Whether callers can be answered without a new picture from the camera.
     fn can_answer(&self) -> bool {
-        !self.nows.is_empty() && (self.line.is_ready() || self.nows.has_failed())
+        let can_now = self.line.is_ready() || self.nows.has_failed();
+        (!self.nows.is_empty() && can_now) || (self.orders.has_news() && self.line.is_ready())
     }
 
     /// Takes in what is there, and has it decoded if somebody wants it.
@@ -254,23 +260,29 @@ impl Follower {
             let is_leading = starts_at.is_some_and(|start| block[index].pts() < start);
             key.is_some_and(|key| index >= key) && !is_leading
         };
+        let is_waiting = self.orders.is_waiting();
         let mut wanted = vec![Wanted::No; block.len()];
         for index in in_order(&block) {
             wanted[index] = self.orders.decide(&block[index], can_decode(index));
         }
         let is_hot = self.is_hot();
-        let is_needed =
-            is_hot || wanted.contains(&Wanted::Yes) || self.orders.may_want(self.gop_end());
+        let is_needed = is_hot
+            || wanted.contains(&Wanted::Yes)
+            || is_waiting
+            || self.orders.may_want(self.gop_end());
         let key_pts = block.iter().rfind(|f| f.unit.is_key).map(Frame::pts);
         let has_leading = key_pts.is_some_and(|key| block.last().is_some_and(|f| f.pts() < key));
+        // A decoder that reorders gives a picture out when more have come in.
+        let reorders = block
+            .first()
+            .is_some_and(|f| f.parameters.video.reorder_depth > 0);
+        let is_expected = reorders && (is_waiting || wanted.contains(&Wanted::Yes));
         let keep: Vec<bool> = (0..block.len()).map(can_decode).collect();
         let last = block.len().saturating_sub(1);
         for (index, frame) in block.into_iter().enumerate() {
             let is_newest = is_hot && is_edge && index == last;
             let is_spare = wanted[index] == Wanted::No && !is_newest;
-            if !keep[index]
-                || (is_spare && is_unreferenced(frame.parameters.video.codec, &frame.unit.data))
-            {
+            if !keep[index] || (is_spare && !is_expected && is_unreferenced(&frame)) {
                 continue;
             }
             if !is_needed && wanted[index] == Wanted::Alone {
@@ -285,6 +297,7 @@ impl Follower {
     async fn decode(&mut self, is_edge: bool) {
         let line = &self.line;
         let mut wanted = self.orders.send(|id| line.holds(id));
+        wanted.extend(self.newest_again());
         if is_edge {
             let is_new = !self.line.is_empty();
             let orders = &mut self.orders;
@@ -295,6 +308,19 @@ impl Follower {
         }
         let result = self.line.run(&wanted, Exit::Keep).await;
         self.settle(result).await;
+    }
+
+    /// Wants for the picture that the decoder gave out last, of pushes that begin with it. They go first:
+    /// it is the newest one only until the decoder goes on.
+    fn newest_again(&mut self) -> Vec<Want> {
+        let Some(newest) = self.line.newest().filter(|_| self.line.is_empty()) else {
+            return Vec::new();
+        };
+        let mut wanted = self.orders.send(|id| id == newest);
+        for want in &mut wanted {
+            want.pick = Pick::Newest;
+        }
+        wanted
     }
 
     async fn decode_alone(&mut self, key: Frame) {
@@ -362,4 +388,9 @@ impl Follower {
         let start = gop.map_or(Start::NewestKey, Start::Gop);
         self.subscriber = self.context.track.subscribe(start);
     }
+}
+
+/// Whether no other picture refers to this one.
+fn is_unreferenced(frame: &Frame) -> bool {
+    reference::is_unreferenced(frame.parameters.video.codec, &frame.unit.data)
 }

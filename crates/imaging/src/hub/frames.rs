@@ -125,8 +125,9 @@ impl Frames {
         self.settled(1) > 0
     }
 
-    /// The next pictures in decoding order, all of one run and with the same parameters; about `most`
-    /// of them if there are more. Empty if none is settled.
+    /// The next pictures in decoding order, all of one run and with the same parameters, with a key frame
+    /// only at their beginning, so that damage never reaches beyond one; about `most` of them if there
+    /// are more. Empty if none is settled.
     pub(crate) fn take(&mut self, most: usize) -> Vec<Frame> {
         let count = self.settled(most);
         self.pending.drain(..count).collect()
@@ -159,6 +160,9 @@ impl Frames {
         }
         let (mut best, mut greatest) = (0, i64::MIN);
         for at in 0..end {
+            if best > 0 && self.pending[at].unit.is_key {
+                break;
+            }
             greatest = greatest.max(self.pending[at].pts());
             let is_settled = greatest < least[at + 1] && (is_final || greatest <= newest.ticks);
             if is_settled {
@@ -250,8 +254,10 @@ mod tests {
             assert_eq!(pts(&frames.take(48)), [at]);
         }
         frames.push(batch(1, 1, units(0, &[3, 4, 5, 6])));
+        frames.push(batch(2, 1, units(0, &[7, 8])));
         assert_eq!(pts(&frames.take(3)), [3, 4, 5]);
-        assert_eq!(pts(&frames.take(3)), [6]);
+        assert_eq!(pts(&frames.take(3)), [6], "not over a key frame");
+        assert_eq!(pts(&frames.take(3)), [7, 8]);
         assert!(!frames.is_ready());
     }
 

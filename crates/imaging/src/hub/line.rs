@@ -33,6 +33,8 @@ pub(crate) struct Line {
     /// Whether the decoder stands right before the first held picture.
     has_position: bool,
     held: Vec<Frame>,
+    /// The picture that the decoder gave out last, if that is known.
+    newest: Option<FrameId>,
     /// Whether somebody wants one of the held pictures.
     is_wanted: bool,
     jobs: u32,
@@ -47,6 +49,7 @@ impl Line {
             video: None,
             has_position: false,
             held: Vec::new(),
+            newest: None,
             is_wanted: false,
             jobs: 0,
         }
@@ -65,6 +68,11 @@ impl Line {
     /// Whether this picture is held.
     pub(crate) fn holds(&self, id: FrameId) -> bool {
         self.held.iter().any(|frame| frame.id() == id)
+    }
+
+    /// The picture that the decoder gave out last, if that is known.
+    pub(crate) fn newest(&self) -> Option<FrameId> {
+        self.newest.filter(|_| self.has_position)
     }
 
     /// Whether the decoder holds a position that [`Line::newest`] can use.
@@ -170,6 +178,11 @@ impl Line {
         self.has_position = false;
         let result = self.patiently(job, entry, exit).await;
         self.has_position = result.is_ok() && exit == Exit::Keep;
+        if let Some(last) = frames.last() {
+            // Of a decoder that reorders it is not known which one it gave out last.
+            let is_direct = last.parameters.video.reorder_depth == 0;
+            self.newest = is_direct.then(|| last.id());
+        }
         if let Ok(pictures) = &result {
             self.counters.count_pictures(pictures.len());
         }

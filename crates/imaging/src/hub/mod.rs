@@ -23,7 +23,7 @@ pub(crate) use follower::Command;
 pub(crate) use fresh::check as prove;
 pub(crate) use picker::{Picker, Rule};
 pub(crate) use queue::Queue;
-pub(crate) use reader::drive;
+pub(crate) use reader::{Asked, drive};
 pub(crate) use seat::Resume;
 
 use crate::{Error, Image};

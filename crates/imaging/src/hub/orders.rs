@@ -63,19 +63,39 @@ impl Orders {
         self.reserved.push(queue);
     }
 
-    /// Gives a push a seat, unless it would miss pictures that were decided on already.
-    pub(crate) fn attach(&mut self, mut attach: Attach, track: &Track) {
+    /// Gives a push a seat, unless it would miss pictures that were decided on already. A push of now
+    /// begins with the newest one if that can still be had (`is_at_hand`).
+    pub(crate) fn attach(
+        &mut self,
+        mut attach: Attach,
+        track: &Track,
+        is_at_hand: impl Fn(FrameId) -> bool,
+    ) {
         let is_seated = self.advance(&mut attach, track);
         if !is_seated {
             // The reader that asked may be gone; then nobody misses the answer.
             let _unheard = attach.reply.send(false);
             return;
         }
+        let is_of_now = attach.start.mark.is_none();
         self.last_number += 1;
-        let (seat, reply) = Seat::new(self.last_number, attach);
-        if reply.send(true).is_ok() {
-            self.seats.push(seat);
+        let (mut seat, reply) = Seat::new(self.last_number, attach);
+        if reply.send(true).is_err() {
+            return;
         }
+        let newest = self.history.back().copied();
+        if let Some(info) = newest.filter(|info| is_of_now && is_at_hand(info.id()))
+            && let Some((output, taker)) = choose(&mut seat, &info)
+        {
+            seat.open += 1;
+            self.order(info, output, taker);
+        }
+        self.seats.push(seat);
+    }
+
+    /// Whether something is wanted that the decoder has not heard of.
+    pub(crate) fn has_news(&self) -> bool {
+        self.open.values().any(|order| !order.is_sent)
     }
 
     /// Moves the start to the place of the decoder; false if a picture between is wanted.
@@ -84,17 +104,21 @@ impl Orders {
             return true;
         };
         let Some(decided) = self.decided else {
-            return is_at_edge(track, mark);
+            return attach.may_skip || is_at_edge(track, mark);
         };
         if mark.run == decided.run && mark.pts >= decided.pts || mark.gop > decided.gop {
             return true;
         }
-        let Some(at) = self.history.iter().position(|info| info.mark == mark) else {
+        let at = self.history.iter().position(|info| info.mark == mark);
+        let Some(at) = at.map(|at| at + 1).or(attach.may_skip.then_some(0)) else {
             return false;
         };
-        for info in self.history.range(at + 1..) {
-            let choice = attach.start.picker.choose(info.wall, info.is_key);
-            if choice != Choice::Skip {
+        for (index, info) in self.history.range(at..).enumerate() {
+            let picker = &mut attach.start.picker;
+            if index == 0 && at == 0 {
+                picker.overrun(info.wall);
+            }
+            if picker.choose(info.wall, info.is_key) != Choice::Skip && !attach.may_skip {
                 return false;
             }
         }
@@ -146,7 +170,14 @@ impl Orders {
         self.history.push_back(info);
         let mut wanted = Wanted::No;
         for at in 0..self.seats.len() {
-            if let Some((output, taker)) = choose(&mut self.seats[at], frame)
+            let seat = &mut self.seats[at];
+            if seat.start.is_some_and(|mark| mark.covers(frame)) {
+                continue;
+            }
+            if frame.missed > 0 {
+                seat.picker.overrun(info.wall);
+            }
+            if let Some((output, taker)) = choose(seat, &info)
                 && can_decode
             {
                 let seat = &mut self.seats[at];
@@ -308,14 +339,11 @@ impl Orders {
     }
 }
 
-fn choose(seat: &mut Seat, frame: &Frame) -> Option<(Output, Taker)> {
-    if seat.is_over || seat.start.is_some_and(|mark| mark.covers(frame)) {
+fn choose(seat: &mut Seat, info: &Info) -> Option<(Output, Taker)> {
+    if seat.is_over {
         return None;
     }
-    if frame.missed > 0 {
-        seat.picker.overrun(frame.unit.wall);
-    }
-    match seat.picker.choose(frame.unit.wall, frame.unit.is_key) {
+    match seat.picker.choose(info.wall, info.is_key) {
         Choice::Skip => None,
         Choice::Over => {
             seat.is_over = true;

@@ -107,6 +107,18 @@ impl Queue {
         }
     }
 
+    /// Waits until the receiver has everything.
+    pub(crate) async fn drained(&self) {
+        while !self.is_drained() {
+            self.emptied.notified().await;
+        }
+    }
+
+    pub(crate) fn is_drained(&self) -> bool {
+        let state = self.state.lock();
+        state.is_closed || state.items.is_empty()
+    }
+
     /// Something happened that the receiver has to know.
     pub(crate) fn tell(&self, trouble: Trouble) {
         let mut state = self.state.lock();

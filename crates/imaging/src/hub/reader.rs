@@ -9,6 +9,7 @@ use super::queue::Queue;
 use super::seat::{Attach, Info, Resume};
 use super::trouble::Trouble;
 use super::{Command, Context, Hub};
+use crate::{Delivery, Error};
 use framewell_decode::{Error as DecodeError, Exit, Output, Pick, Picture, Priority, Want};
 use framewell_live::{Start, Subscriber, Track, Wake};
 use framewell_model::WallTime;
@@ -21,70 +22,78 @@ use tokio::sync::oneshot;
 const MAX_BLOCK: usize = 12;
 /// Pictures that are read ahead of that.
 const READ_AHEAD: usize = 64;
+/// A reader that is no further behind is at the live edge.
+const EDGE_US: i64 = 1_000_000;
 /// Pause before another try where the running decoder cannot be had.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Serves a push until its end. `start` with a mark, or with a time in the past, is read from the ring;
-/// else the push joins the running decoder at once.
+/// A push that asked the running decoder to go on with it.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    answer: oneshot::Receiver<bool>,
+    back: oneshot::Receiver<Resume>,
+}
+
+impl Asked {
+    /// Asks. The decoder hears of it before any picture that comes later.
+    pub(crate) fn new(
+        hub: &Hub,
+        context: &Context,
+        queue: &Arc<Queue>,
+        output: Output,
+        start: Resume,
+        may_skip: bool,
+    ) -> Result<Self, Error> {
+        let (reply, answer) = oneshot::channel();
+        let (sender, back) = oneshot::channel();
+        let attach = Attach {
+            queue: Arc::clone(queue),
+            output,
+            start,
+            may_skip,
+            reply,
+            back: sender,
+        };
+        hub.send(context, Command::Attach(Box::new(attach)))?;
+        Ok(Self { answer, back })
+    }
+
+    /// Where the push goes on by itself later, if the decoder goes on with it now.
+    async fn seated(self) -> Option<oneshot::Receiver<Resume>> {
+        let is_seated = self.answer.await.unwrap_or(false);
+        is_seated.then_some(self.back)
+    }
+}
+
+/// Serves a push until its end. One that has not asked the running decoder is read from the ring.
 pub(crate) async fn drive(
     hub: Hub,
     context: Context,
     queue: Arc<Queue>,
     output: Output,
     mut start: Resume,
-    mut is_past: bool,
+    mut asked: Option<Asked>,
 ) {
-    loop {
-        let back = if is_past {
-            Reader::new(&hub, &context, &queue, output, start)
-                .run()
-                .await
-        } else {
-            attach(&hub, &context, &queue, output, start).await
+    while !queue.is_closed() {
+        let back = match asked.take() {
+            Some(asked) => asked.seated().await,
+            None => {
+                Reader::new(&hub, &context, &queue, output, start)
+                    .run()
+                    .await
+            }
         };
         match back {
-            Some(back) => match back.await {
-                Ok(resume) => start = resume,
-                // The running decoder ended, with this push or by a fault.
-                Err(_) if queue.is_closed() => return,
-                Err(_) => {}
-            },
-            None if queue.is_closed() => return,
-            None => {
-                tokio::time::sleep(PAUSE).await;
-                continue;
+            Some(back) => {
+                // Without an answer the running decoder ended, with this push or by a fault.
+                if let Ok(resume) = back.await {
+                    start = resume;
+                }
             }
+            None if queue.is_closed() => return,
+            None => tokio::time::sleep(PAUSE).await,
         }
-        is_past = start.mark.is_some();
     }
-}
-
-/// Asks the running decoder to go on with the push; `None` if it is past that place.
-async fn attach(
-    hub: &Hub,
-    context: &Context,
-    queue: &Arc<Queue>,
-    output: Output,
-    start: Resume,
-) -> Option<oneshot::Receiver<Resume>> {
-    let (reply, answer) = oneshot::channel();
-    let (sender, back) = oneshot::channel();
-    let attach = Attach {
-        queue: Arc::clone(queue),
-        output,
-        start,
-        reply,
-        back: sender,
-    };
-    if let Err(error) = hub.send(context, Command::Attach(Box::new(attach))) {
-        queue.tell(Trouble::Decoder(error.to_string()));
-        return None;
-    }
-    answer
-        .await
-        .ok()
-        .filter(|is_seated| *is_seated)
-        .map(|_| back)
 }
 
 struct Reader<'a> {
@@ -104,6 +113,35 @@ struct Reader<'a> {
     open: BTreeMap<u64, (Info, WallTime)>,
     is_over: bool,
     has_failed: bool,
+    chase: Chase,
+    /// Capture time of the last picture that was decided on.
+    reached: Option<WallTime>,
+}
+
+/// Whether a reader gets nearer to the live edge: each time it reaches what was the edge before, it has
+/// to be less far behind than then.
+#[derive(Debug, Default)]
+struct Chase {
+    edge: Option<WallTime>,
+    behind_us: i64,
+}
+
+impl Chase {
+    fn gains(&mut self, reached: WallTime, newest: WallTime) -> bool {
+        let behind_us = newest.micros_since(reached);
+        let Some(edge) = self.edge else {
+            self.edge = Some(newest);
+            self.behind_us = behind_us;
+            return true;
+        };
+        if reached < edge || behind_us == 0 {
+            return true;
+        }
+        let gains = behind_us < self.behind_us.max(EDGE_US);
+        self.edge = Some(newest);
+        self.behind_us = behind_us;
+        gains
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -129,6 +167,8 @@ impl<'a> Reader<'a> {
             open: BTreeMap::new(),
             is_over: false,
             has_failed: false,
+            chase: Chase::default(),
+            reached: None,
         }
     }
 
@@ -144,6 +184,11 @@ impl<'a> Reader<'a> {
                 }
                 self.frames.push(batch);
             }
+            if self.is_hopeless()
+                && let Some(back) = self.attach(true).await
+            {
+                return Some(back);
+            }
             let block = self.frames.take(MAX_BLOCK);
             if !block.is_empty() {
                 self.serve(block).await;
@@ -157,26 +202,55 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// At the live edge: lets the running decoder take over, or waits for the next picture.
+    /// At the live edge: lets the running decoder take over once the receiver has everything, or waits
+    /// for the next picture.
     async fn join(&mut self) -> Option<oneshot::Receiver<Resume>> {
+        if self.queue.is_drained()
+            && let Some(back) = self.attach(false).await
+        {
+            return Some(back);
+        }
+        let queue = Arc::clone(self.queue);
+        tokio::select! {
+            batch = self.subscriber.next(Wake::EveryUnit) => self.frames.push(batch),
+            () = queue.drained(), if !queue.is_drained() => {}
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+        None
+    }
+
+    async fn attach(&mut self, may_skip: bool) -> Option<oneshot::Receiver<Resume>> {
         if !self.open.is_empty() {
             self.finish_line().await;
         }
-        let start = Resume {
-            mark: self.decided,
-            picker: self.picker,
+        let mark = self.decided;
+        let picker = self.picker;
+        let start = Resume { mark, picker };
+        let (hub, context) = (self.hub, self.context);
+        let asked = Asked::new(hub, context, self.queue, self.output, start, may_skip);
+        let back = match asked {
+            Ok(asked) => asked.seated().await,
+            Err(error) => {
+                self.queue.tell(Trouble::Decoder(error.to_string()));
+                tokio::time::sleep(PAUSE).await;
+                None
+            }
         };
-        let back = attach(self.hub, self.context, self.queue, self.output, start).await;
-        if back.is_none() {
-            if !self.line.is_ready() && self.decided.is_some() {
-                self.restart(start);
-            }
-            let more = self.subscriber.next(Wake::EveryUnit);
-            if let Ok(batch) = tokio::time::timeout(PAUSE, more).await {
-                self.frames.push(batch);
-            }
+        if back.is_none() && !self.line.is_ready() && mark.is_some() {
+            self.restart(start);
         }
         back
+    }
+
+    /// Whether a receiver that wants the newest pictures is too slow to catch up.
+    fn is_hopeless(&mut self) -> bool {
+        let reached = self
+            .reached
+            .filter(|_| self.queue.delivery() != Delivery::All);
+        match (reached, self.context.track.newest_capture()) {
+            (Some(reached), Some(newest)) => !self.chase.gains(reached, newest),
+            _ => false,
+        }
     }
 
     async fn serve(&mut self, block: Vec<Frame>) {
@@ -235,6 +309,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         self.decided = Some(Mark::of(frame));
+        self.reached = Some(frame.unit.wall);
         if frame.missed > 0 {
             self.picker.overrun(frame.unit.wall);
         }
@@ -323,5 +398,25 @@ fn subscribe(track: &Track, start: &Resume) -> Subscriber {
     match gops.iter().rev().find(covers) {
         Some(gop) => track.subscribe(Start::Gop(gop.id)),
         None => track.subscribe(Start::Oldest),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> WallTime {
+        WallTime::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_chase_gains_as_long_as_the_distance_shrinks() {
+        let mut chase = Chase::default();
+        assert!(chase.gains(at(0), at(16)));
+        assert!(chase.gains(at(8), at(20)), "on its way");
+        assert!(chase.gains(at(16), at(24)));
+        assert!(chase.gains(at(24), at(28)));
+        assert!(chase.gains(at(28), at(28)));
+        assert!(!chase.gains(at(30), at(40)));
     }
 }

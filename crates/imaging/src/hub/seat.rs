@@ -49,6 +49,8 @@ pub(crate) struct Attach {
     pub(crate) queue: Arc<Queue>,
     pub(crate) output: Output,
     pub(crate) start: Resume,
+    /// Pictures between there and the place of the decoder may be dropped.
+    pub(crate) may_skip: bool,
     /// Says whether it worked. It does not if the decoder is past that place already.
     pub(crate) reply: oneshot::Sender<bool>,
     /// Where the push goes on by itself when its receiver does not keep up and nothing may be dropped.

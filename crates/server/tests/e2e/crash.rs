@@ -105,7 +105,7 @@ fn spooled_end(server: &Server) -> Option<WallTime> {
     files.iter().filter_map(newest).max()
 }
 
-async fn records(server: &Server, channel: &ChannelKeys) -> Vec<Value> {
+pub(crate) async fn records(server: &Server, channel: &ChannelKeys) -> Vec<Value> {
     let answer = acc(server, channel)
         .get("/api/v4/storage/records/?limit=1000&order_by=time")
         .await;
@@ -116,7 +116,7 @@ async fn records(server: &Server, channel: &ChannelKeys) -> Vec<Value> {
 }
 
 /// Downloads every record, has ffprobe look at it, and reads the stamps of all pictures in order.
-async fn play_all(server: &Server, channel: &ChannelKeys) -> Vec<Stamp> {
+pub(crate) async fn play_all(server: &Server, channel: &ChannelKeys) -> Vec<Stamp> {
     let open = server.api("");
     let mut stamps = Vec::new();
     for record in records(server, channel).await {
@@ -136,7 +136,7 @@ async fn play_all(server: &Server, channel: &ChannelKeys) -> Vec<Stamp> {
     stamps
 }
 
-async fn gaps(
+pub(crate) async fn gaps(
     server: &Server,
     channel: &ChannelKeys,
     start: WallTime,

@@ -1,6 +1,7 @@
 //! A real `framewell` process on its own data folder.
 
 use crate::client::Api;
+use rustix::process::Pid;
 use serde_json::Value;
 use std::fs::File;
 use std::net::SocketAddr;
@@ -32,6 +33,8 @@ pub(crate) struct Server {
     http: Option<SocketAddr>,
     rtsp: Option<SocketAddr>,
     license: String,
+    /// More environment variables: configuration that wins over the file's.
+    environment: Vec<(&'static str, &'static str)>,
 }
 
 impl Server {
@@ -42,6 +45,17 @@ impl Server {
 
     /// Starts with more configuration, appended to that of the tests; top-level keys go first.
     pub(crate) async fn start_with(top_level: &str) -> Self {
+        Self::start_in(top_level, &[]).await
+    }
+
+    /// Starts with environment variables that win over the configuration of the tests.
+    pub(crate) async fn start_with_environment(
+        environment: &[(&'static str, &'static str)],
+    ) -> Self {
+        Self::start_in("", environment).await
+    }
+
+    async fn start_in(top_level: &str, environment: &[(&'static str, &'static str)]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let config = format!(
             "data_dir = {:?}\n{top_level}\n{TEST_CONFIG}",
@@ -54,6 +68,7 @@ impl Server {
             http: None,
             rtsp: None,
             license: String::new(),
+            environment: environment.to_vec(),
         };
         server.license = server.create_account("tests");
         server.launch().await;
@@ -155,7 +170,10 @@ impl Server {
 
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_framewell"));
-        command.current_dir(self.dir.path()).stdin(Stdio::null());
+        command
+            .current_dir(self.dir.path())
+            .envs(self.environment.iter().copied())
+            .stdin(Stdio::null());
         command
     }
 
@@ -195,6 +213,23 @@ impl Server {
     /// A client with some `Authorization` header.
     pub(crate) fn api(&self, authorization: &str) -> Api {
         Api::new(&self.base(), authorization)
+    }
+
+    /// Process ids of its decoders that run now.
+    pub(crate) fn decoders(&self) -> Vec<Pid> {
+        let server = self.child.as_ref().expect("running").id().to_string();
+        let processes = std::fs::read_dir("/proc").expect("/proc");
+        let pids =
+            processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+        pids.filter(|pid| {
+            // The name in parentheses, the state, the parent's id (proc(5)).
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.split_once("(framewell-decod")
+                .and_then(|(_, rest)| rest.split_once(") "))
+                .is_some_and(|(_, rest)| rest.split(' ').nth(1) == Some(&server))
+        })
+        .filter_map(Pid::from_raw)
+        .collect()
     }
 
     /// Ends the process as a power cut of the process would: no handler runs.

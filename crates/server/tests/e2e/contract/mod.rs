@@ -4,6 +4,7 @@
 
 mod common;
 mod footage;
+mod images;
 mod metadata;
 mod paging;
 mod player;
