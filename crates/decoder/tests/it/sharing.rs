@@ -106,7 +106,11 @@ async fn those_who_wait_for_a_decoder_share_one_job() {
         .map(|r| Box::pin(rig.imaging.image(r)))
         .collect();
     within(async {
-        while rig.imaging.decode_counts().waiting < 5 {
+        let all_are_in = || {
+            let counts = rig.imaging.decode_counts();
+            (counts.waiting, counts.joined) == (5, 1)
+        };
+        while !all_are_in() {
             for other in &mut others {
                 assert!(poll_once(other.as_mut()).await.is_none());
             }

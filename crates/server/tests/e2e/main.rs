@@ -11,6 +11,7 @@ mod image_tasks;
 mod hostile;
 mod images;
 mod main_job;
+mod one_picture;
 mod real_footage;
 mod revoke;
 mod server;
