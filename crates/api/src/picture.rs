@@ -238,7 +238,7 @@ mod tests {
         assert!(broken.message.contains("no key frame"));
         assert_eq!(
             decode(DecodeError::Busy).status,
-            StatusCode::TOO_MANY_REQUESTS
+            StatusCode::SERVICE_UNAVAILABLE
         );
     }
 }

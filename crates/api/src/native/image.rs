@@ -50,9 +50,8 @@ use framewell_imaging::{Match, Request, When};
         (status = 304, description = "The client has this picture (`If-None-Match`)"),
         (status = 400, description = "Bad or unknown parameter, a time in the future, a crop outside the picture, or more frames to decode than allowed (`frames` and `limit` in the error)", body = ErrorBody),
         (status = 404, description = "No such channel behind this token, or no footage at that instant (`nearest_before` and `nearest_after` in the error)", body = ErrorBody),
-        (status = 429, description = "Too many pictures are being made; `Retry-After` says when to ask again", body = ErrorBody),
         (status = 500, description = "The footage of that instant is missing or damaged (`segment`, `segment_start` and `segment_end` in the error)", body = ErrorBody),
-        (status = 503, description = "The newest picture was asked for and the camera is not streaming", body = ErrorBody),
+        (status = 503, description = "The newest picture was asked for and the camera is not streaming (`nearest_before` in the error), or too many pictures are being made; `Retry-After` says when to ask again", body = ErrorBody),
     ),
 )]
 pub(crate) async fn show_image(
