@@ -85,13 +85,16 @@ impl Imaging {
     ) -> GroupFeed {
         let outbox = Arc::new(Outbox::new(request.delivery));
         let (sender, receiver) = watch::channel(channels.into_iter().collect());
+        let rule = rule_of(&request);
         let worker = Worker {
             imaging: self.clone(),
-            assembler: Assembler::new(Rule {
-                grid: request.grid,
-                tolerance_us: request.tolerance_us,
-                patience: request.patience,
+            // Feeds begin on the grid, and end where nothing nearer to its last instant can come.
+            from: rule.first.map(|first| request.grid.instant(first)),
+            until: rule.end.map(|end| {
+                let last = request.grid.instant(end - 1);
+                last.plus_micros(request.grid.period_us() / 2)
             }),
+            assembler: Assembler::new(rule),
             request,
             feeds: FuturesUnordered::new(),
             parked: Vec::new(),
@@ -107,6 +110,22 @@ impl Imaging {
             channels: sender,
             task,
         }
+    }
+}
+
+/// The sets of the grid instants in the range.
+fn rule_of(request: &GroupRequest) -> Rule {
+    let grid = request.grid;
+    let at_or_behind = |time: WallTime| {
+        let nearest = grid.nearest(time);
+        nearest + i64::from(grid.instant(nearest) < time)
+    };
+    Rule {
+        grid,
+        tolerance_us: request.tolerance_us,
+        patience: request.patience,
+        first: request.from.map(at_or_behind),
+        end: request.until.map(at_or_behind),
     }
 }
 
@@ -181,6 +200,9 @@ type Member = (ChannelId, u64);
 /// Reads the feeds of all channels and puts sets into the outbox.
 struct Worker {
     imaging: Imaging,
+    /// Where the feeds begin and end.
+    from: Option<WallTime>,
+    until: Option<WallTime>,
     request: GroupRequest,
     assembler: Assembler,
     /// Feeds that are being waited for.
@@ -258,8 +280,8 @@ impl Worker {
         let looks_back = request.from.is_some() || request.until.is_some();
         let feed = self.imaging.live(LiveRequest {
             channel,
-            from: request.from,
-            until: request.until,
+            from: self.from,
+            until: self.until,
             fps: Some(request.fps),
             is_keys_only: false,
             output: request.output,

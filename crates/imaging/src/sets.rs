@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 
 /// A picture that claims to be further in the future than this has a wrong time.
 const FUTURE_US: i64 = 3_000_000;
+/// A feed begins with a picture at once, wherever it lies between two grid instants. Where the next one
+/// is not further away than this, the first one opens no set.
+const WORTH_WAITING_US: i64 = 2_000_000;
 /// Pictures of a channel that are remembered to fill sets which other channels open later.
 const REMEMBERED: usize = 4;
 /// A channel that is so many grid instants ahead of the oldest open set is not read until that set is
@@ -75,6 +78,10 @@ pub(crate) struct Rule {
     pub(crate) tolerance_us: i64,
     /// How long an open set waits for channels.
     pub(crate) patience: Duration,
+    /// Grid instant of the first set; feeds then begin there. `None`: whenever they begin.
+    pub(crate) first: Option<i64>,
+    /// Grid instant behind the last set.
+    pub(crate) end: Option<i64>,
 }
 
 #[derive(Debug, Default)]
@@ -87,6 +94,8 @@ struct Seat {
     failed: Option<Arc<Error>>,
     /// No more pictures will come.
     is_over: bool,
+    /// A picture has come.
+    has_begun: bool,
 }
 
 #[derive(Debug)]
@@ -132,23 +141,26 @@ impl Assembler {
 
     /// A picture arrived.
     pub(crate) fn picture(&mut self, channel: ChannelId, image: Image, now: (Instant, WallTime)) {
+        self.forgive_clock(now.1);
         let Some(seat) = self.seats.get_mut(&channel) else {
             return;
         };
         seat.failed = None;
         // With a rate, the instant that the picture was chosen for.
         let index = self.rule.grid.nearest(image.requested);
-        if image.captured.micros_since(now.1) <= FUTURE_US {
-            seat.reached = Some(seat.reached.map_or(index, |reached| reached.max(index)));
+        let is_first = !std::mem::replace(&mut seat.has_begun, true);
+        let is_stray =
+            is_first && self.rule.first.is_none() && self.rule.grid.period_us() <= WORTH_WAITING_US;
+        let is_future = image.captured.micros_since(now.1) > FUTURE_US;
+        if !is_future {
+            let reached = index - i64::from(is_stray);
+            seat.reached = Some(seat.reached.map_or(reached, |before| before.max(reached)));
         }
         if seat.recent.len() == REMEMBERED {
             seat.recent.pop_front();
         }
-        let captured = image.captured;
         seat.recent.push_back(image);
-        self.forgive_clock(now.1);
-        let is_future = captured.micros_since(now.1) > FUTURE_US;
-        if self.out.is_none_or(|out| index > out) && !is_future {
+        if self.out.is_none_or(|out| index > out) && !is_future && !is_stray {
             self.open_set(index, now.0);
         }
         self.fill(channel);
@@ -226,7 +238,9 @@ impl Assembler {
     }
 
     fn open_set(&mut self, index: i64, since: Instant) {
-        if self.open.contains_key(&index) {
+        let is_early = self.rule.first.is_some_and(|first| index < first);
+        let is_behind = self.rule.end.is_some_and(|end| index >= end);
+        if is_early || is_behind || self.open.contains_key(&index) {
             return;
         }
         let entries = BTreeMap::new();

@@ -45,12 +45,18 @@ impl Stage {
             grid: Grid::new(2.0).unwrap(),
             tolerance_us: 100_000,
             patience: Duration::from_millis(300),
+            first: None,
+            end: None,
         });
         (1..=count).for_each(|channel| assembler.join(id(channel)));
-        Self {
+        let mut stage = Self {
             assembler,
             begin: Instant::now(),
-        }
+        };
+        // Every feed begins with a picture that lies anywhere.
+        (1..=count).for_each(|channel| stage.picture(channel, -9_900, 0));
+        assert_eq!(stage.take(0), None);
+        stage
     }
 
     fn now(&self, ms: i64) -> (Instant, WallTime) {
@@ -178,6 +184,39 @@ fn a_channel_that_leaves_takes_its_pictures_along() {
     stage.assembler.join(id(3));
     stage.picture(1, 1_000, 1_000);
     assert_eq!(stage.take(1_300), set(1_000, &["1000", "late", "late"]));
+}
+
+#[test]
+fn the_first_picture_of_a_feed_opens_no_set_unless_the_next_is_far() {
+    let mut stage = Stage::new(1);
+    stage.assembler.join(id(2));
+    stage.picture(2, 480, 490);
+    assert_eq!(stage.take(9_000), None);
+    stage.picture(1, 500, 500);
+    stage.picture(2, 980, 990);
+    assert_eq!(stage.take(500), set(500, &["500", "480"]));
+
+    let mut slow = Stage::new(0);
+    slow.assembler.rule.grid = Grid::new(0.1).unwrap();
+    slow.assembler.join(id(1));
+    slow.picture(1, 30, 40);
+    assert_eq!(slow.take(40), set(0, &["30"]));
+}
+
+#[test]
+fn a_range_has_the_sets_of_its_instants_only() {
+    let mut stage = Stage::new(1);
+    let number = |ms| Grid::new(2.0).unwrap().nearest(wall(ms));
+    stage.assembler.rule.first = Some(number(1_000));
+    stage.assembler.rule.end = Some(number(2_000));
+    stage.assembler.join(id(2));
+    for at in [500, 1_000, 1_500, 2_000] {
+        stage.picture(1, at, at);
+        stage.picture(2, at, at);
+    }
+    assert_eq!(stage.take(2_000), set(1_000, &["1000", "1000"]));
+    assert_eq!(stage.take(2_000), set(1_500, &["1500", "1500"]));
+    assert_eq!(stage.take(9_000), None);
 }
 
 #[test]

@@ -91,6 +91,11 @@ impl Api {
         }
     }
 
+    /// The value of its `Authorization` header.
+    pub(crate) fn authorization(&self) -> &str {
+        &self.authorization
+    }
+
     /// A request on a path (or a whole URL), with more headers and a body as text.
     pub(crate) async fn send(
         &self,

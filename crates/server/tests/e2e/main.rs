@@ -10,6 +10,7 @@ mod crash;
 mod image_tasks;
 mod hostile;
 mod images;
+mod group_pictures;
 mod main_job;
 mod one_picture;
 mod real_footage;
