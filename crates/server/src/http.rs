@@ -2,11 +2,11 @@
 
 use crate::impatient::Impatient;
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -41,7 +41,6 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) {
     let permits = Arc::new(Semaphore::new(max_connections));
-    let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     loop {
         // When all permits are taken, new connections wait in the kernel's backlog.
@@ -56,7 +55,7 @@ pub(crate) async fn serve(
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok((stream, peer)) => {
-                let serving = connection(stream, peer, PATIENCE, &router, &graceful);
+                let serving = connection(stream, peer, PATIENCE, &router, stop.clone());
                 connections.spawn(async move {
                     serving.await;
                     drop(permit);
@@ -69,10 +68,8 @@ pub(crate) async fn serve(
         }
     }
     drop(listener);
-    if tokio::time::timeout(GRACE, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    let ending = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(GRACE, ending).await.is_err() {
         tracing::info!(
             left = connections.len(),
             "closing HTTP connections that are still busy"
@@ -86,26 +83,33 @@ fn connection(
     peer: SocketAddr,
     patience: Patience,
     router: &Router,
-    graceful: &GracefulShutdown,
+    stop: CancellationToken,
 ) -> impl Future<Output = ()> + Send + 'static {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was refused");
     }
-    // HTTP/1 only: telling the versions apart waits for the first bytes without a time-out, and no
-    // client of a plain port speaks HTTP/2. Serving with upgrades would tell them apart all the same.
-    let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
+    // HTTP/1 only: telling the versions apart would wait for the first bytes without a time-out, and
+    // no client of a plain port speaks HTTP/2.
+    let mut builder = http1::Builder::new();
     builder
-        .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(patience.header);
     let stream = Impatient::new(stream, patience.write);
     let service = TowerToHyperService::new(router.clone());
     let serving = builder
         .serve_connection(TokioIo::new(stream), service)
-        .into_owned();
-    let serving = graceful.watch(serving);
+        .with_upgrades();
     async move {
-        if let Err(error) = serving.await {
+        let mut serving = pin!(serving);
+        let ended = tokio::select! {
+            ended = serving.as_mut() => ended,
+            () = stop.cancelled() => {
+                // What is in progress is answered; then the connection ends.
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
+        };
+        if let Err(error) = ended {
             tracing::debug!(%peer, %error, "HTTP connection ended with an error");
         }
     }
@@ -126,9 +130,7 @@ mod tests {
         let (stream, peer) = listener.accept().await.expect("accepted");
         let big = || async { "x".repeat(64 << 20) };
         let router = Router::new().route("/big", get(big));
-        // Dropped earlier, it would end the connection by itself.
-        let graceful = GracefulShutdown::new();
-        let serving = connection(stream, peer, patience, &router, &graceful);
+        let serving = connection(stream, peer, patience, &router, CancellationToken::new());
         client.write_all(bytes).await.expect("sent");
         let limit = Duration::from_secs(20);
         tokio::time::timeout(limit, serving).await.is_ok()
