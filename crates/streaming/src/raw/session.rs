@@ -137,6 +137,8 @@ struct Session {
     memory: Memory,
     writer: OwnedWriteHalf,
     slots: BTreeMap<ChannelId, Slots>,
+    /// Slots of channels that are not given any more; the reader may still hold some.
+    retired: Vec<Slots>,
     /// Feeds of channels that have a free slot.
     feeds: FuturesUnordered<BoxFuture<'static, Arrival>>,
     /// Feeds of channels whose slots the reader holds all. They drop and count what they cannot give.
@@ -156,6 +158,7 @@ impl Session {
             .map(|(channel, first)| (channel, Slots::new(first, wanted.slots)));
         Self {
             slots: slots.collect(),
+            retired: Vec::new(),
             idle: wanted.channels.clone(),
             wanted,
             memory,
@@ -205,7 +208,8 @@ impl Session {
             Released::Many(slots) => slots,
         };
         for slot in released {
-            let is_held = self.slots.values_mut().any(|slots| slots.release(slot));
+            let mut slots = self.slots.values_mut().chain(&mut self.retired);
+            let is_held = slots.any(|slots| slots.release(slot));
             if !is_held {
                 return self.refuse(&format!("slot {slot} is not held")).await;
             }
@@ -254,11 +258,14 @@ impl Session {
         let lost = self.dropped.entry(channel).or_default();
         *lost += live.dropped;
         let image = live.image;
-        let expected = self.wanted.layout.picture_bytes();
-        let slot = self.slots.get_mut(&channel).and_then(Slots::take);
-        let Some(slot) = slot.filter(|_| image.data.len() as u64 == expected) else {
+        let (bytes, expected) = (image.data.len() as u64, self.wanted.layout.picture_bytes());
+        let slot = match self.slots.get_mut(&channel) {
+            Some(slots) if bytes == expected => slots.take(),
+            _ => None,
+        };
+        let Some(slot) = slot else {
             *lost += 1;
-            tracing::warn!(%channel, bytes = image.data.len(), expected, "a raw picture does not fit its slot");
+            tracing::warn!(%channel, bytes, expected, "a raw picture has no slot that it fits");
             return Ok(());
         };
         let dropped = std::mem::take(lost);
@@ -327,7 +334,7 @@ impl Session {
             }
         }
         for (channel, error) in gone {
-            self.slots.remove(&channel);
+            self.retired.extend(self.slots.remove(&channel));
             self.idle.retain(|idle| *idle != channel);
             self.blocked.retain(|(blocked, _)| *blocked != channel);
             self.tell(channel, &error).await?;
