@@ -11,6 +11,11 @@ pub(crate) fn examples() -> PathBuf {
     workspace::root().join("clients/python/examples")
 }
 
+/// The folder of the client package.
+pub(crate) fn client() -> PathBuf {
+    workspace::root().join("clients/python")
+}
+
 /// The interpreter of the environment `name`, created or brought up to date with `requirements`.
 pub(crate) fn environment(name: &str, requirements: &Path) -> anyhow::Result<PathBuf> {
     let wanted = std::fs::read_to_string(requirements)

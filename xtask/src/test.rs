@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything, unit to end-to-end, on a machine that had only Rust.
 
 use std::io::IsTerminal as _;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context as _;
@@ -133,13 +134,22 @@ fn doc_tests() -> anyhow::Result<Vec<String>> {
 
 fn python_tests() -> anyhow::Result<Vec<String>> {
     term::step("Python tests of the example engine");
-    let requirements = python::examples().join("requirements.txt");
-    let interpreter = python::environment("python-examples", &requirements)?;
+    let mut summaries = unittest("python-examples", &python::examples())?;
+    term::step("Python tests of the client, against a real server");
+    summaries.extend(unittest("python-client", &python::client().join("tests"))?);
+    Ok(summaries)
+}
+
+/// Runs the tests in a folder, in the environment `name` with the packages that the folder names.
+fn unittest(name: &str, folder: &Path) -> anyhow::Result<Vec<String>> {
+    let interpreter = python::environment(name, &folder.join("requirements.txt"))?;
     let mut command = run::program(&interpreter);
     command
         .args(["-m", "unittest", "discover", "--start-directory"])
-        .arg(python::examples());
-    command.args(["--pattern", "test_*.py"]);
+        .arg(folder)
+        .args(["--pattern", "test_*.py"])
+        .env("PYTHONPATH", python::client())
+        .env("FRAMEWELL_TEST_BIN", workspace::target_dir()?.join("debug"));
     run::keep_lines(&mut command, |line| {
         line.starts_with("Ran ") || line.starts_with("FAILED ")
     })
