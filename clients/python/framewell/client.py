@@ -74,11 +74,11 @@ class Framewell:
         """Pictures of a channel as they are taken, until the caller stops iterating.
 
         If this side is slow, only the newest picture waits (`delivery="latest"`); `delivery="bounded"` and
-        `"all"` keep more.
+        `"all"` keep more. `Picture.dropped` says how many were lost before it.
         """
         with self._http.stream(f"/v1/channels/{_id(channel)}/images", {"fps": fps, **form}) as stream:
             for headers, body in parts(stream):
-                if headers.get("content-type", "").startswith("image/"):
+                if "framewell-capture-time" in headers:
                     yield Picture.of(headers, body, _id(channel))
 
     # --- Pictures of a group ---

@@ -161,7 +161,8 @@ Part = Tuple[Mapping[str, str], bytes]
 def parts(stream: Stream) -> Iterator[Part]:
     """The parts of a multipart answer (RFC 2046 section 5.1) as they arrive: headers in lower case, and body.
 
-    Parts with `Content-Length` are read by it, and are given out as soon as they are whole.
+    Each has a `Content-Length`, and is given out as soon as it is whole. The same for parts that replace each other
+    (`multipart/x-mixed-replace`).
     """
     boundary = stream.headers.get_param("boundary")
     if not boundary:
@@ -179,6 +180,9 @@ def parts(stream: Stream) -> Iterator[Part]:
         if line != delimiter:
             raise FramewellError("bad_answer", "a part does not begin with the boundary")
         headers = _headers(stream)
+        if not headers:
+            # A delimiter that was sent ahead, and then the end came.
+            continue
         length = int(headers["content-length"])
         body = stream.read(length)
         if len(body) < length:

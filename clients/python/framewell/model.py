@@ -75,6 +75,11 @@ class Picture:
         return self.requested - self.captured
 
     @property
+    def dropped(self) -> int:
+        """Pictures of a push that were dropped before this one, because this side was slow."""
+        return int(self.headers.get("framewell-dropped", 0))
+
+    @property
     def cursor(self) -> Optional[str]:
         """Where a batch goes on behind this picture."""
         return self.headers.get("framewell-cursor")

@@ -112,6 +112,15 @@ class Pictures(unittest.TestCase):
             if whole == 3:
                 break
 
+    def test_a_push_of_one_channel_gives_every_picture_once(self):
+        frames = []
+        for picture in self.fw.live(SITE.ids[0], fps=5, width=320):
+            self.assert_honest(picture)
+            frames.append(picture.frame)
+            if len(frames) == 4:
+                break
+        self.assertEqual(len(set(frames)), 4)
+
     def test_metadata_is_written_and_found_again(self):
         run = uuid.uuid4().hex
         document = {"timestamp": "2024-05-01T10:20:30.5", "long": {"people": 2}, "string": {"run": run}}

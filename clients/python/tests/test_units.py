@@ -82,6 +82,11 @@ class Multipart(unittest.TestCase):
         found = list(http.parts(FakeStream(part(body, a="1") + part(b"", a="2") + END)))
         self.assertEqual([(headers["a"], body) for headers, body in found], [("1", body), ("2", b"")])
 
+    def test_a_delimiter_may_come_before_it_is_known_what_follows(self):
+        # Browsers show a part of a push when the next delimiter is here, so it is sent at once.
+        body = b"--b\r\na: 1\r\ncontent-length: 1\r\n\r\nx\r\n--b\r\n\r\n--b--\r\n"
+        self.assertEqual([body for _, body in http.parts(FakeStream(body))], [b"x"])
+
     def test_an_answer_that_stops_is_an_error(self):
         whole = part(b"abc", a="1") + END
         for cut in [0, 7, 20, len(whole) - len(END) - 3, len(whole) - len(END)]:

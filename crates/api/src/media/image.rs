@@ -4,6 +4,7 @@
 use super::check_ticket;
 use crate::AppState;
 use crate::error::ApiError;
+use crate::native::picture_params;
 use crate::origin::image_of_name;
 use crate::params::Params;
 use crate::picture::{self, Repeats};
@@ -48,6 +49,8 @@ pub(crate) async fn show_media_image(
     check_ticket(&state, &params, &scope)?;
     let request = Request {
         when: at.map_or(When::Now, When::At),
+        // The URLs of many pictures carry the form that was asked for.
+        output: picture_params::read(&params)?.output,
         ..picture::newest(channel)
     };
     let image = picture::fetch(&state, &request).await?;

@@ -9,7 +9,7 @@ use crate::error::ApiError;
 use crate::multipart::{Multipart, error_object, json_type};
 use crate::origin::{Links, Origin};
 use crate::params::Params;
-use crate::picture;
+use crate::picture::{self, content_tag};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
@@ -20,6 +20,7 @@ use framewell_model::{ChannelId, ErrorKind, Grant, WallTime};
 use futures::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
 use std::convert::Infallible;
+use url::form_urlencoded;
 
 /// Pictures of one request that are being made at the same time: enough to keep a few decoders busy,
 /// and one request of a large group does not fill the decoders' queue.
@@ -88,7 +89,8 @@ pub(crate) async fn list_group_images(
     };
     let headers = set.headers();
     let body = if has_urls {
-        lines(state, origin, caller.grant, set)
+        let form = form_query(&params);
+        lines(state, origin, caller.grant, form, set)
     } else {
         parts(state, set)
     };
@@ -228,7 +230,11 @@ fn parts(state: AppState, set: Set) -> Response {
             let chunks = match writer.next().await? {
                 Step::Channel(channel, result) => {
                     let (mut headers, body) = match result {
-                        Ok(image) => (picture::truth(&image, clock.now()), image.data),
+                        Ok(image) => {
+                            let mut headers = picture::truth(&image, clock.now());
+                            picture::set(&mut headers, "etag", &content_tag(&image.data));
+                            (headers, image.data)
+                        }
                         Err(error) => {
                             let error = describe_error(channel, error);
                             (entry("error"), Bytes::from(error.to_string()))
@@ -250,8 +256,24 @@ fn parts(state: AppState, set: Set) -> Response {
     (headers, Body::from_stream(body.flatten())).into_response()
 }
 
+/// The form of the pictures as parameters of their own URLs. Those name the picture by its time, so
+/// `match` has been answered.
+fn form_query(params: &Params) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for name in picture_params::NAMES {
+        if let Some(value) = params.get(name).filter(|_| name != "match") {
+            query.append_pair(name, value);
+        }
+    }
+    let query = query.finish();
+    match query.as_str() {
+        "" => query,
+        _ => format!("&{query}"),
+    }
+}
+
 /// NDJSON: an object for each channel, then the summary.
-fn lines(state: AppState, origin: Origin, grant: Grant, set: Set) -> Response {
+fn lines(state: AppState, origin: Origin, grant: Grant, form: String, set: Set) -> Response {
     let pictures = Box::pin(set.pictures(&state));
     let writer = Writer {
         set,
@@ -260,12 +282,13 @@ fn lines(state: AppState, origin: Origin, grant: Grant, set: Set) -> Response {
     };
     let body = stream::unfold(writer, move |mut writer| {
         let (state, origin, grant) = (state.clone(), origin.clone(), grant.clone());
+        let form = form.clone();
         async move {
             let object = match writer.next().await? {
                 Step::Channel(channel, Ok(image)) => {
                     let links = Links::new(&state, &origin, &grant);
                     let url = links.image(channel, image.captured);
-                    describe(channel, &image, &url)
+                    describe(channel, &image, &format!("{url}{form}"))
                 }
                 Step::Channel(channel, Err(error)) => describe_error(channel, error),
                 Step::Summary(summary) => summary,

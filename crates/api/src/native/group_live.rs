@@ -2,7 +2,7 @@
 
 use super::group_select::{self, MAX_LIMIT};
 use super::types::{ErrorBody, FileBytes};
-use super::{instant, picture_params};
+use super::{instant, push_params};
 use crate::AppState;
 use crate::auth::Caller;
 use crate::error::ApiError;
@@ -16,13 +16,14 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, Bytes, BytesMut};
-use framewell_imaging::{Absence, Delivery, Grid, GroupFeed, GroupRequest, Image, ImageSet};
+use framewell_imaging::{Absence, Delivery, Grid, GroupFeed, GroupRequest, Image, ImageSet, Match};
 use framewell_model::{ChannelId, Grant, WallTime};
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Interval, MissedTickBehavior};
 
 /// How often the gate is asked again: whether the token still stands, and which channels it opens.
@@ -60,13 +61,15 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
         ("delivery" = Option<String>, Query, description = "When the client is slow: `latest` (default) keeps the newest set, `bounded` the newest 8, `all` waits; what is dropped is counted in `dropped`"),
         ("width" = Option<u32>, Query, description = "As for one picture, like all parameters of its form"),
         ("height" = Option<u32>, Query, description = "As for one picture"),
-        ("format" = Option<String>, Query, description = "As for one picture"),
+        ("format" = Option<String>, Query, description = "As for one picture, and `rgb24` or `nv12` (raw)"),
+        ("max_image_bytes" = Option<u32>, Query, description = "As `max_bytes` for one picture"),
         ("quality" = Option<u32>, Query, description = "As for one picture"),
     ),
     responses(
         (status = 101, description = "WebSocket"),
         (status = 200, description = "Parts without an end", content_type = "multipart/mixed", body = FileBytes),
         (status = 400, description = "Bad parameter", body = ErrorBody),
+        (status = 503, description = "As many pushes run as may", body = ErrorBody),
     ),
 )]
 pub(crate) async fn push_group_images(
@@ -88,6 +91,7 @@ pub(crate) async fn push_group_images(
             channels.len()
         )));
     }
+    let place = state.config.pushes.take()?;
     let tolerance_ms = request.tolerance_us / 1_000;
     let push = Push {
         feed: state.imaging.live_group(channels, request),
@@ -95,6 +99,7 @@ pub(crate) async fn push_group_images(
         state,
         recheck: recheck(),
         tolerance_ms,
+        _place: place,
     };
     match upgrade {
         Ok(upgrade) => Ok(upgrade.on_upgrade(move |socket| push.speak(socket))),
@@ -112,7 +117,12 @@ fn recheck() -> Interval {
 }
 
 fn read(params: &Params, now: WallTime) -> Result<GroupRequest, ApiError> {
-    let form = picture_params::read(params)?;
+    let (output, matching) = push_params::form(params)?;
+    if matching != Match::Exact {
+        return Err(ApiError::invalid(
+            "match is not exact: sets are of one instant",
+        ));
+    }
     let fps = params
         .number::<f64>("fps")?
         .ok_or_else(|| ApiError::invalid("fps is missing: how many sets a second"))?;
@@ -130,9 +140,9 @@ fn read(params: &Params, now: WallTime) -> Result<GroupRequest, ApiError> {
         until,
         grid,
         fps,
-        tolerance_us: group_select::tolerance_us(params, form.matching)?,
+        tolerance_us: group_select::tolerance_us(params, matching)?,
         patience: patience(params, from.is_some() || until.is_some())?,
-        output: form.output,
+        output,
         delivery: delivery(params, until.is_some())?,
     })
 }
@@ -188,6 +198,7 @@ struct Push {
     state: AppState,
     recheck: Interval,
     tolerance_ms: i64,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Push {
@@ -301,11 +312,15 @@ pub(super) fn framed(header: &Value, data: &Bytes) -> Bytes {
 
 /// Says why it ends (RFC 6455 section 7.4.1), and ends.
 async fn close(socket: &mut WebSocket, error: Option<ApiError>) {
-    let (code, reason) = match error {
+    let (code, reason) = match &error {
         // At most 123 bytes fit (RFC 6455 section 5.5).
         Some(error) => (close_code::POLICY, error.message.chars().take(40).collect()),
         None => (close_code::NORMAL, "the end that was asked for".to_owned()),
     };
+    let end = describe_end(error).to_string();
+    if send(socket, Message::Text(end.into())).await.is_none() {
+        return;
+    }
     let frame = CloseFrame {
         code,
         reason: reason.into(),
@@ -316,12 +331,15 @@ async fn close(socket: &mut WebSocket, error: Option<ApiError>) {
 fn end_parts(multipart: &Multipart, error: Option<ApiError>) -> Vec<Bytes> {
     let mut headers = json_type();
     picture::set(&mut headers, "framewell-entry", "end");
-    let object = match error {
+    let part = multipart.part(&headers, describe_end(error).to_string().into());
+    part.into_iter().chain([multipart.end()]).collect()
+}
+
+fn describe_end(error: Option<ApiError>) -> Value {
+    match error {
         Some(error) => json!({ "type": "end", "error": error_object(error) }),
         None => json!({ "type": "end" }),
-    };
-    let part = multipart.part(&headers, object.to_string().into());
-    part.into_iter().chain([multipart.end()]).collect()
+    }
 }
 
 fn pictures(set: &ImageSet) -> impl Iterator<Item = (ChannelId, &Image)> {
@@ -427,6 +445,8 @@ mod tests {
             ("fps=1e9", "1000"),
             ("fps=5&wait=31s", "30s"),
             ("fps=5&delivery=some", "delivery"),
+            ("fps=5&match=nearest", "match"),
+            ("fps=5&format=gif", "format"),
             ("fps=5&from=-1s&to=-2s", "behind"),
             ("fps=5&to=-2s", "behind"),
             ("fps=5&from=2030-01-01T00:00:00Z", "future"),

@@ -14,7 +14,7 @@ pub(crate) mod images;
 mod images_body;
 mod images_params;
 pub(crate) mod live;
-mod picture_params;
+pub(crate) mod picture_params;
 pub(crate) mod push;
 mod push_params;
 mod push_parts;

@@ -59,7 +59,7 @@ pub(crate) fn window(params: &Params) -> Result<Option<u64>, ApiError> {
 }
 
 /// As for a single picture, and raw pixels.
-fn form(params: &Params) -> Result<(Output, Match), ApiError> {
+pub(crate) fn form(params: &Params) -> Result<(Output, Match), ApiError> {
     let raw = match params.get("format") {
         Some("nv12") => Some(PictureFormat::Nv12),
         Some("rgb24") => Some(PictureFormat::Rgb24),

@@ -202,7 +202,7 @@ mod tests {
             r#"{"token":"t","format":"jpg"}"#,
             r#"{"token":"t","format":"nv12","fit":"contain"}"#,
             r#"{"token":"t","format":"nv12","colour":"red"}"#,
-            r#"{"token":"t","format":"nv12","channels":[0]}"#,
+            r#"{"token":"t","format":"nv12","channels":7}"#,
         ] {
             assert!(parse(text).is_err(), "{text}");
         }
