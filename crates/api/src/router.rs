@@ -58,6 +58,10 @@ fn cors() -> CorsLayer {
         HeaderName::from_static("framewell-clock-source"),
         HeaderName::from_static("framewell-age-ms"),
         HeaderName::from_static("framewell-distance-ms"),
+        HeaderName::from_static("framewell-frame"),
+        HeaderName::from_static("framewell-key-frame"),
+        HeaderName::from_static("framewell-width"),
+        HeaderName::from_static("framewell-height"),
         HeaderName::from_static("framewell-gaps"),
         header::RETRY_AFTER,
     ];

@@ -96,7 +96,9 @@ fn exact(gops: &[Gop], at: WallTime, is_held: bool) -> Option<Hit> {
     let gop = &gops[place];
     let goes_on = gops.get(place + 1).is_some_and(|next| next.run == gop.run);
     let is_covered = goes_on || gop.newest().is_some_and(|newest| at <= newest);
-    if !is_covered && !(is_held && place + 1 == gops.len() && is_at_edge(gop, at)) {
+    let is_newest = place + 1 == gops.len();
+    let is_waited_for = is_held && is_newest && is_at_edge(gop, at);
+    if !is_covered && !is_waited_for {
         return None;
     }
     let hit = hit_by(gops, place, at)?;
