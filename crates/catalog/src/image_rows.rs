@@ -5,8 +5,7 @@ use crate::images::{DoomedImage, NewImage};
 use crate::segment_rows::clock_from_word;
 use crate::sql::Row;
 use framewell_model::{
-    ChannelId, FrameId, ImageId, ImageObjectId, ImageOrigin, SegmentState as State, StoredImage,
-    WallTime,
+    ChannelId, ImageId, ImageObjectId, ImageOrigin, SegmentState as State, StoredImage, WallTime,
 };
 use sea_query::{Expr, ExprTrait as _, InsertStatement, OnConflict, Query, SelectStatement};
 
@@ -56,20 +55,11 @@ fn is_not_doomed() -> Expr {
 
 /// The row of the same picture, staged or published.
 pub(crate) fn is_same(image: &NewImage) -> Expr {
-    is_the(image.channel, image.origin, image.origin_id, image.frame)
-}
-
-pub(crate) fn is_the(
-    channel: ChannelId,
-    origin: ImageOrigin,
-    origin_id: Option<i64>,
-    frame: FrameId,
-) -> Expr {
     Expr::col("channel")
-        .eq(channel.get())
-        .and(Expr::col("origin").eq(origin.as_str()))
-        .and(Expr::col("origin_id").eq(origin_id.unwrap_or(0)))
-        .and(Expr::col("frame").eq(frame.to_string()))
+        .eq(image.channel.get())
+        .and(Expr::col("origin").eq(image.origin.as_str()))
+        .and(Expr::col("origin_id").eq(image.origin_id.unwrap_or(0)))
+        .and(Expr::col("frame").eq(image.frame.to_string()))
         .and(is_not_doomed())
 }
 

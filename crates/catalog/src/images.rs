@@ -87,23 +87,6 @@ impl Catalog {
         Ok(staged)
     }
 
-    /// Whether a picture is stored already, so that it need not be made again.
-    pub async fn has_image(
-        &self,
-        channel: ChannelId,
-        origin: ImageOrigin,
-        origin_id: Option<i64>,
-        frame: FrameId,
-    ) -> Result<bool, Error> {
-        let select = Query::select()
-            .column("id")
-            .from("image")
-            .and_where(image_rows::is_the(channel, origin, origin_id, frame))
-            .and_where(is_state(State::Published))
-            .take();
-        Ok(!self.read("search for a picture", &select).await?.is_empty())
-    }
-
     /// Second step, after the object is complete: readers see it. Repeating it does nothing.
     /// [`Error::NotFound`] if the row is gone or doomed, for example with its channel.
     pub async fn publish_image(&self, id: ImageId, now: WallTime) -> Result<(), Error> {

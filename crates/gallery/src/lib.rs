@@ -28,6 +28,7 @@ pub use task_handler::TaskHandler;
 use framewell_blob::BlobStore;
 use framewell_catalog::Catalog;
 use framewell_imaging::Imaging;
+use framewell_live::Registry;
 use framewell_model::{ChannelId, WallClock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,6 +46,7 @@ pub struct Gallery {
 struct Inner {
     catalog: Catalog,
     blobs: BlobStore,
+    registry: Registry,
     imaging: Imaging,
     clock: Arc<dyn WallClock>,
     config: GalleryConfig,
@@ -57,6 +59,7 @@ impl Gallery {
     pub fn new(
         catalog: Catalog,
         blobs: BlobStore,
+        registry: Registry,
         imaging: Imaging,
         config: GalleryConfig,
         clock: Arc<dyn WallClock>,
@@ -65,6 +68,7 @@ impl Gallery {
             inner: Arc::new(Inner {
                 catalog,
                 blobs,
+                registry,
                 imaging,
                 clock,
                 config,

@@ -6,9 +6,9 @@
 
 use crate::Gallery;
 use crate::slots::slot_after;
-use crate::store::{NewPicture, Stored};
+use crate::store::NewPicture;
 use framewell_imaging::{Image, Match, Request, When};
-use framewell_model::{ChannelId, ImageOrigin};
+use framewell_model::{ChannelId, ChannelStatus, ErrorKind, HasKind as _, ImageOrigin, WallTime};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -56,6 +56,7 @@ impl Gallery {
 
     async fn follow_channel(self, channel: ChannelId, period_us: i64, stop: CancellationToken) {
         let mut is_failing = false;
+        let mut last = None;
         loop {
             let now = self.inner.clock.now();
             let wait_us = slot_after(now, period_us).micros_since(now);
@@ -66,10 +67,13 @@ impl Gallery {
             }
             let result = tokio::select! {
                 () = stop.cancelled() => return,
-                result = self.store_newest(channel) => result,
+                result = self.store_newest(channel, last) => result,
             };
             match result {
-                Ok(_) => is_failing = false,
+                Ok(captured) => {
+                    is_failing = false;
+                    last = captured.or(last);
+                }
                 Err(reason) if is_failing => {
                     tracing::debug!(channel.id = %channel, reason, "still no live picture stored");
                 }
@@ -81,22 +85,41 @@ impl Gallery {
         }
     }
 
-    /// `None` while the camera delivers nothing.
-    async fn store_newest(&self, channel: ChannelId) -> Result<Option<Stored>, String> {
+    /// The capture time of the stored picture; `None` while the camera delivers none but `last`.
+    ///
+    /// The picture is asked for by its capture time, not as "now": that would keep a decoder on the
+    /// stream for a while, which costs more than a picture does.
+    async fn store_newest(
+        &self,
+        channel: ChannelId,
+        last: Option<WallTime>,
+    ) -> Result<Option<WallTime>, String> {
+        let Some(newest) = self.newest(channel).filter(|at| Some(*at) != last) else {
+            return Ok(None);
+        };
         let request = Request {
             channel,
-            when: When::Now,
+            when: When::At(newest),
             matching: Match::Exact,
             output: self.inner.config.output,
         };
         let image = match self.inner.imaging.image(&request).await {
             Ok(image) => image,
-            Err(framewell_imaging::Error::NotLive { .. }) => return Ok(None),
+            // The ring went on, and nothing is recorded: the next period has another picture.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(chain(&error)),
         };
         let origin = ImageOrigin::GeneratedFromLive;
         let stored = self.store(&new_picture(channel, origin, image)).await;
-        stored.map(Some).map_err(|error| chain(&error))
+        stored.map(|_| Some(newest)).map_err(|error| chain(&error))
+    }
+
+    /// Capture time of the newest picture of a camera that delivers.
+    fn newest(&self, channel: ChannelId) -> Option<WallTime> {
+        let track = self.inner.registry.get(channel)?;
+        let is_active = track.source_state().borrow().status == ChannelStatus::Active;
+        let gop = track.newest_gop().filter(|_| is_active)?;
+        gop.newest()
     }
 }
 

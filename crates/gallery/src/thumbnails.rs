@@ -11,7 +11,7 @@ use crate::slots::slot_after;
 use crate::store::NewPicture;
 use framewell_imaging::Match;
 use framewell_imaging::batch::{BatchRequest, Budget, Entry, Rule, Sample, What};
-use framewell_model::{ChannelId, ImageOrigin, TimeRange, WallTime};
+use framewell_model::{ChannelId, ErrorKind, HasKind as _, ImageOrigin, TimeRange, WallTime};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -111,7 +111,9 @@ impl Gallery {
         };
         let end = tail.min(next.plus_micros(period_us.saturating_mul(PER_ROUND)));
         let range = TimeRange { start: next, end };
-        self.thumbnails_in(channel, range, config, cursors).await?;
+        if !self.thumbnails_in(channel, range, config, cursors).await? {
+            return Ok(false);
+        }
         let reached = slot_after(end.plus_micros(-1), period_us);
         cursors.insert(channel, reached);
         Ok(reached < tail)
@@ -124,13 +126,14 @@ impl Gallery {
         Ok(newest.map_or(WallTime::from_micros(0), |at| slot_after(at, period_us)))
     }
 
+    /// False if as many batches run already as may: somebody who waits for pictures goes first.
     async fn thumbnails_in(
         &self,
         channel: ChannelId,
         range: TimeRange,
         config: &ThumbnailConfig,
         cursors: &mut Cursors,
-    ) -> Result<(), String> {
+    ) -> Result<bool, String> {
         let period_us = i64::try_from(config.period.as_micros()).unwrap_or(i64::MAX);
         let request = BatchRequest {
             channel,
@@ -142,8 +145,11 @@ impl Gallery {
             output: Some(config.output),
             budget: Budget::default(),
         };
-        let batch = self.inner.imaging.batch(request).await;
-        let mut batch = batch.map_err(|error| chain(&error))?;
+        let mut batch = match self.inner.imaging.batch(request).await {
+            Ok(batch) => batch,
+            Err(error) if error.kind() == ErrorKind::ResourceExhausted => return Ok(false),
+            Err(error) => return Err(chain(&error)),
+        };
         while let Some(entry) = batch.next().await {
             match entry {
                 Entry::Picture(sample) => {
@@ -161,7 +167,7 @@ impl Gallery {
                 _ => {}
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn store_thumbnail(&self, channel: ChannelId, sample: Sample) -> Result<(), String> {

@@ -150,6 +150,7 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
     let gallery = Gallery::new(
         catalog.clone(),
         blobs.clone(),
+        registry.clone(),
         imaging.clone(),
         config.images.gallery_config(),
         Arc::clone(&clock),

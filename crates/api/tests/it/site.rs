@@ -313,6 +313,7 @@ async fn state(folder: &TempDir, clock: Arc<dyn WallClock>, config: ApiConfig) -
         gallery: Gallery::new(
             catalog.clone(),
             blobs,
+            registry.clone(),
             imaging.clone(),
             GalleryConfig::default(),
             Arc::clone(&clock),

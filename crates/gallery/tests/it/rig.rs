@@ -171,8 +171,8 @@ fn gallery(
     });
     let registry = Registry::new(RingConfig::default(), Arc::clone(&clock));
     let footage = Footage::new(catalog.clone(), blobs.clone(), Spool::new());
-    let imaging = Imaging::new(registry, footage, pool.unwrap(), Arc::clone(&clock));
-    Gallery::new(catalog.clone(), blobs, imaging, config, clock)
+    let imaging = Imaging::new(registry.clone(), footage, pool.unwrap(), Arc::clone(&clock));
+    Gallery::new(catalog.clone(), blobs, registry, imaging, config, clock)
 }
 
 pub(crate) fn at(seconds: i64) -> WallTime {
