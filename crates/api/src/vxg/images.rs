@@ -17,6 +17,10 @@ use framewell_catalog::ImageFilter;
 use framewell_model::{ChannelId, ImageId, ImageOrigin, Principal, StoredImage};
 use serde_json::{Value, json};
 
+/// The picture on screen at the start of a task was captured a little before it. Clients ask for the
+/// pictures of a task with the range of the task, and must get that one too.
+const ON_SCREEN_US: i64 = 1_000_000;
+
 fn show(links: &Links<'_>, image: &StoredImage) -> Value {
     json!({
         "id": image.id,
@@ -57,12 +61,18 @@ async fn answer(
     params: &Params,
 ) -> Result<Json<Value>, ApiError> {
     let list = ListRequest::read(uri, params, DEFAULT_LIMIT, MAX_LONG_LIMIT)?;
+    let origin_ids = origin_ids(params)?;
+    let early_us = match origin_ids {
+        Some(_) => ON_SCREEN_US,
+        None => 0,
+    };
+    let start = query_time(params, "start")?;
     let filter = ImageFilter {
         channels,
-        start: query_time(params, "start")?,
+        start: start.map(|start| start.plus_micros(-early_us)),
         end: query_time(params, "end")?,
         origins: origins(params),
-        origin_ids: origin_ids(params)?,
+        origin_ids,
     };
     let order = time_order(params)?;
     let page = state

@@ -236,6 +236,12 @@ async fn pictures_are_filtered_ordered_and_paged() {
         [0; 0]
     );
     assert_eq!(list("origin_ids=55").await, all[..2]);
+    // The task's first picture was on screen when its range began.
+    assert_eq!(
+        list("origin_ids=55&start=2024-05-01T10:00:05.900000").await,
+        all[..2]
+    );
+    assert_eq!(list("start=2024-05-01T10:00:05.900000").await, all[1..]);
     assert_eq!(list("origin=generated_from_live").await, all[2..3]);
     assert_eq!(
         list("origin=recording_thumbnail,generated_from_live").await,
