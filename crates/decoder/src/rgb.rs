@@ -68,10 +68,6 @@ fn fixed(factor: f64, bits: u32) -> i16 {
 }
 
 /// The upper half of the product.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the upper half of 32 bits has 16"
-)]
 fn times(sample: i16, factor: i16) -> i16 {
     ((i32::from(sample) * i32::from(factor)) >> 16) as i16
 }
