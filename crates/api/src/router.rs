@@ -63,6 +63,8 @@ fn cors() -> CorsLayer {
         HeaderName::from_static("framewell-width"),
         HeaderName::from_static("framewell-height"),
         HeaderName::from_static("framewell-gaps"),
+        HeaderName::from_static("framewell-tolerance-ms"),
+        HeaderName::from_static("framewell-channels"),
         header::RETRY_AFTER,
     ];
     CorsLayer::new()
