@@ -20,6 +20,7 @@ use framewell_model::{ChannelId, ErrorKind, Grant, WallTime};
 use futures::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
 use std::convert::Infallible;
+use std::sync::Arc;
 use url::form_urlencoded;
 
 /// Pictures of one request that are being made at the same time: enough to keep a few decoders busy,
@@ -225,7 +226,7 @@ fn parts(state: AppState, set: Set) -> Response {
         pictures: Some(pictures),
     };
     let body = stream::unfold(writer, move |mut writer| {
-        let (multipart, clock) = (multipart.clone(), state.clock.clone());
+        let (multipart, clock) = (multipart.clone(), Arc::clone(&state.clock));
         async move {
             let chunks = match writer.next().await? {
                 Step::Channel(channel, result) => {

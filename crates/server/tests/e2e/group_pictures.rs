@@ -399,14 +399,9 @@ async fn a_websocket_gets_the_same_sets_in_binary() {
     }
     scene.server.account(&["revoke", "tests", "--group", "1"]);
     let closed = loop {
-        match socket
-            .next()
-            .await
-            .expect("a close comes")
-            .expect("a message")
-        {
-            Message::Close(frame) => break frame.expect("a reason"),
-            _ => {}
+        let message = socket.next().await.expect("a close comes");
+        if let Message::Close(frame) = message.expect("a message") {
+            break frame.expect("a reason");
         }
     };
     assert_eq!(u16::from(closed.code), 1008, "{closed:?}");
