@@ -5,6 +5,7 @@ use crate::options::WorkerOptions;
 use crate::protocol::Job;
 use crate::protocol::wire::SessionUse;
 use crate::shared::SharedMemory;
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -19,6 +20,10 @@ use tokio::time::error::Elapsed;
 const START_DEADLINE: Duration = Duration::from_secs(20);
 /// How long a worker that broke the connection may take to show its exit status.
 const EXIT_DEADLINE: Duration = Duration::from_secs(1);
+
+/// Room in the socket, in each direction, so that most GOPs and pictures pass without either side
+/// waiting for the other. The kernel gives less if its `net.core.wmem_max` says so.
+const SOCKET_BUFFER: usize = 1 << 20;
 
 /// How a job ended without an answer.
 #[derive(Debug)]
@@ -47,6 +52,9 @@ impl Worker {
     pub(crate) fn spawn(program: &Path, options: &WorkerOptions) -> io::Result<Self> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
+        for end in [&ours, &theirs] {
+            set_socket_send_buffer_size(end, SOCKET_BUFFER)?;
+        }
         let shared = SharedMemory::create()?;
         let theirs_shared = shared.share()?;
         let connection = Connection::new(UnixStream::from_std(ours)?, shared);
