@@ -1,6 +1,6 @@
 //! What tickets are for.
 
-use framewell_model::{ChannelId, ImageId, RecordId, WallTime};
+use framewell_model::{ChannelId, EventId, ImageId, RecordId, WallTime};
 use std::fmt;
 
 /// What a media ticket opens: exactly one thing.
@@ -10,6 +10,8 @@ pub enum MediaScope {
     Live(ChannelId),
     /// One recorded segment.
     Record(ChannelId, RecordId),
+    /// The JSON file of an event.
+    EventFile(ChannelId, EventId),
     /// One picture of a channel at an instant.
     Image(ChannelId, WallTime),
     /// One stored picture.
@@ -23,6 +25,7 @@ impl fmt::Display for MediaScope {
             Self::Live(channel) => write!(f, "live/{channel}"),
             Self::Record(channel, record) => write!(f, "rec/{channel}/{record}"),
             Self::StoredImage(channel, image) => write!(f, "stored/{channel}/{image}"),
+            Self::EventFile(channel, event) => write!(f, "event/{channel}/{event}"),
             Self::Image(channel, at) => write!(f, "img/{channel}/{}", at.micros()),
         }
     }

@@ -1,8 +1,8 @@
 //! Connection, migrations, change notice.
 
-use crate::Error;
 use crate::sql::{Db, Dialect, Query, Row, Tx};
 use crate::sql_search::{Search, within};
+use crate::{Error, NewGap};
 use framewell_model::Secret;
 use sea_query_sqlx::SqlxBinder;
 use sqlx::Connection as _;
@@ -16,13 +16,16 @@ use std::path::Path;
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 /// How long a call waits for a free connection, and SQLite for another process's lock.
 const WAIT: Duration = Duration::from_secs(10);
 
 /// Longest search. Nobody waits longer for an answer, and SQLite has few readers.
 const SEARCH_LIMIT: Duration = Duration::from_secs(10);
+
+/// Gaps kept for a listener that is busy.
+const MOST_GAP_NOTICES: usize = 1_024;
 
 /// SQLite readers; more only compete for the same disk.
 const MOST_SQLITE_READERS: u32 = 4;
@@ -49,6 +52,8 @@ struct Inner {
     channel_changes: watch::Sender<u64>,
     job_changes: watch::Sender<u64>,
     newest_event: watch::Sender<i64>,
+    newest_document: watch::Sender<i64>,
+    gaps: broadcast::Sender<NewGap>,
 }
 
 impl Catalog {
@@ -67,6 +72,8 @@ impl Catalog {
             db,
             channel_changes: watch::Sender::new(0),
             newest_event: watch::Sender::new(0),
+            newest_document: watch::Sender::new(0),
+            gaps: broadcast::Sender::new(MOST_GAP_NOTICES),
             job_changes: watch::Sender::new(0),
         };
         Ok(Self {
@@ -131,6 +138,32 @@ impl Catalog {
         self.inner
             .newest_event
             .send_modify(|newest| *newest = revision.max(*newest));
+    }
+
+    /// As [`Catalog::event_changes`], for documents.
+    #[must_use]
+    pub fn document_changes(&self) -> watch::Receiver<i64> {
+        self.inner.newest_document.subscribe()
+    }
+
+    /// To be called after the commit.
+    pub(crate) fn note_documents(&self, revision: i64) {
+        self.inner
+            .newest_document
+            .send_modify(|newest| *newest = revision.max(*newest));
+    }
+
+    /// Gaps that are recorded through this handle or a clone from now on. Who reads too slowly is told
+    /// how many were missed.
+    #[must_use]
+    pub fn gap_notices(&self) -> broadcast::Receiver<NewGap> {
+        self.inner.gaps.subscribe()
+    }
+
+    /// To be called after the commit.
+    pub(crate) fn note_gap(&self, gap: NewGap) {
+        // Without a listener there is nobody to tell.
+        let _nobody = self.inner.gaps.send(gap);
     }
 
     pub(crate) fn dialect(&self) -> Dialect {

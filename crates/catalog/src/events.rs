@@ -7,7 +7,7 @@ use crate::revision::{Counter, take};
 use crate::slice::{check_key, count};
 use crate::sql::Dialect;
 use crate::sql_search::Search;
-use crate::{Catalog, Error, NewJob, Order, Page, Slice, job_rows};
+use crate::{Catalog, Error, NewJob, Order, Page, Revisions, Slice, job_rows};
 use framewell_model::{ChannelId, Event, EventId, NewEvent, WallTime};
 use sea_query::{Expr, ExprTrait as _, LockType, OnConflict, Query, SelectStatement};
 
@@ -25,6 +25,9 @@ pub struct EventFilter {
     /// At or before.
     pub end: Option<WallTime>,
 }
+
+/// Kind of the durable job that stores the picture of an event; its parameters are `{"event": id}`.
+pub const EVENT_SNAPSHOT_JOB: &str = "event_snapshot";
 
 /// Most names or tags of one filter.
 const MOST_WORDS: usize = 500;
@@ -128,18 +131,19 @@ impl Catalog {
         .await
     }
 
-    /// Events of these channels in the order in which they became visible, those after `revision`.
+    /// Events of these channels in the order in which they became visible.
     pub async fn events_after(
         &self,
         channels: &[ChannelId],
         filter: &EventFilter,
-        revision: i64,
+        revisions: Revisions,
         most: u64,
     ) -> Result<Vec<Event>, Error> {
         let matching = matching(self.dialect(), channels, filter)?;
         self.search("search for new events", async |search| {
             let page = with_columns(matching.clone())
-                .and_where(Expr::col(("event", "revision")).gt(revision))
+                .and_where(Expr::col(("event", "revision")).gt(revisions.after))
+                .and_where(Expr::col(("event", "revision")).lte(revisions.until))
                 .order_by(("event", "revision"), sea_query::Order::Asc)
                 .limit(most)
                 .take();
@@ -148,14 +152,9 @@ impl Catalog {
         .await
     }
 
-    /// The newest revision that any event has; 0 if there was none.
+    /// The newest revision that any event has or had; 0 if there was none.
     pub async fn newest_event_revision(&self) -> Result<i64, Error> {
-        let select = Query::select()
-            .column("value")
-            .from("revision_counter")
-            .and_where(Expr::col("name").eq("event"))
-            .take();
-        only(&self.read("load of a counter", &select).await?)?.get("value")
+        self.newest_revision(Counter::Event).await
     }
 
     /// Sets a tag of an event, new or not. [`Error::NotFound`] if there is no such event.

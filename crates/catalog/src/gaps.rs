@@ -46,7 +46,9 @@ impl Catalog {
                 .take();
             tx.execute(&insert).await?;
         }
-        tx.commit().await
+        tx.commit().await?;
+        self.note_gap(gap);
+        Ok(())
     }
 
     /// Ends the channel's open gap, if there is one; one that would have no length goes.

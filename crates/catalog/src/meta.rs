@@ -3,6 +3,7 @@
 use crate::channel_rows::not_found;
 use crate::channels::only;
 use crate::meta_candidates::few_candidates;
+use crate::meta_changes::renew;
 use crate::meta_filter::{condition, order};
 use crate::meta_rows::{
     FieldRow, ROWS_AT_ONCE, check, document, fields, insert_fields, upsert, with_columns,
@@ -126,10 +127,17 @@ impl Catalog {
         let mut tx = self.begin("storing of documents").await?;
         let channels = documents.iter().map(|document| document.channel).collect();
         require_all(&mut tx, &channels).await?;
+        let mut written = Vec::with_capacity(documents.len());
         for some in documents.chunks(ROWS_AT_ONCE) {
-            put(&mut tx, some).await?;
+            put(&mut tx, some, &mut written).await?;
         }
-        tx.commit().await
+        if written.is_empty() {
+            return Ok(());
+        }
+        let revision = renew(&mut tx, &written).await?;
+        tx.commit().await?;
+        self.note_documents(revision);
+        Ok(())
     }
 
     /// Documents by id among these channels, ascending by id; missing ones are left out.
@@ -303,7 +311,12 @@ async fn require_all(tx: &mut Tx, channels: &BTreeSet<ChannelId>) -> Result<(), 
     }
 }
 
-async fn put(tx: &mut Tx, documents: &[&Document]) -> Result<(), Error> {
+/// Writes documents; adds the number and channel of each to `written`.
+async fn put(
+    tx: &mut Tx,
+    documents: &[&Document],
+    written: &mut Vec<(i64, ChannelId)>,
+) -> Result<(), Error> {
     let mut numbers: BTreeMap<(i64, String), i64> = BTreeMap::new();
     for row in tx.fetch(&upsert(documents)?).await? {
         numbers.insert((row.get("channel")?, row.get("id")?), row.get("number")?);
@@ -319,6 +332,7 @@ async fn put(tx: &mut Tx, documents: &[&Document]) -> Result<(), Error> {
         let key = (document.channel.get(), document.id.clone());
         let missing = || Error::corrupt("number", "a stored document did not come back");
         let number = numbers.get(&key).ok_or_else(missing)?;
+        written.push((*number, document.channel));
         rows.extend(fields(*number, document));
     }
     for some in rows.chunks(ROWS_AT_ONCE) {

@@ -1,18 +1,30 @@
 //! Numbers in the order in which rows become visible, see the migration of events.
 
-use crate::Error;
+use crate::channels::only;
 use crate::sql::Tx;
+use crate::{Catalog, Error};
 use sea_query::{Expr, ExprTrait as _, Query};
+
+/// Which revisions a follower asks for: those behind `after`, up to `until` and including it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revisions {
+    /// The last one that the follower has seen.
+    pub after: i64,
+    /// The last one that it wants.
+    pub until: i64,
+}
 
 /// A counter.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Counter {
+    Document,
     Event,
 }
 
 impl Counter {
     const fn name(self) -> &'static str {
         match self {
+            Self::Document => "document",
             Self::Event => "event",
         }
     }
@@ -31,4 +43,16 @@ pub(crate) async fn take(tx: &mut Tx, counter: Counter, count: i64) -> Result<i6
     let missing = || Error::corrupt("value", "a counter is missing");
     let last: i64 = rows.first().ok_or_else(missing)?.get("value")?;
     Ok(last - count + 1)
+}
+
+impl Catalog {
+    /// The last number that was taken and is visible, and with it all smaller ones.
+    pub(crate) async fn newest_revision(&self, counter: Counter) -> Result<i64, Error> {
+        let select = Query::select()
+            .column("value")
+            .from("revision_counter")
+            .and_where(Expr::col("name").eq(counter.name()))
+            .take();
+        only(&self.read("load of a counter", &select).await?)?.get("value")
+    }
 }

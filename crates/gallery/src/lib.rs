@@ -1,6 +1,7 @@
 //! Stored pictures: made once, kept as objects, listed by the catalog.
 //!
-//! Three things make them: generation tasks on recorded video ([`Gallery::create_task`], durable jobs
+//! Four things make them: events that want the picture of their instant ([`EventSnapshotHandler`],
+//! durable jobs), generation tasks on recorded video ([`Gallery::create_task`], durable jobs
 //! done by [`TaskHandler`]), a channel's period ([`live`], the newest picture of the live stream), and
 //! the recorder's footage ([`thumbnails`], small key-frame pictures). All of them come from
 //! `framewell_imaging` and are stored by [`Gallery::store`]: row staged, object put, row published. The
@@ -11,6 +12,7 @@
 
 mod config;
 mod error;
+mod event_snapshot;
 mod janitor;
 mod live;
 mod slots;
@@ -21,6 +23,7 @@ mod thumbnails;
 
 pub use config::{ChannelPolicy, GalleryConfig, LIVE_PERIOD_US, ThumbnailConfig};
 pub use error::Error;
+pub use event_snapshot::EventSnapshotHandler;
 pub use store::{NewPicture, Stored};
 pub use task::{TASK_KIND, Task, TaskRequest};
 pub use task_handler::TaskHandler;

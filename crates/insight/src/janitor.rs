@@ -1,4 +1,4 @@
-//! Retention: documents that are older than their channel's `meta_max_age` go.
+//! Retention: documents and events that are older than their channel's `meta_max_age` go.
 
 use crate::Insight;
 use framewell_catalog::{Error, META_MAX_AGE};
@@ -7,30 +7,24 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How often old documents are looked for; they live at most this much longer than they may.
+/// How often old ones are looked for; they live at most this much longer than they may.
 const ROUND: Duration = Duration::from_secs(60);
-/// Documents per step: few, so that writers never wait long for the database.
+/// Rows per step: few, so that writers never wait long for the database.
 const AT_ONCE: u64 = 1_000;
 const HOUR_US: f64 = 3_600e6;
 
 impl Insight {
-    /// One round: deletes what is older than allowed at `now`; how many documents.
+    /// One round: deletes what is older than allowed at `now`; how many documents and events.
     pub async fn sweep(&self, now: WallTime) -> Result<u64, Error> {
         let mut total = 0;
         for (channel, hours) in self.catalog.channels_with_limit(META_MAX_AGE).await? {
             let Some(before) = before(now, hours) else {
                 continue;
             };
-            loop {
-                let step = self
-                    .catalog
-                    .delete_documents_before(channel, before, AT_ONCE);
-                let deleted = step.await?;
-                total += deleted;
-                if deleted < AT_ONCE {
-                    break;
-                }
-            }
+            let catalog = &self.catalog;
+            let documents = || catalog.delete_documents_before(channel, before, AT_ONCE);
+            let events = || catalog.delete_events_before(channel, before, AT_ONCE);
+            total += in_steps(documents).await? + in_steps(events).await?;
         }
         Ok(total)
     }
@@ -50,6 +44,21 @@ impl Insight {
                     tracing::warn!(error = &error as &dyn std::error::Error, "clean-up of metadata stopped early; it goes on in the next round");
                 }
             }
+        }
+    }
+}
+
+/// Until a step finds less than it may take; how many in all.
+async fn in_steps<F>(mut step: impl FnMut() -> F) -> Result<u64, Error>
+where
+    F: Future<Output = Result<u64, Error>>,
+{
+    let mut total = 0;
+    loop {
+        let deleted = step().await?;
+        total += deleted;
+        if deleted < AT_ONCE {
+            return Ok(total);
         }
     }
 }

@@ -1,18 +1,23 @@
-//! Metadata documents: write, merge, search (contract section 11).
+//! Metadata documents: write, merge, search (contract section 11). Events, and what channels do on them
+//! (section 10).
 //!
 //! What belongs here: typed documents, their limits, what a write does to stored ones, the filter
-//! language. What does not: HTTP, envelopes, and how a face writes its times (callers pass a
+//! language, which events the server itself makes. What does not: HTTP, envelopes, and how a face writes its times (callers pass a
 //! [`ReadTime`]).
 
+mod camera_events;
 mod document;
+mod events;
 mod filter;
 mod janitor;
 mod json;
 
+pub use camera_events::CameraEvents;
 pub use document::{
     InputDocument, MAX_BATCH, MAX_FIELDS, MAX_ID_BYTES, MAX_NAME_BYTES, MAX_RAW_BYTES,
     MAX_TEXT_BYTES, Outcome, Patch,
 };
+pub use events::{BUILT_IN_EVENTS, GAP_EVENT, NETWORK_EVENT, STORAGE_EVENT};
 pub use filter::{
     MAX_DEPTH, MAX_SORT_KEYS, MAX_TESTS, matches_everything, parse_filter, parse_sort,
 };

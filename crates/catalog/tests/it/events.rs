@@ -1,7 +1,7 @@
 //! Events: storing, finding, following; and what channels do on them.
 
 use crate::backend::{ALL, account, at, channel, channel_of, conformance, missing_channel};
-use framewell_catalog::{Catalog, Error, EventFilter, JobFilter, NewJob, Order, Slice};
+use framewell_catalog::{Catalog, Error, EventFilter, JobFilter, NewJob, Order, Revisions, Slice};
 use framewell_model::{ChannelId, Event, EventId, EventProcessing, EventSource, NewEvent};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,6 +43,13 @@ async fn ids(catalog: &Catalog, channels: &[ChannelId], filter: &EventFilter) ->
 
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn behind(after: i64) -> Revisions {
+    Revisions {
+        after,
+        until: i64::MAX,
+    }
 }
 
 fn missing() -> EventId {
@@ -186,14 +193,16 @@ conformance! {
         let newest = catalog.newest_event_revision().await.unwrap();
         assert_eq!(*moved.borrow_and_update(), newest);
         let all = EventFilter::default();
-        let page = catalog.events_after(&channels, &all, 0, 2).await.unwrap();
+        let page = catalog.events_after(&channels, &all, behind(0), 2).await.unwrap();
         assert_eq!([page[0].time, page[1].time], [at(9), at(1)]);
         assert_eq!(page[1].tags.len(), 1);
-        let rest = catalog.events_after(&channels, &all, page[1].revision, 10).await.unwrap();
+        let rest = catalog.events_after(&channels, &all, behind(page[1].revision), 10).await.unwrap();
         assert_eq!(rest.iter().map(|event| event.time).collect::<Vec<_>>(), [at(5)]);
         assert_eq!(rest[0].revision, newest);
-        let own = catalog.events_after(&[second], &all, 0, 10).await.unwrap();
+        let own = catalog.events_after(&[second], &all, behind(0), 10).await.unwrap();
         assert_eq!(own.len(), 1);
+        let until = Revisions { after: 0, until: newest - 1 };
+        assert_eq!(catalog.events_after(&channels, &all, until, 10).await.unwrap().len(), 2);
     }
 
     /// Many writers at once, and a reader that always asks for what comes after the last it saw.
@@ -210,7 +219,7 @@ conformance! {
             let all = EventFilter::default();
             let (mut seen, mut last) = (Vec::new(), 0);
             while seen.len() < usize::try_from(WRITERS * EACH).unwrap() {
-                for event in catalog.events_after(&[channel], &all, last, 7).await.unwrap() {
+                for event in catalog.events_after(&[channel], &all, behind(last), 7).await.unwrap() {
                     assert!(event.revision > last);
                     last = event.revision;
                     seen.push(event.time);

@@ -2,8 +2,8 @@
 
 use crate::backend::{ALL, at, channel, channel_of, conformance, missing_channel};
 use crate::meta::document;
-use framewell_catalog::meta::{Field, Filter, Sort, Test};
-use framewell_catalog::{Catalog, Error, META_MAX_AGE};
+use framewell_catalog::meta::{Field, Filter, Sort, Test, Value};
+use framewell_catalog::{Catalog, Error, META_MAX_AGE, Revisions};
 use framewell_model::{ChannelId, ErrorKind, HasKind};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -71,6 +71,39 @@ conformance! {
         set(second, META_MAX_AGE, None).await.unwrap();
         assert_eq!(catalog.channels_with_limit(META_MAX_AGE).await.unwrap(), [(first.id, 24.5)]);
         assert!(matches!(set(missing_channel(), "x", Some(1.0)).await, Err(Error::NotFound { .. })));
+    }
+
+    async fn a_follower_gets_documents_in_the_order_of_storing_and_changed_ones_again(catalog: &Catalog) {
+        let first = channel(catalog).await;
+        let second = channel_of(catalog, first.account, "second").await.id;
+        let first = first.id;
+        let mut moved = catalog.document_changes();
+        let put = async |id: &str, channel, seconds| {
+            catalog.put_documents(&[document(id, channel, seconds)]).await.unwrap();
+        };
+        put("z", first, 5).await;
+        put("a", second, 3).await;
+        put("m", first, 1).await;
+        put("gone", first, 1).await;
+        let follow = async |channels: &[ChannelId], filter: &Filter, after, most| {
+            let behind = Revisions { after, until: i64::MAX };
+            let found = catalog.documents_after(channels, filter, behind, most).await.unwrap();
+            found.into_iter().map(|(revision, document)| (document.id, revision)).collect::<Vec<_>>()
+        };
+        let ids = |found: &[(String, i64)]| found.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
+        let both = [first, second];
+        let page = follow(&both, &everything(), 0, 3).await;
+        assert_eq!(ids(&page), ["z", "a", "m"]);
+        assert_eq!(ids(&follow(&[first], &everything(), 0, 10).await), ["z", "m", "gone"]);
+        let late = Filter::Leaf(Field::Timestamp, Test::Gte(Value::Time(at(3))));
+        assert_eq!(ids(&follow(&both, &late, 0, 10).await), ["z", "a"]);
+        put("z", first, 9).await;
+        catalog.delete_documents(&[first], &["gone".to_owned()]).await.unwrap();
+        let rest = follow(&both, &everything(), page[2].1, 10).await;
+        assert_eq!(ids(&rest), ["z"], "changed, and what is deleted is not told");
+        let newest = catalog.newest_document_revision().await.unwrap();
+        assert_eq!((*moved.borrow_and_update(), rest[0].1), (newest, newest));
+        assert_eq!(ids(&follow(&both, &everything(), 0, 10).await), ["a", "m", "z"]);
     }
 
     async fn a_search_that_takes_too_long_is_stopped_and_the_next_one_works(catalog: &Catalog) {

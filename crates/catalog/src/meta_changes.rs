@@ -1,0 +1,74 @@
+//! Documents in the order in which they became visible: what subscribers read.
+
+use crate::meta::{Document, Filter};
+use crate::meta_filter::condition;
+use crate::meta_rows::{ROWS_AT_ONCE, document, with_columns};
+use crate::revision::{Counter, take};
+use crate::sql::Tx;
+use crate::{Catalog, Error, Revisions};
+use framewell_model::ChannelId;
+use sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query};
+
+impl Catalog {
+    /// Documents of these channels that match, oldest revision first, each with its revision. A document
+    /// that was changed has a new revision and no longer its old one; one that was deleted has none.
+    pub async fn documents_after(
+        &self,
+        channels: &[ChannelId],
+        filter: &Filter,
+        revisions: Revisions,
+        most: u64,
+    ) -> Result<Vec<(i64, Document)>, Error> {
+        let is_match = condition(filter, self.dialect())?;
+        let ids: Vec<i64> = channels.iter().map(|channel| channel.get()).collect();
+        let change = |column| Expr::col(("meta_change", column));
+        let page = with_columns(Query::select().from("meta_document").take())
+            .column(("meta_change", "revision"))
+            .inner_join(
+                "meta_change",
+                change("document").equals(("meta_document", "number")),
+            )
+            .and_where(self.dialect().is_one_of(change("channel"), &ids))
+            .and_where(change("revision").gt(revisions.after))
+            .and_where(change("revision").lte(revisions.until))
+            .and_where(is_match)
+            .order_by(("meta_change", "revision"), Order::Asc)
+            .limit(most)
+            .take();
+        self.search("search for new documents", async |search| {
+            let rows = search.fetch(&page).await?;
+            rows.iter()
+                .map(|row| Ok((row.get("revision")?, document(row)?)))
+                .collect()
+        })
+        .await
+    }
+
+    /// The newest revision that any document has or had; 0 if there was none.
+    pub async fn newest_document_revision(&self) -> Result<i64, Error> {
+        self.newest_revision(Counter::Document).await
+    }
+}
+
+/// Gives rows of `meta_document` new revisions, in this order; the last of them. Must be the last thing
+/// in its transaction, see [`take`].
+pub(crate) async fn renew(tx: &mut Tx, documents: &[(i64, ChannelId)]) -> Result<i64, Error> {
+    let count = i64::try_from(documents.len()).unwrap_or(i64::MAX);
+    let first = take(tx, Counter::Document, count).await?;
+    let numbered: Vec<(i64, &(i64, ChannelId))> = (first..).zip(documents).collect();
+    for some in numbered.chunks(ROWS_AT_ONCE) {
+        let mut put = Query::insert();
+        put.into_table("meta_change")
+            .columns(["revision", "document", "channel"])
+            .on_conflict(
+                OnConflict::column("document")
+                    .update_column("revision")
+                    .to_owned(),
+            );
+        for (revision, (document, channel)) in some {
+            put.values_panic([(*revision).into(), (*document).into(), channel.get().into()]);
+        }
+        tx.execute(&put).await?;
+    }
+    Ok(first + count - 1)
+}
