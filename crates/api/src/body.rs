@@ -58,10 +58,17 @@ impl FromRequest<AppState> for MetaObject {
     }
 }
 
+/// A body of up to `limit` bytes, of any kind, in the memory of metadata bodies.
+pub(crate) async fn read_bounded(
+    request: Request,
+    state: &AppState,
+    limit: usize,
+) -> Result<(Bytes, Reserved), ApiError> {
+    read(request, state, limit, Some(&state.config.meta_memory)).await
+}
+
 async fn read_meta(request: Request, state: &AppState) -> Result<(Bytes, Reserved), ApiError> {
-    let config = &state.config;
-    let budget = Some(&config.meta_memory);
-    read(request, state, config.meta_body_limit, budget).await
+    read_bounded(request, state, state.config.meta_body_limit).await
 }
 
 fn parse_object(bytes: &Bytes) -> Result<Map<String, Value>, ApiError> {

@@ -94,6 +94,8 @@ pub struct ApiConfig {
     pub pushes: PushLimit,
     /// A body that takes longer than this to arrive is refused (default 30 s).
     pub body_timeout: Duration,
+    /// A subscriber that heard nothing for this long is told that there is nothing (default 10 s).
+    pub heartbeat: Duration,
     /// How long media URLs work (default 1 h).
     pub ticket_lifetime: Duration,
     /// Version of the server, shown in `/healthz` and the OpenAPI document.
@@ -111,6 +113,7 @@ impl Default for ApiConfig {
             meta_memory: BodyBudget::of_bytes(64 << 20),
             pushes: PushLimit::new(256),
             body_timeout: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(10),
             ticket_lifetime: Duration::from_secs(3600),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }

@@ -10,6 +10,8 @@ mod body;
 mod config;
 mod error;
 mod face;
+mod form_data;
+mod jpeg;
 mod live_stats;
 mod media;
 mod multipart;

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use framewell_access::MediaScope;
 use framewell_model::{
-    ChannelId, Grant, ImageId, ImageOrigin, RecordId, Segment, StoredImage, WallTime,
+    ChannelId, Event, Grant, ImageId, ImageOrigin, RecordId, Segment, StoredImage, WallTime,
 };
 use framewell_token::Endpoint;
 use std::convert::Infallible;
@@ -125,6 +125,13 @@ impl<'a> Links<'a> {
         let name = record_name(segment.range.start, segment.record);
         let (base, channel) = (self.origin.base(), segment.channel);
         format!("{base}/media/rec/{channel}/{name}?ticket={ticket}")
+    }
+
+    /// The JSON file of an event.
+    pub(crate) fn event_file(&self, event: &Event) -> String {
+        let ticket = self.ticket(&MediaScope::EventFile(event.channel, event.id));
+        let (base, channel, id) = (self.origin.base(), event.channel, event.id);
+        format!("{base}/media/event/{channel}/{id}.json?ticket={ticket}")
     }
 
     /// The picture of one instant.

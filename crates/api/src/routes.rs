@@ -5,8 +5,9 @@
 
 use crate::auth::Need;
 use crate::vxg::{
-    cameras, channel, channel_tags, channels, group_view, groups, image_live, image_tasks, images,
-    limits, live, meta, meta_search, records, server, storage, streams,
+    cameras, channel, channel_tags, channels, event_processing, event_tags, events, group_view,
+    groups, image_live, image_tasks, images, limits, live, meta, meta_search, records, server,
+    storage, streams,
 };
 use crate::{AppState, media, native, openapi, ops};
 use axum::routing::{MethodRouter, delete, get, post, put};
@@ -65,9 +66,13 @@ pub const TABLE: &[Route] = &[
     route("GET", "/v1/channels/{id}/clip.mp4", WATCH, || get(native::clip::show_clip)),
     route("GET", "/v1/channels/{id}/timeline", WATCH, || get(native::timeline::show_timeline)),
     route("GET", "/v1/channels/{id}/live", WATCH, || get(native::live::show_live)),
+    route("POST", "/v1/events/{id}/attachments", CREATE, || post(native::event_files::attach_files)),
+    route("GET", "/v1/events/stream", WATCH, || get(native::stream::follow_events)),
+    route("GET", "/v1/metadata/stream", META, || get(native::stream::follow_documents)),
     // Media by ticket.
     route("GET", "/hls/{channel}/{file}", TICKET, || get(media::hls::show_hls_file)),
     route("GET", "/media/rec/{channel}/{name}", TICKET, || get(media::record::show_media_record)),
+    route("GET", "/media/event/{channel}/{name}", TICKET, || get(media::event_file::show_event_file)),
     route("GET", "/media/img/{channel}/{name}", TICKET, || get(media::image::show_media_image)),
     // v3: administration with a license key.
     route("GET", "/api/v3/channels", ACCOUNT, || get(channels::list_channels)),
@@ -128,5 +133,19 @@ pub const TABLE: &[Route] = &[
     route("GET", "/api/v2/storage/data", WATCH, || get(records::list_data)),
     route("GET", "/api/v2/storage/thumbnails", WATCH, || get(images::list_thumbnails)),
     route("GET", "/api/v2/storage/timeline/{camid}", WATCH, || get(storage::show_timeline)),
+    route("GET", "/api/v2/storage/events", WATCH, || get(events::list_events)),
+    route("POST", "/api/v2/storage/events", CREATE, || post(events::create_event)),
+    route("GET", "/api/v2/storage/events/{id}", WATCH, || get(events::show_event)),
+    route("DELETE", "/api/v2/storage/events/{id}", CONFIGURE, || delete(events::delete_event)),
+    route("GET", "/api/v2/storage/events/{id}/meta", WATCH, || get(event_tags::list_event_tags)),
+    route("POST", "/api/v2/storage/events/{id}/meta", CREATE, || post(event_tags::create_event_tag)),
+    route("PUT", "/api/v2/storage/events/{id}/meta/{tag}", CREATE, || put(event_tags::put_event_tag)),
+    route("DELETE", "/api/v2/storage/events/{id}/meta/{tag}", CREATE, || delete(event_tags::delete_event_tag)),
+    route("GET", "/api/v2/cameras/{id}/event_processing/events", WATCH, || get(event_processing::list_processing)),
+    route("POST", "/api/v2/cameras/{id}/event_processing/events", CONFIGURE, || post(event_processing::create_processing)),
+    route("GET", "/api/v2/cameras/{id}/event_processing/events/{name}", WATCH, || get(event_processing::show_processing)),
+    route("PUT", "/api/v2/cameras/{id}/event_processing/events/{name}", CONFIGURE, || put(event_processing::update_processing)),
+    route("DELETE", "/api/v2/cameras/{id}/event_processing/events/{name}", CONFIGURE, || delete(event_processing::delete_processing)),
+    route("POST", "/api/v2/cameras/{id}/event_processing/events/{name}/trigger", CREATE, || post(event_processing::trigger)),
     route("POST", "/api/v2/storage/meta/filter", META, || post(meta_search::find_documents_of_all)),
 ];

@@ -8,13 +8,13 @@ use anyhow::Context;
 use framewell_access::Access;
 use framewell_api::{ApiConfig, AppState, PublicEndpoint};
 use framewell_blob::{BlobStore, S3Config};
-use framewell_catalog::{Catalog, CatalogConfig};
+use framewell_catalog::{Catalog, CatalogConfig, EVENT_SNAPSHOT_JOB};
 use framewell_decode::Pool;
 use framewell_footage::{Footage, Spool};
-use framewell_gallery::{Gallery, TASK_KIND, TaskHandler};
+use framewell_gallery::{EventSnapshotHandler, Gallery, TASK_KIND, TaskHandler};
 use framewell_imaging::Imaging;
 use framewell_ingest::{Ingest, IngestConfig};
-use framewell_insight::Insight;
+use framewell_insight::{CameraEvents, Insight};
 use framewell_jobs::{Jobs, JobsConfig};
 use framewell_live::{Registry, RingConfig, SystemClock};
 use framewell_model::WallClock;
@@ -32,6 +32,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+/// A picture of an event waits for the decoder, rarely for footage.
+const EVENT_SNAPSHOTS_AT_ONCE: usize = 4;
 /// Viewers have this long to go.
 const VIEWERS_DEADLINE: Duration = Duration::from_secs(8);
 /// Jobs have this long to be given back; what is left goes on when its lease has run out.
@@ -156,6 +158,7 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
         Arc::clone(&clock),
     );
     let tasks = Arc::new(TaskHandler::new(gallery.clone()));
+    let snapshots = Arc::new(EventSnapshotHandler::new(gallery.clone()));
     Ok(Services {
         access: Access::new(catalog.clone(), key, Arc::clone(&clock)),
         ingest: Ingest::new(ingest_config(config), registry.clone(), Arc::clone(&clock)),
@@ -171,11 +174,9 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
         pool,
         playback: Playback::new(registry.clone(), footage),
         insight: Insight::new(catalog.clone()),
-        jobs: Jobs::new(catalog.clone(), JobsConfig::default(), Arc::clone(&clock)).register(
-            TASK_KIND,
-            config.images.tasks,
-            tasks,
-        ),
+        jobs: Jobs::new(catalog.clone(), JobsConfig::default(), Arc::clone(&clock))
+            .register(TASK_KIND, config.images.tasks, tasks)
+            .register(EVENT_SNAPSHOT_JOB, EVENT_SNAPSHOTS_AT_ONCE, snapshots),
         gallery,
         registry,
         catalog,
@@ -216,6 +217,12 @@ impl Tasks {
         let (stop, set) = &mut tasks.recorder;
         set.spawn(services.recorder.clone().run(stop.clone()));
         let insight = services.insight.clone();
+        let camera_events = CameraEvents::new(
+            insight.clone(),
+            services.registry.clone(),
+            Arc::clone(&services.clock),
+        );
+        set.spawn(camera_events.run(stop.clone()));
         set.spawn(insight.sweep_until(Arc::clone(&services.clock), stop.clone()));
         let (stop, set) = &mut tasks.ingest;
         set.spawn(ingest_thread(services.ingest.clone(), stop.clone())?);

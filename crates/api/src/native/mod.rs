@@ -6,6 +6,7 @@
 
 pub(crate) mod channels;
 pub(crate) mod clip;
+pub(crate) mod event_files;
 pub(crate) mod group_images;
 pub(crate) mod group_live;
 mod group_select;
@@ -20,6 +21,7 @@ mod push_params;
 mod push_parts;
 mod push_socket;
 pub(crate) mod sheet;
+pub(crate) mod stream;
 pub(crate) mod timeline;
 pub(crate) mod types;
 

@@ -36,6 +36,7 @@ struct Fixture {
     record: RecordId,
     picture: i64,
     task: i64,
+    event: i64,
     group: i64,
     group_all: String,
     group_watch: String,
@@ -47,6 +48,11 @@ impl Fixture {
         let record = site.record(channel.id, "2024-05-01T10:00:00Z", 10).await;
         let picture = site.picture(channel.id, "2024-05-01T10:00:05Z").await;
         let task = site.task(&channel).await;
+        let event = serde_json::json!({"name": "fixture", "meta": {"t": "fixture"}});
+        let event = site
+            .post(&channel.all, "/api/v2/storage/events/", &event)
+            .await;
+        let event = event.expect(201)["id"].as_i64().unwrap();
         let tag = serde_json::json!({"tag": "t", "data": "d"});
         let tags = format!("/api/v3/channels/{}/meta/", channel.id);
         site.post(site.key(), &tags, &tag).await.expect(201);
@@ -57,6 +63,7 @@ impl Fixture {
             record,
             picture,
             task,
+            event,
             group,
             group_all,
             group_watch,
@@ -68,6 +75,8 @@ impl Fixture {
             self.group
         } else if route.path.contains("records") {
             self.record.get()
+        } else if route.path.contains("/events/{id}") {
+            self.event
         } else if route.path.contains("generation/tasks") {
             self.task
         } else if route.path.contains("storage/images") {
@@ -88,10 +97,16 @@ impl Fixture {
                 "{name}",
                 if route.path.contains("img") {
                     "live.jpg"
+                } else if route.path.contains("media/event") {
+                    "1.json"
                 } else {
                     "x_1.mp4"
                 },
             );
+        // A subscription that is let in has no end; a bad cursor gives it one.
+        if path.ends_with("/stream") {
+            return format!("{path}?after=x");
+        }
         // Credentials of many channels have to say which one they mean; a channel token means its own.
         match kind {
             Kind::Watch | Kind::All | Kind::OtherChannel => path,

@@ -7,6 +7,7 @@
 mod auth_matrix;
 mod channels;
 mod common_rules;
+mod events;
 mod group_images;
 mod groups;
 mod images;
@@ -19,3 +20,4 @@ mod player;
 mod records;
 mod secrets;
 mod site;
+mod stream;

@@ -399,8 +399,12 @@ async fn limits_are_kept_and_the_age_of_metadata_is_enforced() {
     for channel in [&limited, &free] {
         site.post(&channel.all, META, &documents).await.expect(200);
     }
+    let old = json!({"name": "motion", "time": "2024-04-30T11:00:00"});
+    site.post(&limited.all, "/api/v2/storage/events/", &old)
+        .await
+        .expect(201);
     let now = site.state.clock.now();
-    assert_eq!(site.state.insight.sweep(now).await.unwrap(), 1);
+    assert_eq!(site.state.insight.sweep(now).await.unwrap(), 2);
     let left = async |channel: &TestChannel| {
         site.post(&channel.all, FILTER, &json!({}))
             .await

@@ -146,6 +146,33 @@ impl Site {
         }
     }
 
+    /// A GET whose body has no end.
+    pub(crate) async fn open(
+        &self,
+        authorization: &str,
+        uri: &str,
+        headers: &[(&str, &str)],
+    ) -> axum::response::Response {
+        let mut request = Request::builder().uri(uri);
+        for (name, value) in auth(authorization).iter().chain(headers) {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    /// Serves on a socket of this machine, in the background of the test.
+    pub(crate) async fn listen(
+        &self,
+        tasks: &mut tokio::task::JoinSet<()>,
+    ) -> std::net::SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = self.router.clone();
+        tasks.spawn(async move { axum::serve(listener, router).await.unwrap() });
+        address
+    }
+
     pub(crate) async fn get(&self, authorization: &str, uri: &str) -> Answer {
         self.send("GET", uri, &auth(authorization), Body::empty())
             .await

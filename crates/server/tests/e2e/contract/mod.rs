@@ -3,6 +3,7 @@
 //! Numbers are those of the checklist in the design's contract document (section 17).
 
 mod common;
+mod events;
 mod footage;
 mod images;
 mod metadata;
