@@ -94,7 +94,7 @@ pub(crate) async fn list_images(
     let writer = Writer {
         state,
         origin,
-        grant: caller.grant,
+        caller,
         channel,
         form: form_query(&params, container),
         wrapping: container.into(),

@@ -2,6 +2,8 @@
 
 use super::images_params::Container;
 use crate::AppState;
+use crate::auth::Caller;
+use crate::error::ApiError;
 use crate::multipart::Multipart;
 use crate::origin::{Links, Origin};
 use crate::picture::{self, content_tag};
@@ -10,17 +12,23 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use framewell_imaging::Image;
-use framewell_imaging::batch::{Batch, BatchEnd, Entry, Pixels, Sample, SampleFailure, SampleGap};
-use framewell_model::{ChannelId, Grant, WallTime};
+use framewell_imaging::batch::{
+    Batch, BatchEnd, EndReason, Entry, Pixels, Sample, SampleFailure, SampleGap,
+};
+use framewell_model::{ChannelId, WallTime};
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use std::convert::Infallible;
+use std::time::Duration;
+
+/// How often the gate is asked again whether the token still opens the channel.
+const RECHECK: Duration = Duration::from_secs(3);
 
 /// What URLs are made from.
 pub(crate) struct Writer {
     pub(crate) state: AppState,
     pub(crate) origin: Origin,
-    pub(crate) grant: Grant,
+    pub(crate) caller: Caller,
     pub(crate) channel: ChannelId,
     /// Query of the picture URLs, for the form of the picture; empty or `&name=value` pairs.
     pub(crate) form: String,
@@ -51,9 +59,15 @@ pub(crate) fn respond(writer: Writer, first: Entry, batch: Batch) -> Response {
         Wrapping::Tar => "application/x-tar".to_owned(),
         Wrapping::Lines => "application/x-ndjson".to_owned(),
     };
-    let rest = stream::unfold(batch, |mut batch| async move {
-        let entry = batch.next().await?;
-        Some((entry, batch))
+    let gate = Gate {
+        state: writer.state.clone(),
+        caller: writer.caller.clone(),
+        channel: writer.channel,
+        next: tokio::time::interval_at(tokio::time::Instant::now() + RECHECK, RECHECK),
+    };
+    let rest = stream::unfold((batch, gate), |(mut batch, mut gate)| async move {
+        let entry = gate.next(&mut batch).await?;
+        Some((entry, (batch, gate)))
     });
     let entries = stream::iter([first]).chain(rest);
     let body = entries.flat_map(move |entry| {
@@ -65,6 +79,40 @@ pub(crate) fn respond(writer: Writer, first: Entry, batch: Batch) -> Response {
         (header::CACHE_CONTROL, "no-store".to_owned()),
     ];
     (headers, Body::from_stream(body)).into_response()
+}
+
+/// Asks again and again whether the caller may still see the channel.
+struct Gate {
+    state: AppState,
+    caller: Caller,
+    channel: ChannelId,
+    next: tokio::time::Interval,
+}
+
+impl Gate {
+    async fn next(&mut self, batch: &mut Batch) -> Option<Entry> {
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.next.tick() => {
+                    if self.is_shut().await {
+                        return Some(batch.stop(EndReason::Denied));
+                    }
+                }
+                entry = batch.next() => return entry,
+            }
+        }
+    }
+
+    async fn is_shut(&self) -> bool {
+        let recheck = async {
+            self.state.access.recheck(&self.caller.grant).await?;
+            self.caller.check(&self.state, self.channel).await
+        };
+        // A database that is away for a moment ends nothing.
+        let error = recheck.await.err();
+        error.is_some_and(|error: ApiError| !error.status.is_server_error())
+    }
 }
 
 impl Writer {
@@ -143,7 +191,7 @@ impl Writer {
 
     fn describe_picture(&self, sample: &Sample) -> Value {
         let mut object = json!({
-            "type": name(&Entry::Picture(sample.clone())),
+            "type": "picture",
             "requested": sample.requested.to_rfc3339(),
             "captured": sample.captured.to_rfc3339(),
             "clock_source": sample.clock.as_str(),
@@ -165,7 +213,7 @@ impl Writer {
                 object["hash"] = json!(tag.trim_matches('"'));
             }
             None => {
-                let links = Links::new(&self.state, &self.origin, &self.grant);
+                let links = Links::new(&self.state, &self.origin, &self.caller.grant);
                 let url = links.image(self.channel, sample.captured);
                 object["url"] = json!(format!("{url}{}", self.form));
                 object["expire"] = json!(links.expire.to_rfc3339());

@@ -191,6 +191,8 @@ pub enum EndReason {
     MaxPixels,
     /// The catalog or the decoders are not available; the same batch may be resumed later.
     Unavailable,
+    /// Whoever asked may not see them any more.
+    Denied,
 }
 
 impl EndReason {
@@ -203,6 +205,7 @@ impl EndReason {
             Self::MaxBytes => "max_bytes",
             Self::MaxPixels => "max_pixels",
             Self::Unavailable => "unavailable",
+            Self::Denied => "denied",
         }
     }
 }

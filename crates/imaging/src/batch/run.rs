@@ -311,6 +311,11 @@ impl Batch {
         None
     }
 
+    /// Stops before the end; gives the last entry.
+    pub fn stop(&mut self, reason: EndReason) -> Entry {
+        self.end(reason)
+    }
+
     /// The place behind the last entry.
     #[must_use]
     pub const fn cursor(&self) -> Cursor {
