@@ -11,9 +11,6 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 
-/// Pictures of the test cameras are this far apart.
-const FRAME_US: i64 = 1_000_000 / cameras::FPS;
-
 #[tokio::test(flavor = "multi_thread")]
 async fn many_pictures_come_in_three_containers_and_go_on_behind_a_cursor() {
     let mut server = Server::start().await;
@@ -27,11 +24,12 @@ async fn many_pictures_come_in_three_containers_and_go_on_behind_a_cursor() {
     let path = format!("/v1/channels/{}/images?from={from}&to={to}", channel.id);
 
     let folder = tempfile::tempdir().unwrap();
+    let native = native(&api, &path).await;
     let samples = parts(&api, &format!("{path}&every=500ms"), folder.path()).await;
-    assert_eq!(samples.len(), 9);
-    for (number, sample) in (0..).zip(&samples) {
-        let instant = from.plus_micros(number * 500_000);
-        check_sample(sample, instant);
+    let expected = on_screen(&native, from, 9);
+    assert_eq!(samples.len(), expected.len());
+    for (sample, expected) in samples.iter().zip(&expected) {
+        check_sample(sample, *expected);
     }
     tar(
         &api,
@@ -69,21 +67,44 @@ async fn many_pictures_come_in_three_containers_and_go_on_behind_a_cursor() {
     assert_eq!(frames(&rest), frames(&samples[4..]));
 
     key_frames_and_limits(&api, &channel, &path).await;
-    sheet(&api, &channel, from, to).await;
+    sheet(&api, &channel, (from, to), &native).await;
 }
 
-/// A part or file as the tools describe it: stamp within one frame before the instant.
-fn check_sample(sample: &Value, instant: WallTime) {
-    let shown: WallTime = sample["stamp"].as_str().unwrap().parse().unwrap();
-    let captured: WallTime = sample["captured"].as_str().unwrap().parse().unwrap();
-    let requested: WallTime = sample["requested"].as_str().unwrap().parse().unwrap();
-    assert_eq!(requested, instant);
-    assert!(captured.micros_since(shown).abs() <= cameras::ROUNDING_US);
-    let early_us = instant.micros_since(captured);
-    assert!(
-        (-cameras::ROUNDING_US..FRAME_US + cameras::ROUNDING_US).contains(&early_us),
-        "{instant} gave {captured}"
-    );
+/// Capture times of all pictures of the range: a camera on a busy machine leaves some out.
+async fn native(api: &Api, path: &str) -> Vec<WallTime> {
+    let answer = api.get(&format!("{path}&fps=native&as=ndjson")).await;
+    answer.expect_ok();
+    let text = String::from_utf8(answer.body.to_vec()).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    let pictures = lines.filter(|line: &Value| line["type"] == "picture");
+    let captured: Vec<WallTime> = pictures
+        .map(|line| line["captured"].as_str().unwrap().parse().unwrap())
+        .collect();
+    assert!(captured.len() > 9 && captured.is_sorted());
+    captured
+}
+
+/// Every half a second the picture on screen, none twice.
+fn on_screen(native: &[WallTime], from: WallTime, count: i64) -> Vec<(WallTime, WallTime)> {
+    let mut expected: Vec<(WallTime, WallTime)> = Vec::new();
+    for number in 0..count {
+        let instant = from.plus_micros(number * 500_000);
+        let shown = native.iter().rfind(|captured| **captured <= instant);
+        let shown = shown.unwrap_or(&native[0]);
+        if expected.last().is_none_or(|(_, last)| last != shown) {
+            expected.push((instant, *shown));
+        }
+    }
+    assert!(expected.len() > 4, "{expected:?}");
+    expected
+}
+
+/// A part as the tools describe it, and the stamp that its picture shows.
+fn check_sample(sample: &Value, expected: (WallTime, WallTime)) {
+    let time = |name: &str| -> WallTime { sample[name].as_str().unwrap().parse().unwrap() };
+    assert_eq!((time("requested"), time("captured")), expected);
+    let error_us = time("captured").micros_since(time("stamp")).abs();
+    assert!(error_us <= cameras::ROUNDING_US, "{sample}");
     assert_eq!(sample["clock_source"], "camera_rtcp");
 }
 
@@ -228,7 +249,7 @@ async fn key_frames_and_limits(api: &Api, channel: &ChannelKeys, path: &str) {
     let text = String::from_utf8(answer.body.to_vec()).unwrap();
     let is_key = |line: &str| line.contains("\"is_key\":true") || line.contains("\"type\":\"end\"");
     assert!(
-        text.lines().count() >= 5 && text.lines().all(is_key),
+        text.lines().count() >= 3 && text.lines().all(is_key),
         "{text}"
     );
 
@@ -260,8 +281,13 @@ async fn key_frames_and_limits(api: &Api, channel: &ChannelKeys, path: &str) {
         .expect(404);
 }
 
-/// A sheet of nine tiles: each tile shows the picture that the map says.
-async fn sheet(api: &Api, channel: &ChannelKeys, from: WallTime, to: WallTime) {
+/// A sheet of four tiles, fewer if two mean the same picture: each shows what the map says.
+async fn sheet(
+    api: &Api,
+    channel: &ChannelKeys,
+    (from, to): (WallTime, WallTime),
+    native: &[WallTime],
+) {
     let path = format!(
         "/v1/channels/{}/sheet?from={from}&to={to}&count=4&tile_width=480&quality=95",
         channel.id
@@ -269,15 +295,16 @@ async fn sheet(api: &Api, channel: &ChannelKeys, from: WallTime, to: WallTime) {
     let picture = api.get(&path).await;
     picture.expect_ok();
     assert_eq!(picture.header("content-type"), "image/jpeg");
-    assert_eq!(picture.header("framewell-tiles"), "4");
     let answer = api.get(&format!("{path}&as=json")).await;
     assert_eq!(answer.header("etag"), picture.header("etag"));
     let map = answer.expect(200);
-    assert_eq!(map["tiles"].as_array().unwrap().len(), 4);
+    let tiles = map["tiles"].as_array().unwrap();
+    assert_eq!(picture.header("framewell-tiles"), tiles.len().to_string());
+    assert!((2..=4).contains(&tiles.len()));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("sheet.jpg");
     std::fs::write(&file, &picture.body).unwrap();
-    for tile in map["tiles"].as_array().unwrap() {
+    for tile in tiles {
         let (x, y) = (&tile["x"], &tile["y"]);
         let (width, height) = (&tile["width"], &tile["height"]);
         let cut = folder.path().join(format!("{}.jpg", tile["tile"]));
@@ -294,18 +321,10 @@ async fn sheet(api: &Api, channel: &ChannelKeys, from: WallTime, to: WallTime) {
         let captured: WallTime = tile["captured"].as_str().unwrap().parse().unwrap();
         assert!(captured.micros_since(stamp.capture).abs() <= cameras::ROUNDING_US);
     }
-    let first: WallTime = map["tiles"][0]["captured"]
-        .as_str()
-        .unwrap()
-        .parse()
-        .unwrap();
-    assert!(from.micros_since(first).abs() <= FRAME_US);
-    let last: WallTime = map["tiles"][3]["captured"]
-        .as_str()
-        .unwrap()
-        .parse()
-        .unwrap();
-    assert!((0..=FRAME_US + cameras::ROUNDING_US).contains(&to.micros_since(last)));
+    let captured =
+        |tile: &Value| -> WallTime { tile["captured"].as_str().unwrap().parse().unwrap() };
+    assert_eq!(captured(&tiles[0]), native[0]);
+    assert_eq!(tiles.last().map(captured), native.last().copied());
     let many = format!(
         "/v1/channels/{}/sheet?from={from}&to={to}&fps=30",
         channel.id
