@@ -5,6 +5,7 @@
 //! noticed at start and not at night.
 
 use crate::decoders::Decoder;
+use crate::live::Live;
 use crate::logging;
 use crate::on_demand::Pictures;
 use crate::pictures::Images;
@@ -45,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) decoder: Decoder,
     /// Pictures on demand.
     pub(crate) pictures: Pictures,
+    /// Live pictures.
+    pub(crate) live: Live,
     /// Logs.
     pub(crate) log: Log,
 }
@@ -183,6 +186,7 @@ impl Default for Config {
             ingest: Ingest::default(),
             decoder: Decoder::default(),
             pictures: Pictures::default(),
+            live: Live::default(),
             log: Log::default(),
         }
     }
@@ -367,6 +371,7 @@ fn check(config: &Config) -> anyhow::Result<()> {
     check_address("http.listen", &config.http.listen)?;
     check_address("rtsp.listen", &config.rtsp.listen)?;
     check_s3(&config.s3)?;
+    config.live.check()?;
     config.decoder.check()?;
     config.images.check()?;
     logging::filter(&config.log.level)?;

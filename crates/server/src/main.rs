@@ -5,6 +5,7 @@ mod config;
 mod decoders;
 mod http;
 mod impatient;
+mod live;
 mod logging;
 mod on_demand;
 mod open_files;

@@ -6,7 +6,7 @@ use crate::reconcile::Reconciler;
 use crate::{decoders, http, open_files, shutdown, signing_key};
 use anyhow::Context;
 use framewell_access::Access;
-use framewell_api::{ApiConfig, AppState, PublicEndpoint};
+use framewell_api::{ApiConfig, AppState, PublicEndpoint, PushLimit};
 use framewell_blob::{BlobStore, S3Config};
 use framewell_catalog::{Catalog, CatalogConfig, EVENT_SNAPSHOT_JOB};
 use framewell_decode::Pool;
@@ -148,7 +148,8 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
         pool.clone(),
         Arc::clone(&clock),
     )
-    .with_images(config.pictures.config());
+    .with_images(config.pictures.config())
+    .with_hub(config.live.config());
     let gallery = Gallery::new(
         catalog.clone(),
         blobs.clone(),
@@ -388,6 +389,7 @@ fn api_config(config: &Config, rtsp_port: u16) -> ApiConfig {
         public,
         rtsp_port: port(config.rtsp.public_port).unwrap_or(rtsp_port),
         ticket_lifetime: Duration::from_secs(http.ticket_lifetime_s),
+        pushes: PushLimit::new(config.live.max_pushes),
         ..ApiConfig::default()
     }
 }

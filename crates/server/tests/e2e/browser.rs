@@ -70,14 +70,14 @@ async fn chromium_takes_a_record_late_in_a_run_for_a_short_file() {
 }
 
 /// The page and what it reports.
-struct Page {
-    address: SocketAddr,
+pub(crate) struct Page {
+    pub(crate) address: SocketAddr,
     reports: Arc<Mutex<Option<Value>>>,
     _serving: tokio::task::JoinSet<()>,
 }
 
 impl Page {
-    async fn serve(html: String) -> Self {
+    pub(crate) async fn serve(html: String) -> Self {
         let reports: Arc<Mutex<Option<Value>>> = Arc::default();
         let sink = Arc::clone(&reports);
         let router = Router::new()
@@ -113,7 +113,7 @@ impl Page {
     }
 
     /// Waits until the browser shows a picture whose stamp is as wanted.
-    async fn wait_for_stamp(&self, wanted: impl Fn(&Stamp) -> bool) -> Stamp {
+    pub(crate) async fn wait_for_stamp(&self, wanted: impl Fn(&Stamp) -> bool) -> Stamp {
         wait_for("a picture in the browser", 40, async || {
             let report = self.report()?;
             let jpeg = STANDARD
@@ -126,13 +126,13 @@ impl Page {
 }
 
 /// A headless Chromium; ended when dropped.
-struct Browser {
+pub(crate) struct Browser {
     child: Child,
     _profile: tempfile::TempDir,
 }
 
 impl Browser {
-    fn open(url: &str) -> Self {
+    pub(crate) fn open(url: &str) -> Self {
         let profile = tempfile::tempdir().expect("a profile folder");
         let child = Command::new("chromium")
             .args([

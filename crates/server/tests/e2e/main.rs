@@ -13,6 +13,7 @@ mod image_tasks;
 mod images;
 mod main_job;
 mod one_picture;
+mod push;
 mod real_footage;
 mod revoke;
 mod server;
