@@ -65,7 +65,7 @@ async fn other_parameters_take_effect_at_their_key_frame() {
     rig.track.set_parameters(parameters);
     let shifted: Vec<AccessUnit> = wide
         .video()
-        .take(20)
+        .take(19)
         .map(|unit| {
             let mut unit = unit.clone();
             unit.pts.ticks += shift;
@@ -76,7 +76,7 @@ async fn other_parameters_take_effect_at_their_key_frame() {
     rig.push(&shifted);
     rig.track.end_run(EndReason::Stopped);
     let mut widths = vec![320];
-    for frame in 1..70 {
+    for frame in 1..69 {
         let image = next(&mut feed).await;
         assert_eq!(number(&spec, &image), frame);
         widths.push(image.image.width);
@@ -126,11 +126,10 @@ async fn a_decoder_that_dies_costs_no_picture() {
         let rig = Rig::new(spec.start).await;
         rig.stream(1, &clip, units[..1].iter().copied());
         let mut feed = rig.imaging.live(request()).unwrap();
-        assert_eq!(number(&spec, &next(&mut feed).await), 0);
         rig.push(units[1..30].iter().copied());
         assert_eq!(
             frames_until(&mut feed, &spec, 20).await,
-            (1..21).collect::<Vec<_>>()
+            (0..21).collect::<Vec<_>>()
         );
         signal(ready_pid(&rig.pool).await, Signal::KILL);
         rig.push(units[30..60].iter().copied());

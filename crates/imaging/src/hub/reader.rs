@@ -193,6 +193,7 @@ impl<'a> Reader<'a> {
             if !block.is_empty() {
                 self.serve(block).await;
             } else if self.is_over {
+                self.finish_line().await;
                 self.queue.finish();
                 return None;
             } else if let Some(back) = self.join().await {
