@@ -101,6 +101,14 @@ async fn an_event_is_created_shown_and_deleted() {
         .await
         .expect(201);
     assert_eq!(now["time"], "2024-05-01T12:00:00.000000");
+}
+
+#[tokio::test]
+async fn events_that_are_none_or_of_others_are_refused() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
+    let body = json!({"camid": channel.id, "name": "my_event", "time": "2024-05-01T10:20:05"});
+    let path = format!("{EVENTS}{}/", create(&site, &channel, &body).await);
     for bad in [
         json!({}),
         json!({"name": ""}),
@@ -131,30 +139,39 @@ async fn an_event_is_created_shown_and_deleted() {
     assert_compat_error(&site.get(&channel.all, &path).await, 404, "not_found");
 }
 
-#[tokio::test]
-async fn lists_are_filtered_and_the_total_respects_all_filters() {
-    let site = Site::new().await;
-    let (a, b) = (site.channel("a").await, site.channel("b").await);
-    let at = |second: i64| format!("2024-05-01T10:00:{second:02}");
+fn at(second: i64) -> String {
+    format!("2024-05-01T10:00:{second:02}")
+}
+
+/// Three events of `a` in the order of their times, and one of `b`.
+async fn four_events(site: &Site, a: &TestChannel, b: &TestChannel) -> [i64; 4] {
     let late = create(
-        &site,
-        &a,
+        site,
+        a,
         &json!({"name": "motion", "time": at(3), "meta": {"t1": "", "Person": "1"}}),
     )
     .await;
     let early = create(
-        &site,
-        &a,
+        site,
+        a,
         &json!({"name": "motion", "time": at(1), "meta": {"t2": ""}}),
     )
     .await;
-    let face = create(&site, &a, &json!({"name": "facedetection", "time": at(2)})).await;
+    let face = create(site, a, &json!({"name": "facedetection", "time": at(2)})).await;
     let other = create(
-        &site,
-        &b,
+        site,
+        b,
         &json!({"name": "motion", "time": at(2), "meta": {"PERSON": "1"}}),
     )
     .await;
+    [early, face, late, other]
+}
+
+#[tokio::test]
+async fn lists_are_filtered_and_the_total_respects_all_filters() {
+    let site = Site::new().await;
+    let (a, b) = (site.channel("a").await, site.channel("b").await);
+    let [early, face, late, _] = four_events(&site, &a, &b).await;
     let own = async |query: &str| list(&site, &a.watch, query).await.0;
     assert_eq!(own("").await, [early, face, late]);
     assert_eq!(own("order_by=-time").await, [late, face, early]);
@@ -177,6 +194,13 @@ async fn lists_are_filtered_and_the_total_respects_all_filters() {
         404,
         "not_found",
     );
+}
+
+#[tokio::test]
+async fn a_group_token_lists_events_of_all_its_channels() {
+    let site = Site::new().await;
+    let (a, b) = (site.channel("a").await, site.channel("b").await);
+    let [early, face, late, other] = four_events(&site, &a, &b).await;
     let (_, group) = site.group(&[&a, &b], "watch").await;
     assert_eq!(
         list(&site, &group, "events=motion").await.0,
@@ -271,6 +295,15 @@ async fn an_engine_marks_events_by_their_tags() {
     );
     let listed = site.get(&channel.watch, &tags).await.expect(200);
     assert_eq!(listed["objects"], json!([{"tag": face, "data": "5"}]));
+}
+
+#[tokio::test]
+async fn tags_that_are_none_or_of_others_are_refused() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
+    let event = create(&site, &channel, &json!({"name": "motion"})).await;
+    let tags = format!("{EVENTS}{event}/meta/");
+    let tag = json!({"tag": "a", "data": ""});
     for bad in [
         json!({}),
         json!({"tag": ""}),
@@ -297,8 +330,13 @@ async fn an_engine_marks_events_by_their_tags() {
     );
 }
 
+fn processing_of(channel: &TestChannel) -> String {
+    let id = channel.id;
+    format!("/api/v2/cameras/{id}/event_processing/events/")
+}
+
 #[tokio::test]
-async fn processing_is_set_for_each_name_and_custom_events_can_be_triggered() {
+async fn processing_is_set_for_each_name() {
     let site = Site::new().await;
     let channel = site.channel("a").await;
     let path = format!("/api/v2/cameras/{}/event_processing/events/", channel.id);
@@ -332,6 +370,26 @@ async fn processing_is_set_for_each_name_and_custom_events_can_be_triggered() {
             .expect(200),
         motion
     );
+    assert_eq!(
+        site.delete(&channel.all, &format!("{path}motion/"))
+            .await
+            .status
+            .as_u16(),
+        204
+    );
+    assert_eq!(
+        site.get(&channel.watch, &format!("{path}motion"))
+            .await
+            .expect(200)["snapshot"],
+        false
+    );
+}
+
+#[tokio::test]
+async fn custom_events_are_registered_and_triggered() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
+    let path = processing_of(&channel);
     let custom = site
         .post(
             &channel.all,
@@ -344,7 +402,8 @@ async fn processing_is_set_for_each_name_and_custom_events_can_be_triggered() {
         custom.is_object() && custom["custom"] == true && custom["notify"] == false,
         "{custom}"
     );
-    assert_eq!(names().await.len(), 5);
+    let listed = site.get(&channel.watch, &path).await.expect(200);
+    assert_eq!(listed["meta"]["total_count"], 5);
     let fired = json!({"time": "2024-05-01T10:20:05", "meta": {"who": "me"}});
     let event = site
         .post(&channel.all, &format!("{path}door/trigger/"), &fired)
@@ -362,6 +421,21 @@ async fn processing_is_set_for_each_name_and_custom_events_can_be_triggered() {
         400,
         "invalid_param",
     );
+    assert_eq!(
+        site.delete(&channel.all, &format!("{path}door/"))
+            .await
+            .status
+            .as_u16(),
+        204
+    );
+}
+
+#[tokio::test]
+async fn processing_that_is_none_is_refused() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
+    let path = processing_of(&channel);
+    let put = json!({"snapshot": true});
     for (method, uri) in [
         ("POST", "nothing/trigger/"),
         ("GET", "nothing/"),
@@ -393,26 +467,6 @@ async fn processing_is_set_for_each_name_and_custom_events_can_be_triggered() {
             .await,
         403,
         "access_deny",
-    );
-    assert_eq!(
-        site.delete(&channel.all, &format!("{path}door/"))
-            .await
-            .status
-            .as_u16(),
-        204
-    );
-    assert_eq!(
-        site.delete(&channel.all, &format!("{path}motion/"))
-            .await
-            .status
-            .as_u16(),
-        204
-    );
-    assert_eq!(
-        site.get(&channel.watch, &format!("{path}motion"))
-            .await
-            .expect(200)["snapshot"],
-        false
     );
 }
 
