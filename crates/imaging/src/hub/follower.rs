@@ -186,8 +186,13 @@ impl Follower {
             let (front, back) = (frames.front()?, frames.back()?);
             Some(back.unit.wall.micros_since(front.unit.wall))
         };
+        // A decoder that begins again after a fault has a GOP more before it than it is behind.
+        let is_again = self
+            .frames
+            .front()
+            .is_some_and(|front| self.orders.has_decided(front));
         let is_long = self.frames.len() > MAX_BLOCK;
-        if !is_long || span(&self.frames).is_none_or(|span| span <= MAX_BEHIND_US) {
+        if is_again || !is_long || span(&self.frames).is_none_or(|span| span <= MAX_BEHIND_US) {
             return;
         }
         let skipped = self.frames.take_before_last_key();

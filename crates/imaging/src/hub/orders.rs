@@ -93,6 +93,11 @@ impl Orders {
         self.seats.push(seat);
     }
 
+    /// Whether choices were made up to this picture: it passes the decoder once more.
+    pub(crate) fn has_decided(&self, frame: &Frame) -> bool {
+        self.decided.is_some_and(|mark| mark.covers(frame))
+    }
+
     /// Whether something is wanted that the decoder has not heard of.
     pub(crate) fn has_news(&self) -> bool {
         self.open.values().any(|order| !order.is_sent)
