@@ -2,10 +2,10 @@
 //!
 //! Four things make them: events that want the picture of their instant ([`EventSnapshotHandler`],
 //! durable jobs), generation tasks on recorded video ([`Gallery::create_task`], durable jobs
-//! done by [`TaskHandler`]), a channel's period ([`live`], the newest picture of the live stream), and
-//! the recorder's footage ([`thumbnails`], small key-frame pictures). All of them come from
+//! done by [`TaskHandler`]), a channel's period (`live`, the newest picture of the live stream), and
+//! the recorder's footage (`thumbnails`, small key-frame pictures). All of them come from
 //! `framewell_imaging` and are stored by [`Gallery::store`]: row staged, object put, row published. The
-//! same frame for the same purpose is stored once. The [`janitor`] deletes by age, retention and quota,
+//! same frame for the same purpose is stored once. The `janitor` deletes by age, retention and quota,
 //! and finishes what a crash interrupted.
 //!
 //! What does not belong here: decoding, HTTP, rights.

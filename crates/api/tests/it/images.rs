@@ -211,7 +211,7 @@ async fn pictures(site: &Site, channel: &TestChannel) -> [i64; 4] {
 }
 
 #[tokio::test]
-async fn pictures_are_filtered_ordered_and_paged() {
+async fn pictures_are_filtered_and_ordered() {
     let site = Site::new().await;
     let channel = site.channel("a").await;
     let all = pictures(&site, &channel).await;
@@ -257,6 +257,12 @@ async fn pictures_are_filtered_ordered_and_paged() {
         list("start=2024-05-01%2010:00:06.000000&end=2024-05-01+10:00:07").await,
         all[1..3]
     );
+}
+
+#[tokio::test]
+async fn wrong_filters_of_pictures_are_refused() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
     for bad in [
         "start=",
         "start=NaN-aN-aNTaN:aN:aN",
@@ -267,7 +273,13 @@ async fn pictures_are_filtered_ordered_and_paged() {
         let refused = site.get(&channel.all, &format!("{IMAGES}?{bad}")).await;
         assert_compat_error(&refused, 400, "invalid_param");
     }
-    // Pages follow `next`, which keeps everything.
+}
+
+#[tokio::test]
+async fn pages_of_pictures_follow_next_which_keeps_everything() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
+    let all = pictures(&site, &channel).await;
     let token = inner(&channel.watch);
     let mut path = format!("{IMAGES}?limit=3&origin_ids=&order_by=time&token={token}");
     let mut seen = Vec::new();
@@ -331,10 +343,10 @@ async fn thumbnails_span_what_the_credential_reaches() {
 }
 
 #[tokio::test]
-async fn urls_carry_their_origin_and_open_one_picture_without_headers() {
+async fn urls_carry_their_origin() {
     let site = Site::new().await;
     let channel = site.channel("a").await;
-    let all = pictures(&site, &channel).await;
+    pictures(&site, &channel).await;
     let list = site.get(&channel.watch, IMAGES).await.expect(200);
     let objects = list["objects"].as_array().unwrap();
     let urls: Vec<&str> = objects.iter().map(|o| text(&o["url"])).collect();
@@ -357,6 +369,15 @@ async fn urls_carry_their_origin_and_open_one_picture_without_headers() {
         (&json!(1280), &json!(720), &json!(PICTURE.len()))
     );
     assert_eq!(objects[0]["time"], "2024-05-01T10:00:05.000000");
+}
+
+#[tokio::test]
+async fn a_url_opens_one_picture_without_headers() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
+    pictures(&site, &channel).await;
+    let list = site.get(&channel.watch, IMAGES).await.expect(200);
+    let objects = list["objects"].as_array().unwrap();
     let path = text(&objects[0]["url"])
         .strip_prefix("http://vms.test:8080")
         .unwrap();
@@ -395,7 +416,17 @@ async fn urls_carry_their_origin_and_open_one_picture_without_headers() {
         (again.status, again.body.len()),
         (StatusCode::NOT_MODIFIED, 0)
     );
-    // One picture by its id, deleted by its owner.
+}
+
+#[tokio::test]
+async fn a_picture_is_shown_by_its_id_and_deleted_by_its_owner() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
+    let all = pictures(&site, &channel).await;
+    let list = site.get(&channel.watch, IMAGES).await.expect(200);
+    let path = text(&list["objects"][0]["url"])
+        .strip_prefix("http://vms.test:8080")
+        .unwrap();
     let one = format!("{IMAGES}{}/", all[0]);
     assert_eq!(
         site.get(&channel.watch, &one).await.expect(200)["id"],

@@ -91,6 +91,11 @@ async fn check(config: &str) {
 
     let list = pictures(&api, &task).await;
     assert_eq!(list["meta"]["total_count"], COUNT);
+    check_frames(&server, &list).await;
+}
+
+/// Each picture shows the stamp of its time, and they are consecutive.
+async fn check_frames(server: &Server, list: &Value) {
     let mut frames = Vec::new();
     for image in list["objects"].as_array().expect("a list") {
         let file = server

@@ -74,14 +74,20 @@ async fn many_pictures_come_in_three_containers_and_go_on_behind_a_cursor() {
 async fn native(api: &Api, path: &str) -> Vec<WallTime> {
     let answer = api.get(&format!("{path}&fps=native&as=ndjson")).await;
     answer.expect_ok();
-    let text = String::from_utf8(answer.body.to_vec()).unwrap();
-    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    let text = String::from_utf8(answer.body.to_vec()).expect("text");
+    let lines = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"));
     let pictures = lines.filter(|line: &Value| line["type"] == "picture");
-    let captured: Vec<WallTime> = pictures
-        .map(|line| line["captured"].as_str().unwrap().parse().unwrap())
-        .collect();
+    let captured: Vec<WallTime> = pictures.map(|line| wall(&line["captured"])).collect();
     assert!(captured.len() > 9 && captured.is_sorted());
     captured
+}
+
+/// A time in JSON.
+fn wall(value: &Value) -> WallTime {
+    let text = value.as_str().expect("a text");
+    text.parse().expect("a time")
 }
 
 /// Every half a second the picture on screen, none twice.
@@ -101,7 +107,7 @@ fn on_screen(native: &[WallTime], from: WallTime, count: i64) -> Vec<(WallTime, 
 
 /// A part as the tools describe it, and the stamp that its picture shows.
 fn check_sample(sample: &Value, expected: (WallTime, WallTime)) {
-    let time = |name: &str| -> WallTime { sample[name].as_str().unwrap().parse().unwrap() };
+    let time = |name: &str| -> WallTime { wall(&sample[name]) };
     assert_eq!((time("requested"), time("captured")), expected);
     let error_us = time("captured").micros_since(time("stamp")).abs();
     assert!(error_us <= cameras::ROUNDING_US, "{sample}");
@@ -155,14 +161,14 @@ async fn parts(api: &Api, path: &str, folder: &Path) -> Vec<Value> {
     message.extend_from_slice(b"\r\n\r\n");
     message.extend_from_slice(&answer.body);
     let file = folder.join("message");
-    std::fs::write(&file, message).unwrap();
+    std::fs::write(&file, message).expect("the file is written");
     let found = python(READ_PARTS, &file);
-    let found = found.as_array().unwrap();
-    assert_eq!(found.last().unwrap()["framewell-entry"], "end");
+    let found = found.as_array().expect("a list");
+    assert_eq!(found.last().expect("an entry")["framewell-entry"], "end");
     let pictures = found.iter().filter(|entry| entry["file"].is_string());
     pictures
         .map(|entry| {
-            let jpeg = std::fs::read(entry["file"].as_str().unwrap()).unwrap();
+            let jpeg = std::fs::read(entry["file"].as_str().expect("a text")).expect("a file");
             let stamp = read_stamp_jpeg(&jpeg).expect("a stamp");
             serde_json::json!({
                 "stamp": stamp.capture.to_rfc3339(),
@@ -171,7 +177,7 @@ async fn parts(api: &Api, path: &str, folder: &Path) -> Vec<Value> {
                 "clock_source": entry["framewell-clock-source"],
                 "frame": entry["framewell-frame"],
                 "cursor": entry["framewell-cursor"],
-                "hash": entry["etag"].as_str().unwrap().trim_matches('"'),
+                "hash": entry["etag"].as_str().expect("a text").trim_matches('"'),
             })
         })
         .collect()
@@ -195,13 +201,13 @@ async fn tar(api: &Api, path: &str, folder: &Path, expected: &[Value]) {
     answer.expect_ok();
     assert_eq!(answer.header("content-type"), "application/x-tar");
     let file = folder.join("samples.tar");
-    std::fs::write(&file, &answer.body).unwrap();
+    std::fs::write(&file, &answer.body).expect("a file");
     let found = python(READ_TAR, &file);
     let names: Vec<&str> = found["names"]
         .as_array()
-        .unwrap()
+        .expect("a list")
         .iter()
-        .map(|name| name.as_str().unwrap())
+        .map(|name| name.as_str().expect("a text"))
         .collect();
     let (samples, aside): (Vec<&str>, Vec<&str>) = names
         .iter()
@@ -211,7 +217,7 @@ async fn tar(api: &Api, path: &str, folder: &Path, expected: &[Value]) {
     for pair in samples.chunks(2) {
         assert_eq!(pair[0].strip_suffix(".jpg"), pair[1].strip_suffix(".json"));
     }
-    let found = found["samples"].as_array().unwrap();
+    let found = found["samples"].as_array().expect("a list");
     for (found, expected) in found.iter().zip(expected) {
         assert_eq!(found["frame"], expected["frame"]);
         assert_eq!(found["hash"], expected["hash"]);
@@ -223,10 +229,10 @@ async fn lines(server: &Server, api: &Api, path: &str, expected: &[Value]) {
     let answer = api.get(path).await;
     answer.expect_ok();
     assert_eq!(answer.header("content-type"), "application/x-ndjson");
-    let text = String::from_utf8(answer.body.to_vec()).unwrap();
+    let text = String::from_utf8(answer.body.to_vec()).expect("text");
     let lines: Vec<Value> = text
         .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
+        .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect();
     assert_eq!(lines.len(), expected.len() + 1);
     assert_eq!(lines[expected.len()]["type"], "end");
@@ -234,11 +240,11 @@ async fn lines(server: &Server, api: &Api, path: &str, expected: &[Value]) {
     let open = server.api("");
     for (line, expected) in lines.iter().zip(expected) {
         assert_eq!(line["frame"], expected["frame"]);
-        let picture = open.get(line["url"].as_str().unwrap()).await;
+        let picture = open.get(line["url"].as_str().expect("a text")).await;
         picture.expect_ok();
         assert_eq!(
             picture.header("framewell-frame"),
-            expected["frame"].as_str().unwrap()
+            expected["frame"].as_str().expect("a text")
         );
     }
 }
@@ -246,7 +252,7 @@ async fn lines(server: &Server, api: &Api, path: &str, expected: &[Value]) {
 async fn key_frames_and_limits(api: &Api, channel: &ChannelKeys, path: &str) {
     let answer = api.get(&format!("{path}&keyframes&as=ndjson")).await;
     answer.expect_ok();
-    let text = String::from_utf8(answer.body.to_vec()).unwrap();
+    let text = String::from_utf8(answer.body.to_vec()).expect("text");
     let is_key = |line: &str| line.contains("\"is_key\":true") || line.contains("\"type\":\"end\"");
     assert!(
         text.lines().count() >= 3 && text.lines().all(is_key),
@@ -273,7 +279,7 @@ async fn key_frames_and_limits(api: &Api, channel: &ChannelKeys, path: &str) {
         ),
     ] {
         let error = api.get(&format!("{images}?{query}")).await.expect(status);
-        let message = error["error"]["message"].as_str().unwrap();
+        let message = error["error"]["message"].as_str().expect("a text");
         assert!(message.contains(word), "{query}: {message}");
     }
     api.get("/v1/channels/999999/images?from=-10s&to=now&fps=1")
@@ -298,12 +304,12 @@ async fn sheet(
     let answer = api.get(&format!("{path}&as=json")).await;
     assert_eq!(answer.header("etag"), picture.header("etag"));
     let map = answer.expect(200);
-    let tiles = map["tiles"].as_array().unwrap();
+    let tiles = map["tiles"].as_array().expect("a list");
     assert_eq!(picture.header("framewell-tiles"), tiles.len().to_string());
     assert!((2..=4).contains(&tiles.len()));
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("sheet.jpg");
-    std::fs::write(&file, &picture.body).unwrap();
+    std::fs::write(&file, &picture.body).expect("a file");
     for tile in tiles {
         let (x, y) = (&tile["x"], &tile["y"]);
         let (width, height) = (&tile["width"], &tile["height"]);
@@ -317,12 +323,21 @@ async fn sheet(
             .status()
             .expect("ffmpeg runs");
         assert!(done.success());
-        let stamp = read_stamp_jpeg(&std::fs::read(&cut).unwrap()).expect("a stamp");
-        let captured: WallTime = tile["captured"].as_str().unwrap().parse().unwrap();
+        let stamp = read_stamp_jpeg(&std::fs::read(&cut).expect("a file")).expect("a stamp");
+        let captured: WallTime = tile["captured"]
+            .as_str()
+            .expect("a text")
+            .parse()
+            .expect("a time");
         assert!(captured.micros_since(stamp.capture).abs() <= cameras::ROUNDING_US);
     }
-    let captured =
-        |tile: &Value| -> WallTime { tile["captured"].as_str().unwrap().parse().unwrap() };
+    let captured = |tile: &Value| -> WallTime {
+        tile["captured"]
+            .as_str()
+            .expect("a text")
+            .parse()
+            .expect("a time")
+    };
     assert_eq!(captured(&tiles[0]), native[0]);
     assert_eq!(tiles.last().map(captured), native.last().copied());
     let many = format!(
@@ -330,6 +345,6 @@ async fn sheet(
         channel.id
     );
     let error = api.get(&many).await.expect(400);
-    let message = error["error"]["message"].as_str().unwrap();
+    let message = error["error"]["message"].as_str().expect("a text");
     assert!(message.contains("would take 135 tiles"), "{message}");
 }
