@@ -126,7 +126,8 @@ impl Access {
     }
 
     /// Whether a grant still stands, for what goes on long after its first call: the token was not
-    /// revoked, and neither it nor its group has ended. Which channels it reaches is asked apart.
+    /// revoked, neither it nor its group has ended, and the group still gives all its rights. Which
+    /// channels it reaches is asked apart.
     pub async fn recheck(&self, grant: &Grant) -> Result<(), Error> {
         let now = self.clock.now();
         if grant.expire.is_some_and(|end| end <= now) {
@@ -139,6 +140,10 @@ impl Access {
             let group = self.catalog.load_group(group).await.map_err(missing_row)?;
             if group.expire.is_some_and(|end| end <= now) {
                 return Err(TokenError::Expired.into());
+            }
+            if !group.channels_access.rights().covers(grant.rights) {
+                let text = "the group's rights have changed";
+                return Err(Error::Unauthenticated(text.into()));
             }
         }
         Ok(())

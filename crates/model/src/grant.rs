@@ -83,6 +83,12 @@ impl RightSet {
     pub const fn has(self, right: Right) -> bool {
         self.0 & right as u8 != 0
     }
+
+    /// Whether every right of `other` is in the set.
+    #[must_use]
+    pub const fn covers(self, other: Self) -> bool {
+        other.0 & !self.0 == 0
+    }
 }
 
 /// Who is asking, as the catalog knows it. Never built from what a client claims.

@@ -371,3 +371,33 @@ async fn a_name_can_be_taken_once() {
     let error = world.access.create_account("acme").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyExists);
 }
+
+#[tokio::test]
+async fn a_long_answer_finds_out_that_its_license_key_was_renewed() {
+    let world = World::new().await;
+    let (account, license) = world.account("acme").await;
+    let credential = Credential::License(license);
+    let grant = world.access.authenticate(&credential).await.unwrap();
+    world.access.recheck(&grant).await.unwrap();
+    world.access.renew_license_key(account).await.unwrap();
+    assert!(world.access.recheck(&grant).await.is_err());
+}
+
+#[tokio::test]
+async fn a_long_answer_finds_out_that_its_group_lost_rights() {
+    let world = World::new().await;
+    let (account, _) = world.account("acme").await;
+    let group = world.group(account, Level::All, &[]).await.id;
+    let token = world.access.group_token(account, group).await.unwrap();
+    let credential = Credential::Group(token);
+    let all = world.access.authenticate(&credential).await.unwrap();
+    let patch = GroupPatch {
+        channels_access: Some(Level::Watch),
+        ..GroupPatch::default()
+    };
+    let catalog = &world.catalog;
+    catalog.update_group(account, group, &patch).await.unwrap();
+    assert!(world.access.recheck(&all).await.is_err());
+    let watch = world.access.authenticate(&credential).await.unwrap();
+    world.access.recheck(&watch).await.unwrap();
+}
