@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// A push ends so long after its end if the camera sends nothing that lies behind it.
+/// A push ends so long after its end, and after the last picture at hand, if the camera sends nothing
+/// that lies behind its end.
 const END_GRACE: Duration = Duration::from_secs(3);
 
 /// What happens when the receiver is slower than the pictures come.
@@ -63,7 +64,7 @@ pub struct LiveImage {
 #[derive(Debug)]
 pub struct LiveFeed {
     queue: Arc<Queue>,
-    /// When it ends at the latest.
+    /// When its end has come by the clock.
     end: Option<Instant>,
     _driver: JoinSet<()>,
 }
@@ -76,12 +77,19 @@ impl LiveFeed {
         let Some(end) = self.end else {
             return self.queue.next().await;
         };
-        tokio::select! {
-            biased;
-            next = self.queue.next() => next,
-            () = tokio::time::sleep_until(end) => {
-                self.queue.finish();
-                None
+        loop {
+            // What is at hand is read for as long as it takes; then the camera has to be silent.
+            let quiet = self.queue.quiet_since();
+            let over = quiet.unwrap_or_else(Instant::now).max(end) + END_GRACE;
+            tokio::select! {
+                biased;
+                next = self.queue.next() => return next,
+                () = tokio::time::sleep_until(over) => {
+                    if quiet.is_some() && self.queue.quiet_since() == quiet {
+                        self.queue.finish();
+                        return None;
+                    }
+                }
             }
         }
     }
@@ -119,7 +127,7 @@ impl Imaging {
         };
         let end = request.until.map(|until| {
             let left = until.micros_since(self.clock.now()).max(0);
-            Instant::now() + Duration::from_micros(left.unsigned_abs()) + END_GRACE
+            Instant::now() + Duration::from_micros(left.unsigned_abs())
         });
         let mut driver = JoinSet::new();
         driver.spawn(drive(

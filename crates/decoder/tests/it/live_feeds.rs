@@ -1,11 +1,12 @@
 //! Pushes: who gets which picture, and what it costs.
 
-use crate::common::{until, within};
+use crate::common::{ready_pid, signal, until, within};
 use crate::rig::{Rig, channel, stamp};
 use framewell_imaging::{Delivery, Grid, LiveFeed, LiveImage, LiveRequest, Output};
 use framewell_media::{AccessUnit, VideoCodec};
 use framewell_model::{ErrorKind, HasKind};
 use framewell_testkit::encode::{ClipSpec, EncodedClip};
+use rustix::process::Signal;
 use std::time::Duration;
 
 /// Four seconds at 25 fps, a key frame every 25 pictures.
@@ -218,6 +219,29 @@ async fn a_look_back_goes_on_live_without_hole_or_repetition() {
         let expected: Vec<u32> = (10..90).collect();
         assert_eq!(frames, expected, "{delivery:?} {b_frames}");
     }
+}
+
+#[tokio::test]
+async fn a_look_back_is_whole_though_it_takes_longer_than_its_end() {
+    let (spec, clip) = clip(0);
+    let rig = Rig::new(spec.start + Duration::from_secs(4)).await;
+    rig.stream(1, &clip, clip.video());
+    let pid = ready_pid(&rig.pool).await;
+    signal(pid, Signal::STOP);
+    let mut feed = rig
+        .imaging
+        .live(LiveRequest {
+            from: Some(spec.stamp(10).capture),
+            until: Some(spec.stamp(90).capture),
+            ..request()
+        })
+        .unwrap();
+    let early = tokio::time::timeout(Duration::from_secs(5), feed.next()).await;
+    assert!(early.is_err(), "{early:?}");
+    signal(pid, Signal::CONT);
+    let frames = frames_until(&mut feed, &spec, 89).await;
+    assert_eq!(frames, (10..90).collect::<Vec<_>>());
+    assert!(within(feed.next()).await.is_none());
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use framewell_model::ChannelId;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Pictures that wait at most where nothing may be dropped; then the push goes on from the ring at the
 /// receiver's own pace.
@@ -29,9 +30,13 @@ enum Item {
     Trouble(Trouble),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     items: VecDeque<Item>,
+    /// Pictures that are at hand are still being read.
+    is_reading: bool,
+    /// When that ended, or the last picture came or went.
+    moved: Instant,
     /// The number that the next picture has if none is dropped.
     expected: u64,
     /// No more will come.
@@ -55,7 +60,14 @@ impl Queue {
         Self {
             channel,
             delivery,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                items: VecDeque::new(),
+                is_reading: true,
+                moved: Instant::now(),
+                expected: 0,
+                is_finished: false,
+                is_closed: false,
+            }),
             filled: Notify::new(),
             emptied: Notify::new(),
         }
@@ -89,6 +101,21 @@ impl Queue {
     pub(crate) fn put(&self, image: Image, sequence: u64) {
         self.state.lock().push(image, sequence, true);
         self.filled.notify_one();
+    }
+
+    /// Whether pictures that are at hand are being read, or only the camera can bring more.
+    pub(crate) fn set_reading(&self, is_reading: bool) {
+        let mut state = self.state.lock();
+        if state.is_reading != is_reading {
+            state.is_reading = is_reading;
+            state.moved = Instant::now();
+        }
+    }
+
+    /// Since when only the camera could bring more pictures and brought none.
+    pub(crate) fn quiet_since(&self) -> Option<Instant> {
+        let state = self.state.lock();
+        (!state.is_reading).then_some(state.moved)
     }
 
     /// Waits until the receiver keeps up; false if it is gone.
@@ -195,6 +222,7 @@ impl State {
             is_kept,
         };
         self.items.push_back(Item::Picture(Box::new(waiting)));
+        self.moved = Instant::now();
     }
 
     fn drop_oldest(&mut self) {
@@ -208,6 +236,7 @@ impl State {
     fn deliver(&mut self, waiting: Waiting) -> LiveImage {
         let dropped = waiting.sequence.saturating_sub(self.expected);
         self.expected = waiting.sequence + 1;
+        self.moved = Instant::now();
         if dropped > 0 {
             metrics::counter!("framewell_live_dropped_total").increment(dropped);
         }

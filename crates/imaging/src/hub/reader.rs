@@ -78,6 +78,7 @@ pub(crate) async fn drive(
         let back = match asked.take() {
             Some(asked) => asked.seated().await,
             None => {
+                queue.set_reading(true);
                 Reader::new(&hub, &context, &queue, output, start)
                     .run()
                     .await
@@ -85,6 +86,7 @@ pub(crate) async fn drive(
         };
         match back {
             Some(back) => {
+                queue.set_reading(false);
                 // Without an answer the running decoder ended, with this push or by a fault.
                 if let Ok(resume) = back.await {
                     start = resume;
@@ -191,6 +193,7 @@ impl<'a> Reader<'a> {
             }
             let block = self.frames.take(MAX_BLOCK);
             if !block.is_empty() {
+                self.queue.set_reading(true);
                 self.serve(block).await;
             } else if self.is_over {
                 self.finish_line().await;
@@ -206,6 +209,7 @@ impl<'a> Reader<'a> {
     /// At the live edge: lets the running decoder take over once the receiver has everything, or waits
     /// for the next picture.
     async fn join(&mut self) -> Option<oneshot::Receiver<Resume>> {
+        self.queue.set_reading(false);
         if self.queue.is_drained()
             && let Some(back) = self.attach(false).await
         {
