@@ -1,8 +1,8 @@
 //! Pushes when cameras, streams and decoders fail.
 
-use crate::common::{ready_pid, signal, until, within};
+use crate::common::{poll_once, ready_pid, signal, until, within};
 use crate::live_feeds::{clip, frames_until, next, number, request};
-use crate::rig::{Rig, channel, run};
+use crate::rig::{Rig, channel, run, stamp};
 use bytes::Bytes;
 use framewell_imaging::{Delivery, Error, HubConfig, LiveFeed, LiveRequest};
 use framewell_live::EndReason;
@@ -187,6 +187,24 @@ async fn a_channel_that_is_deleted_ends_its_pushes() {
     assert!(matches!(error, Error::Gone { .. }), "{error:?}");
     assert!(within(feed.next()).await.is_none());
     until(|| rig.imaging.hub_stats().decoders == 0).await;
+}
+
+#[tokio::test]
+async fn now_gets_the_picture_that_a_decoder_held_back_when_the_run_ends() {
+    let (spec, mut clip) = clip(2);
+    // The stream does not say that its decoder reorders.
+    clip.parameters.video.reorder_depth = 0;
+    let mut key = clip.video().next().unwrap().clone();
+    key.dts = key.pts;
+    let rig = Rig::new(spec.start).await;
+    rig.stream(1, &clip, [&key]);
+    let mut image = Box::pin(rig.image(None));
+    assert!(poll_once(image.as_mut()).await.is_none());
+    until(|| rig.imaging.hub_stats().samples == 1).await;
+    rig.track.end_run(EndReason::CameraLost);
+    let limit = Duration::from_secs(10);
+    let image = tokio::time::timeout(limit, image).await.unwrap().unwrap();
+    assert_eq!(stamp(&image), spec.stamp(0));
 }
 
 #[tokio::test]

@@ -91,6 +91,7 @@ impl Follower {
                 self.obey(command);
             }
             self.orders.drop_closed();
+            self.nows.drop_closed();
             if self.is_idle() && self.leave() {
                 return;
             }
@@ -157,7 +158,7 @@ impl Follower {
     }
 
     fn is_hot(&self) -> bool {
-        !self.nows.is_empty() || Instant::now() < self.hot_until
+        !self.nows.is_empty() || self.nows.has_open() || Instant::now() < self.hot_until
     }
 
     fn is_idle(&self) -> bool {
@@ -206,6 +207,7 @@ impl Follower {
             self.orders.decide(&skipped[index], false);
         }
         self.line.lose();
+        self.nows.retry();
     }
 
     /// Whether callers can be answered without a new picture from the camera.
@@ -337,7 +339,8 @@ impl Follower {
 
     /// Gets out of the decoder what it holds back, and gives up its position.
     async fn finish_line(&mut self) {
-        if self.orders.is_waiting() && self.line.has_position() {
+        let is_waited_for = self.orders.is_waiting() || self.nows.has_open();
+        if is_waited_for && self.line.has_position() {
             let line = &self.line;
             let wanted = self.orders.send(|id| line.holds(id));
             let result = self.line.run(&wanted, Exit::Drain).await;
@@ -345,6 +348,8 @@ impl Follower {
         }
         self.orders.fail_sent();
         self.line.lose();
+        // The decoder has forgotten what it was asked for.
+        self.nows.retry();
     }
 
     async fn settle(&mut self, result: Result<Vec<Picture>, DecodeError>) {
@@ -365,6 +370,8 @@ impl Follower {
         let ticks = picture.pts;
         match self.orders.info(FrameId { run, ticks }) {
             Some(info) if self.nows.is_for(&picture) => self.nows.answer(&picture, &info),
+            // When it was taken is not known any more; asked again, the decoder would say the same.
+            None if self.nows.is_for(&picture) => self.nows.fail(&DecodeError::PositionLost),
             _ => self.orders.deliver(picture),
         }
     }

@@ -58,6 +58,18 @@ impl Nows {
         self.waiting.is_empty()
     }
 
+    /// Whether the decoder was asked for a picture that it has not given out.
+    pub(crate) const fn has_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// Forgets callers who went away.
+    pub(crate) fn drop_closed(&mut self) {
+        self.waiting.retain(|now| !now.reply.is_closed());
+        let is_heard = |open: &Open| open.callers.iter().any(|now| !now.reply.is_closed());
+        self.open.retain(is_heard);
+    }
+
     /// Whether there is a reason why no picture can be made before the next key frame.
     pub(crate) const fn has_failed(&self) -> bool {
         self.failure.is_some()
