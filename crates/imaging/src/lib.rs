@@ -265,7 +265,12 @@ impl Imaging {
                 None => return self.newest(channel, output).await,
             },
         };
-        let picture = self.finish(channel, &found, output).await?;
+        // What the newest picture takes is not the caller's choice.
+        let limit = match request.when {
+            When::Now => usize::MAX,
+            When::At(_) => self.images.max_decode_frames,
+        };
+        let picture = self.finish(channel, &found, output, limit).await?;
         Ok(Image {
             data: picture.data,
             format: picture.format,
@@ -339,6 +344,7 @@ impl Imaging {
         channel: ChannelId,
         found: &Found,
         output: Output,
+        limit: usize,
     ) -> Result<Finished, Error> {
         let (gop, index) = match &found.media {
             Media::Gop(gop, index) => (Arc::clone(gop), *index),
@@ -351,7 +357,7 @@ impl Imaging {
                 (Arc::new(key.map_err(Error::Footage)?), 0)
             }
         };
-        let (frames, limit) = (share::cost(&gop, index), self.images.max_decode_frames);
+        let frames = share::cost(&gop, index);
         if frames > limit {
             return Err(Error::TooCostly {
                 channel,

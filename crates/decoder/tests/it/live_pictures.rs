@@ -2,7 +2,7 @@
 
 use crate::common::{poll_once, ready_pid, signal, until, within};
 use crate::rig::{Rig, b_clip, on_screen, request, stamp};
-use framewell_imaging::{Error, Output};
+use framewell_imaging::{Error, ImagesConfig, Output};
 use framewell_live::EndReason;
 use framewell_media::{AccessUnit, VideoCodec};
 use framewell_model::{ChannelStatus, ErrorKind, HasKind, WallTime};
@@ -97,6 +97,20 @@ async fn now_is_the_newest_picture() {
     assert_eq!(image.captured, spec.stamp(47).capture);
     assert_eq!(image.requested, spec.start + ms(2_000));
     assert!(image.is_live);
+}
+
+#[tokio::test]
+async fn now_is_never_too_costly() {
+    let (spec, clip) = b_clip();
+    let mut rig = Rig::new(spec.start + ms(2_000)).await;
+    rig.imaging = rig.imaging.with_images(ImagesConfig {
+        max_decode_frames: 2,
+        ..ImagesConfig::default()
+    });
+    rig.stream(1, &clip, clip.video());
+    assert_eq!(stamp(&rig.image(None).await.unwrap()), spec.stamp(47));
+    let error = rig.image(Some(spec.stamp(47).capture)).await.unwrap_err();
+    assert!(matches!(error, Error::TooCostly { .. }), "{error:?}");
 }
 
 #[tokio::test]
