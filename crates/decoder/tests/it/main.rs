@@ -5,6 +5,7 @@
 mod archive;
 mod batch;
 mod batch_day;
+mod batch_faults;
 mod batch_live;
 mod batch_rig;
 mod batch_scenes;

@@ -4,7 +4,7 @@
 use super::unit::Shop;
 use crate::reference::is_unreferenced;
 use crate::{Error, Output};
-use framewell_decode::{Entry, Exit, Job, JobSample, Pick, Picture, Priority, Session, Want};
+use framewell_decode::{Entry, Exit, Job, JobSample, Pick, Picture, Pool, Priority, Session, Want};
 use framewell_footage::{CompressedGop, GopSample};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -86,7 +86,7 @@ impl<'a> Decoding<'a> {
     async fn decode_at_once(&mut self) -> Result<Vec<Picture>, Error> {
         self.asked = self.order.len();
         let job = self.job(0, self.end_of(self.asked), 0..self.asked);
-        let pictures = self.shop.pool.decode(job).await;
+        let pictures = decode_twice(&self.shop.pool, job).await;
         pictures.map_err(|source| self.failed(source))
     }
 
@@ -108,8 +108,8 @@ impl<'a> Decoding<'a> {
             .take()
             .unwrap_or_else(|| self.shop.pool.open_session());
         let mut result = session.decode(job, entry, exit).await;
-        if matches!(result, Err(framewell_decode::Error::PositionLost)) {
-            // Its worker was replaced: again from the key frame, for all that has not come out.
+        if result.as_ref().is_err_and(is_lost) {
+            // Again from the key frame, for all that has not come out.
             entry = Entry::Key;
             job = self.job(0, end, 0..asked);
             result = session.decode(job, entry, exit).await;
@@ -168,6 +168,26 @@ impl<'a> Decoding<'a> {
         let channel = self.shop.channel;
         Error::Decode { channel, source }
     }
+}
+
+/// Whether the worker was lost, for which the video need not be to blame: pictures that exist are not
+/// given up before another one has failed at them too.
+const fn is_lost(error: &framewell_decode::Error) -> bool {
+    use framewell_decode::Error::{Deadline, Died, PositionLost};
+    matches!(error, PositionLost | Died(_) | Deadline(_))
+}
+
+/// Runs a job, and once more if its worker is lost.
+pub(crate) async fn decode_twice(
+    pool: &Pool,
+    job: Job,
+) -> Result<Vec<Picture>, framewell_decode::Error> {
+    // Its samples are shared, not copied.
+    let result = pool.decode(job.clone()).await;
+    if result.as_ref().is_err_and(is_lost) {
+        return pool.decode(job).await;
+    }
+    result
 }
 
 fn job_sample(sample: &GopSample) -> JobSample {

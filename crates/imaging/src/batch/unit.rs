@@ -331,7 +331,7 @@ impl Unit {
             priority: Priority::Batch,
         };
         let channel = self.shop.channel;
-        let pictures = self.shop.pool.decode(job).await;
+        let pictures = decoding::decode_twice(&self.shop.pool, job).await;
         pictures.map_err(|source| Error::Decode { channel, source })
     }
 }
