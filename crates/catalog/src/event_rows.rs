@@ -63,11 +63,45 @@ pub(crate) fn distribute_tags(events: &mut [Event], tags: &[Row]) -> Result<(), 
     Ok(())
 }
 
+/// Most tags of one event.
+const MOST_TAGS: i64 = 256;
+/// Most bytes of all its tags with their data: every reader of the event gets them.
+const MOST_TAG_BYTES: i64 = 64 << 10;
+
+/// The columns `tags` and `bytes` of tags: how many they are, and how long with their data.
+pub(crate) fn with_tag_sums(mut select: SelectStatement) -> SelectStatement {
+    let bytes = "CAST(COALESCE(SUM(OCTET_LENGTH(tag) + OCTET_LENGTH(data)), 0) AS BIGINT)";
+    select
+        .expr_as(Expr::cust("COUNT(*)"), "tags")
+        .expr_as(Expr::cust(bytes), "bytes")
+        .from("event_tag")
+        .take()
+}
+
+/// Refuses more tags than an event may have.
+pub(crate) fn check_tag_sums(tags: i64, bytes: i64) -> Result<(), Error> {
+    if tags > MOST_TAGS || bytes > MOST_TAG_BYTES {
+        let text = format!(
+            "an event takes {MOST_TAGS} tags at most, of {MOST_TAG_BYTES} bytes with their data"
+        );
+        return Err(Error::Invalid(text));
+    }
+    Ok(())
+}
+
+/// Bytes of a tag with its data, as [`with_tag_sums`] counts them.
+pub(crate) fn tag_bytes(tag: &str, data: &str) -> i64 {
+    i64::try_from(tag.len().saturating_add(data.len())).unwrap_or(i64::MAX)
+}
+
 /// The statement that writes tags of an event, which has none of them yet; `None` for no tags.
 pub(crate) fn insert_tags(
     event: EventId,
     tags: &BTreeMap<String, String>,
 ) -> Result<Option<sea_query::InsertStatement>, Error> {
+    let count = i64::try_from(tags.len()).unwrap_or(i64::MAX);
+    let bytes = tags.iter().map(|(tag, data)| tag_bytes(tag, data)).sum();
+    check_tag_sums(count, bytes)?;
     let mut insert = Query::insert();
     insert
         .into_table("event_tag")

@@ -2,7 +2,10 @@
 
 use crate::channel_rows::require;
 use crate::channels::only;
-use crate::event_rows::{distribute_tags, event, insert_tags, select_tags, with_columns};
+use crate::event_rows::{
+    check_tag_sums, distribute_tags, event, insert_tags, select_tags, tag_bytes, with_columns,
+    with_tag_sums,
+};
 use crate::revision::{Counter, take};
 use crate::slice::{check_key, count};
 use crate::sql::Dialect;
@@ -31,10 +34,12 @@ pub const EVENT_SNAPSHOT_JOB: &str = "event_snapshot";
 
 /// Most names or tags of one filter.
 const MOST_WORDS: usize = 500;
+/// Most bytes of the tags of one list: all of them are in memory at once.
+const MOST_LISTED_TAG_BYTES: i64 = 32 << 20;
 
 impl Catalog {
     /// Stores an event, and the jobs that follow from it: either all of it or nothing. [`Error::Invalid`]
-    /// if its name or a tag is empty or longer than 512 bytes.
+    /// if its name or a tag is empty or longer than 512 bytes, or if it has too many tags.
     pub async fn insert_event(
         &self,
         new: &NewEvent,
@@ -108,13 +113,37 @@ impl Catalog {
         Ok(event)
     }
 
-    /// Events of these channels by time. [`Error::TooSlow`] as for documents.
+    /// Events of these channels by time. [`Error::TooSlow`] as for documents; [`Error::Invalid`] if
+    /// the tags of one page are more than 32 MiB.
     pub async fn list_events(
         &self,
         channels: &[ChannelId],
         filter: &EventFilter,
         order: Order,
         slice: Slice,
+    ) -> Result<Page<Event>, Error> {
+        self.find_events(channels, filter, order, slice, true).await
+    }
+
+    /// As [`Catalog::list_events`], with no tags in the events: they can be much more than the rest.
+    pub async fn list_events_without_tags(
+        &self,
+        channels: &[ChannelId],
+        filter: &EventFilter,
+        order: Order,
+        slice: Slice,
+    ) -> Result<Page<Event>, Error> {
+        self.find_events(channels, filter, order, slice, false)
+            .await
+    }
+
+    async fn find_events(
+        &self,
+        channels: &[ChannelId],
+        filter: &EventFilter,
+        order: Order,
+        slice: Slice,
+        has_tags: bool,
     ) -> Result<Page<Event>, Error> {
         let matching = matching(self.dialect(), channels, filter)?;
         self.search("search for events", async |search| {
@@ -125,7 +154,10 @@ impl Catalog {
                 .order_by(("event", "id"), order)
                 .take();
             slice.apply(&mut page);
-            let items = with_tags(search, &page).await?;
+            let mut items = without_tags(search, &page).await?;
+            if has_tags {
+                add_tags(search, &mut items).await?;
+            }
             Ok(Page { items, total })
         })
         .await
@@ -147,7 +179,9 @@ impl Catalog {
                 .order_by(("event", "revision"), sea_query::Order::Asc)
                 .limit(most)
                 .take();
-            with_tags(search, &page).await
+            let mut events = without_tags(search, &page).await?;
+            add_tags(search, &mut events).await?;
+            Ok(events)
         })
         .await
     }
@@ -157,11 +191,22 @@ impl Catalog {
         self.newest_revision(Counter::Event).await
     }
 
-    /// Sets a tag of an event, new or not. [`Error::NotFound`] if there is no such event.
+    /// Sets a tag of an event, new or not. [`Error::NotFound`] if there is no such event,
+    /// [`Error::Invalid`] if it would have too many tags then.
     pub async fn put_event_tag(&self, id: EventId, tag: &str, data: &str) -> Result<(), Error> {
         check_key("the name of a tag", tag)?;
         let mut tx = self.begin("storing of a tag").await?;
         require_event(&mut tx, id).await?;
+        let others = with_tag_sums(Query::select())
+            .and_where(Expr::col("event").eq(id.get()))
+            .and_where(Expr::col("tag").ne(tag))
+            .take();
+        let others = tx.fetch(&others).await?;
+        let others = only(&others)?;
+        check_tag_sums(
+            others.get::<i64>("tags")? + 1,
+            others.get::<i64>("bytes")? + tag_bytes(tag, data),
+        )?;
         let put = Query::insert()
             .into_table("event_tag")
             .columns(["event", "tag", "data"])
@@ -269,16 +314,30 @@ async fn require_event(tx: &mut crate::sql::Tx, id: EventId) -> Result<(), Error
     rows.first().map(drop).ok_or_else(missing)
 }
 
-async fn with_tags(search: &mut Search, page: &SelectStatement) -> Result<Vec<Event>, Error> {
+async fn without_tags(search: &mut Search, page: &SelectStatement) -> Result<Vec<Event>, Error> {
     let rows = search.fetch(page).await?;
-    let mut events = rows.iter().map(event).collect::<Result<Vec<_>, _>>()?;
+    rows.iter().map(event).collect()
+}
+
+async fn add_tags(search: &mut Search, events: &mut [Event]) -> Result<(), Error> {
     let ids: Vec<i64> = events.iter().map(|event| event.id.get()).collect();
-    if !ids.is_empty() {
-        let is_wanted = search.dialect().is_one_of(Expr::col("event"), &ids);
-        let tags = search.fetch(&select_tags(is_wanted)).await?;
-        distribute_tags(&mut events, &tags)?;
+    if ids.is_empty() {
+        return Ok(());
     }
-    Ok(events)
+    let is_wanted = search.dialect().is_one_of(Expr::col("event"), &ids);
+    let sums = with_tag_sums(Query::select())
+        .and_where(is_wanted.clone())
+        .take();
+    let bytes: i64 = only(&search.fetch(&sums).await?)?.get("bytes")?;
+    if bytes > MOST_LISTED_TAG_BYTES {
+        let text = format!(
+            "the tags of these events are {bytes} bytes, more than {MOST_LISTED_TAG_BYTES}: ask for \
+             fewer events at a time"
+        );
+        return Err(Error::Invalid(text));
+    }
+    let tags = search.fetch(&select_tags(is_wanted)).await?;
+    distribute_tags(events, &tags)
 }
 
 /// Events of these channels that match; no columns yet.

@@ -39,10 +39,14 @@ pub(crate) async fn list_events(
     let list = ListRequest::read(&uri, &params, DEFAULT_LIMIT, MAX_LONG_LIMIT)?;
     let (filter, order) = (filter(&params)?, time_order(&params)?);
     let shown = Shown::read(&params)?;
-    let found = state
-        .catalog
-        .list_events(&channels, &filter, order, list.slice);
-    let page = found.await?;
+    let (catalog, slice) = (&state.catalog, list.slice);
+    let page = if shown.has_meta {
+        catalog.list_events(&channels, &filter, order, slice).await
+    } else {
+        catalog
+            .list_events_without_tags(&channels, &filter, order, slice)
+            .await
+    }?;
     let thumbs = Thumbs::load(&state, &page.items).await?;
     let links = Links::new(&state, &origin, &caller.grant);
     let show = |event| event_object(&links, event, &thumbs, shown);

@@ -131,6 +131,41 @@ conformance! {
         assert!(matches!(error, Error::Invalid(_)), "{error:?}");
     }
 
+    async fn an_event_takes_so_many_tags(catalog: &Catalog) {
+        let channel = channel(catalog).await.id;
+        let id = insert(catalog, channel, "motion", 1, &[("t0", "")]).await.id;
+        for number in 1..256 {
+            catalog.put_event_tag(id, &format!("t{number}"), "").await.unwrap();
+        }
+        let refused = catalog.put_event_tag(id, "one more", "").await;
+        assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+        catalog.put_event_tag(id, "t7", "replaced").await.unwrap();
+        catalog.delete_event_tag(id, "t0").await.unwrap();
+        catalog.put_event_tag(id, "one more", "").await.unwrap();
+        let names: Vec<String> = (0..257).map(|number| format!("t{number}")).collect();
+        let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+        let refused = catalog.insert_event(&new(channel, "x", 0, &many), |_| Vec::new(), at(0)).await;
+        assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+    }
+
+    async fn the_tags_of_an_event_have_so_many_bytes(catalog: &Catalog) {
+        let channel = channel(catalog).await.id;
+        // Two bytes each: bytes are counted, not characters.
+        let half = "\u{e4}".repeat((16 << 10) - 1);
+        let id = insert(catalog, channel, "motion", 1, &[("a", &half)]).await.id;
+        catalog.put_event_tag(id, "b", &half).await.unwrap();
+        catalog.put_event_tag(id, "b", &format!("{half}x")).await.unwrap();
+        let refused = catalog.put_event_tag(id, "b", &format!("{half}xyz")).await;
+        assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+        let refused = catalog.put_event_tag(id, "c", "xy").await;
+        assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+        let large = "x".repeat(64 << 10);
+        let refused = catalog.insert_event(&new(channel, "x", 0, &[("a", &large)]), |_| Vec::new(), at(0)).await;
+        assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+        let page = catalog.list_events_without_tags(&[channel], &EventFilter::default(), Order::Ascending, ALL).await.unwrap();
+        assert_eq!((page.total, page.items[0].id, page.items[0].tags.len()), (1, id, 0));
+    }
+
     async fn tags_are_set_replaced_and_removed(catalog: &Catalog) {
         let channel = channel(catalog).await.id;
         let id = insert(catalog, channel, "motion", 1, &[("a", "1")]).await.id;

@@ -13,8 +13,10 @@ use tokio::sync::watch;
 
 /// Numbers that one question spans: a filter that matches little is answered in bounded steps.
 const SPAN: i64 = 10_000;
-/// Entries of one answer, which a slow client makes us keep.
-const MOST: u64 = 200;
+/// Documents of one answer, which a slow client makes us keep.
+const MOST_DOCUMENTS: u64 = 200;
+/// Events of one answer: their tags are 64 KiB each at most, so these are 4 MiB.
+const MOST_EVENTS: u64 = 64;
 
 /// What is followed.
 #[derive(Debug, Clone)]
@@ -69,24 +71,28 @@ impl Feed {
     ) -> Result<Step, ApiError> {
         let until = newest.min(after.saturating_add(SPAN));
         let revisions = Revisions { after, until };
+        let most = match self {
+            Self::Events(_) => MOST_EVENTS,
+            Self::Documents(_) => MOST_DOCUMENTS,
+        };
         let entries: Vec<(i64, Value)> = match self {
             Self::Events(filter) => {
                 let found = state
                     .catalog
-                    .events_after(channels, filter, revisions, MOST);
+                    .events_after(channels, filter, revisions, most);
                 let numbered = |event: &Event| (event.revision, show_event(event));
                 found.await?.iter().map(numbered).collect()
             }
             Self::Documents(filter) => {
                 let found = state
                     .catalog
-                    .documents_after(channels, filter, revisions, MOST);
+                    .documents_after(channels, filter, revisions, most);
                 let numbered =
                     |(revision, document): &(i64, Document)| (*revision, show_document(document));
                 found.await?.iter().map(numbered).collect()
             }
         };
-        let is_cut = entries.len() as u64 == MOST;
+        let is_cut = entries.len() as u64 == most;
         let last = entries.last().map(|(revision, _)| *revision);
         let until = last.filter(|_| is_cut).unwrap_or(until);
         Ok(Step { entries, until })
