@@ -18,9 +18,13 @@ use axum::http::{StatusCode, Uri};
 use framewell_catalog::EventFilter;
 use framewell_model::{ChannelId, Event, EventId, EventSource, NewEvent, Principal, WallTime};
 use serde_json::{Map, Value};
+use std::time::Duration;
 
 /// Longest name of an event in bytes.
 const MAX_NAME_BYTES: usize = 128;
+/// How far ahead an event may lie, for clocks that differ: it is deleted by its age, so one of the far
+/// future would stay for good, and the job for its picture would wait for that day.
+const MOST_AHEAD: Duration = Duration::from_secs(3_600);
 
 pub(crate) async fn list_events(
     State(state): State<AppState>,
@@ -164,10 +168,15 @@ pub(crate) fn read_new(
     body: &Map<String, Value>,
 ) -> Result<NewEvent, ApiError> {
     check_name(name)?;
+    let now = state.clock.now();
+    let time = time(body)?.unwrap_or(now);
+    if time - MOST_AHEAD > now {
+        return Err(ApiError::invalid("time is more than an hour ahead"));
+    }
     Ok(NewEvent {
         channel,
         name: name.to_owned(),
-        time: time(body)?.unwrap_or_else(|| state.clock.now()),
+        time,
         source: EventSource::Api,
         tags: input::channel_meta(body)?.unwrap_or_default(),
     })

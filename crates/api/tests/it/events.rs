@@ -236,6 +236,33 @@ async fn a_group_token_lists_events_of_all_its_channels() {
     );
 }
 
+#[tokio::test]
+async fn an_event_of_the_future_is_refused() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
+    let body = json!({"name": "motion", "time": "9999-01-01T00:00:00"});
+    let refused = site.post(&channel.all, EVENTS, &body).await;
+    assert_compat_error(&refused, 400, "invalid_param");
+    assert_eq!(list(&site, &channel.watch, "").await, (vec![], json!(0)));
+}
+
+#[tokio::test]
+async fn the_tags_of_an_event_are_bounded() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
+    let large = "x".repeat(40 << 10);
+    let meta = json!({"a": large, "b": large});
+    let body = json!({"name": "motion", "meta": meta});
+    let refused = site.post(&channel.all, EVENTS, &body).await;
+    assert_compat_error(&refused, 400, "invalid_param");
+    let event = create(&site, &channel, &json!({"name": "motion"})).await;
+    let tags = format!("{EVENTS}{event}/meta/");
+    let tag = |name: &str| json!({"tag": name, "data": large});
+    site.post(&channel.all, &tags, &tag("a")).await.expect(201);
+    let refused = site.post(&channel.all, &tags, &tag("b")).await;
+    assert_compat_error(&refused, 400, "invalid_param");
+}
+
 /// What FACE does with an event, request by request.
 #[tokio::test]
 async fn an_engine_marks_events_by_their_tags() {
