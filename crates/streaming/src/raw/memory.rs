@@ -5,17 +5,33 @@
 
 use super::layout::Layout;
 use bytes::Bytes;
-use rustix::fs::{MemfdFlags, Mode, SealFlags};
+use rustix::fs::{FallocateFlags, MemfdFlags, Mode, SealFlags};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+/// The file; its pages go with the last user of ours, whoever still has a descriptor of it.
+#[derive(Debug)]
+struct Pages(File);
+
+impl Drop for Pages {
+    /// Else a reader that goes and keeps its descriptor keeps the memory too, beyond all limits. The
+    /// length stays: it reads zeros, and its mappings stay whole.
+    fn drop(&mut self) {
+        let whole = self.0.metadata().map(|file| file.len()).unwrap_or(0);
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        if let Err(error) = rustix::fs::fallocate(&self.0, flags, 0, whole) {
+            tracing::warn!(%error, "the memory of a raw reader stays until it closes it");
+        }
+    }
+}
+
 /// Memory for a number of slots.
 #[derive(Debug, Clone)]
 pub(super) struct Memory {
-    file: Arc<File>,
+    file: Arc<Pages>,
     layout: Arc<Layout>,
 }
 
@@ -31,14 +47,14 @@ impl Memory {
         let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
         rustix::fs::fcntl_add_seals(&file, seals)?;
         Ok(Self {
-            file: Arc::new(file),
+            file: Arc::new(Pages(file)),
             layout,
         })
     }
 
     /// A descriptor for the reader.
     pub(super) fn read_only(&self) -> io::Result<File> {
-        File::open(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
+        File::open(format!("/proc/self/fd/{}", self.file.0.as_raw_fd()))
     }
 
     /// Copies a picture into a slot, plane by plane. The caller has checked its length.
@@ -58,7 +74,7 @@ impl Memory {
             let (pixels, rest) = picture
                 .split_at_checked(len)
                 .ok_or(io::ErrorKind::UnexpectedEof)?;
-            self.file.write_all_at(pixels, begin + plane.offset)?;
+            self.file.0.write_all_at(pixels, begin + plane.offset)?;
             picture = rest;
         }
         Ok(())
@@ -95,13 +111,31 @@ mod tests {
         assert!(memory.write(0, Bytes::from_static(b"short")).await.is_err());
     }
 
+    #[tokio::test]
+    async fn a_reader_that_keeps_its_descriptor_keeps_no_pages() {
+        use std::os::unix::fs::MetadataExt;
+        let memory = memory();
+        let reader = memory.read_only().unwrap();
+        let bytes = usize::try_from(memory.layout.picture_bytes()).unwrap();
+        let picture = Bytes::from(vec![7; bytes]);
+        memory.write(0, picture).await.unwrap();
+        let before = reader.metadata().unwrap();
+        assert_ne!(before.blocks(), 0);
+        drop(memory);
+        let after = reader.metadata().unwrap();
+        assert_eq!((after.blocks(), after.len()), (0, before.len()));
+        let mut byte = [1];
+        reader.read_exact_at(&mut byte, 0).unwrap();
+        assert_eq!(byte, [0]);
+    }
+
     #[test]
     fn the_reader_can_neither_write_nor_resize() {
         let memory = memory();
         let reader = memory.read_only().unwrap();
         assert!(reader.write_at(b"x", 0).is_err());
         assert!(reader.set_len(0).is_err());
-        assert!(memory.file.set_len(0).is_err(), "sealed");
-        assert!(memory.file.set_len(1 << 20).is_err(), "sealed");
+        assert!(memory.file.0.set_len(0).is_err(), "sealed");
+        assert!(memory.file.0.set_len(1 << 20).is_err(), "sealed");
     }
 }
