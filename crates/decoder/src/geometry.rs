@@ -1,6 +1,6 @@
 //! Which part of a picture is wanted, and how big it gets.
 
-use framewell_decode::protocol::{SIDE, WHOLE};
+use framewell_decode::protocol::{MAX_PIXELS, SIDE, WHOLE};
 use framewell_decode::{Crop, Fit, Output, Rectangle};
 
 /// From the upright picture to the finished one.
@@ -44,10 +44,15 @@ impl Plan {
                 }
             }
         };
+        let (to_width, to_height) = plan.outer;
+        if pixels(plan.outer) > MAX_PIXELS.max(pixels((width, height))) {
+            return Err(format!(
+                "{width}x{height} scaled up to {to_width}x{to_height} is more than {MAX_PIXELS} pixels"
+            ));
+        }
         if is_allowed(plan.outer) {
             return Ok(plan);
         }
-        let (to_width, to_height) = plan.outer;
         Err(format!(
             "{width}x{height} scaled to {to_width}x{to_height} is outside {} to {} pixels a side",
             SIDE.start(),
@@ -65,6 +70,10 @@ impl Plan {
         };
         is_allowed(plan.outer).then_some(plan)
     }
+}
+
+fn pixels((width, height): (u32, u32)) -> u64 {
+    u64::from(width) * u64::from(height)
 }
 
 fn is_allowed((width, height): (u32, u32)) -> bool {
@@ -223,6 +232,21 @@ mod tests {
         let why = |width, height| sized(width, height, Fit::Contain).unwrap_err();
         assert!(why(None, Some(8000)).contains("14222x8000"));
         assert!(why(Some(20), None).contains("20x11"));
+        assert!(why(Some(8_000), None).contains("scaled up to 8000x4500"));
+    }
+
+    #[test]
+    fn a_big_picture_is_scaled_to_any_size_but_not_up() {
+        let size = |width| {
+            let output = Output {
+                width,
+                ..Output::jpeg(80)
+            };
+            Plan::new((7_680, 4_320), &output).map(|plan| plan.outer)
+        };
+        assert_eq!(size(None), Ok((7_680, 4_320)));
+        assert_eq!(size(Some(7_000)), Ok((7_000, 3_938)));
+        assert!(size(Some(7_700)).unwrap_err().contains("scaled up"));
     }
 
     #[test]

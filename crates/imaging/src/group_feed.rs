@@ -1,5 +1,6 @@
 //! Sets of pictures of several channels, pushed as they are taken.
 
+use crate::hub::MAX_BYTES;
 use crate::sets::{Assembler, Rule};
 use crate::{Delivery, Error, Grid, ImageSet, Imaging, LiveFeed, LiveImage, LiveRequest, Output};
 use framewell_model::{ChannelId, WallTime};
@@ -146,6 +147,22 @@ struct Waiting {
     dropped: u64,
 }
 
+impl Waiting {
+    /// Whether sets wait, and with this one they have too many bytes.
+    fn is_full(&self, next: &ImageSet) -> bool {
+        let bytes: usize = self.sets.iter().chain([next]).map(bytes_of).sum();
+        !self.sets.is_empty() && bytes > MAX_BYTES
+    }
+}
+
+fn bytes_of(set: &ImageSet) -> usize {
+    let images = set
+        .entries
+        .iter()
+        .filter_map(|(_, entry)| entry.as_ref().ok());
+    images.map(|image| image.data.len()).sum()
+}
+
 impl Outbox {
     fn new(delivery: Delivery) -> Self {
         let (capacity, drops) = match delivery {
@@ -176,7 +193,7 @@ impl Outbox {
             let room = self.taken.notified();
             {
                 let mut waiting = self.waiting.lock();
-                if waiting.sets.len() >= self.capacity && self.drops {
+                while self.drops && (waiting.sets.len() >= self.capacity || waiting.is_full(&set)) {
                     waiting.sets.pop_front();
                     waiting.dropped += 1;
                 }
@@ -347,5 +364,47 @@ impl Worker {
                 self.wait_for(member, feed);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use framewell_decode::PictureFormat;
+    use framewell_model::{ClockSource, FrameId};
+
+    fn set(number: u64, len: usize) -> ImageSet {
+        let at = WallTime::from_secs(0);
+        let image = crate::Image {
+            data: vec![0; len].into(),
+            format: PictureFormat::Png,
+            width: 1,
+            height: 1,
+            requested: at,
+            captured: at,
+            clock: ClockSource::CameraRtcp,
+            frame: FrameId {
+                run: "01900000-0000-7000-8000-000000000001".parse().unwrap(),
+                ticks: 0,
+            },
+            is_key: false,
+            is_live: true,
+        };
+        ImageSet {
+            number,
+            at,
+            entries: vec![("7".parse().unwrap(), Ok(image))],
+            dropped: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn sets_that_wait_have_bounded_bytes() {
+        let outbox = Outbox::new(Delivery::Bounded(8));
+        for number in 0..5 {
+            outbox.push(set(number, MAX_BYTES / 2)).await;
+        }
+        let next = || outbox.pop().map(|set| (set.number, set.dropped));
+        assert_eq!((next(), next(), next()), (Some((3, 3)), Some((4, 0)), None));
     }
 }

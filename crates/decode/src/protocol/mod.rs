@@ -8,7 +8,7 @@ pub mod wire;
 mod output;
 
 pub use output::{
-    Crop, Fit, MIN_MAX_BYTES, Output, PictureFormat, QUALITY, Rectangle, SIDE, WHOLE,
+    Crop, Fit, MAX_PIXELS, MIN_MAX_BYTES, Output, PictureFormat, QUALITY, Rectangle, SIDE, WHOLE,
 };
 
 use bytes::Bytes;

@@ -5,6 +5,9 @@ use std::ops::RangeInclusive;
 
 /// Widths and heights that a caller may ask for, in pixels.
 pub const SIDE: RangeInclusive<u32> = 16..=8192;
+/// Most pixels that a caller may ask for: more than any screen has, and no burden for memory. A picture
+/// at its own size, or made smaller, may have more.
+pub const MAX_PIXELS: u64 = 16 << 20;
 /// JPEG and WebP qualities that a caller may ask for.
 pub const QUALITY: RangeInclusive<u8> = 1..=100;
 /// Smallest size limit that a caller may ask for, in bytes.
@@ -155,6 +158,11 @@ impl Output {
                 ));
             }
         }
+        if let (Some(width), Some(height)) = (self.width, self.height)
+            && u64::from(width) * u64::from(height) > MAX_PIXELS
+        {
+            return Err(format!("{width}x{height} is more than {MAX_PIXELS} pixels"));
+        }
         self.check_format()?;
         self.crop.map_or(Ok(()), check_crop)
     }
@@ -210,6 +218,13 @@ mod tests {
             })
             .contains("width 3")
         );
+        let sized = |width, height| Output {
+            width: Some(width),
+            height: Some(height),
+            ..ok
+        };
+        assert_eq!(sized(8_192, 2_048).check(), Ok(()));
+        assert!(why(sized(8_192, 2_049)).contains("8192x2049 is more than"));
         assert!(why(Output::jpeg(0)).contains("quality 0"));
         let small = Output {
             max_bytes: Some(10),

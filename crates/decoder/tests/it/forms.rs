@@ -197,3 +197,17 @@ async fn one_picture_in_many_forms_has_each_as_if_alone() {
     }
     assert_eq!(together.len(), forms.len());
 }
+
+#[tokio::test]
+async fn a_picture_is_not_scaled_up_without_bound() {
+    let (pool, clip) = (pool(), clip());
+    let output = Output {
+        width: Some(8_192),
+        ..Output::jpeg(50)
+    };
+    let error = pool.decode(in_form(tenth(&clip), output)).await;
+    let Err(Error::Invalid(why)) = error else {
+        panic!("{error:?}");
+    };
+    assert!(why.contains("640x360 scaled up to 8192x4608"), "{why}");
+}

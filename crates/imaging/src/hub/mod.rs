@@ -22,7 +22,7 @@ mod trouble;
 pub(crate) use follower::Command;
 pub(crate) use fresh::check as prove;
 pub(crate) use picker::{Picker, Rule};
-pub(crate) use queue::Queue;
+pub(crate) use queue::{MAX_BYTES, Queue};
 pub(crate) use reader::{Asked, drive};
 pub(crate) use seat::Resume;
 

@@ -12,6 +12,8 @@ use tokio::time::Instant;
 /// Pictures that wait at most where nothing may be dropped; then the push goes on from the ring at the
 /// receiver's own pace.
 const WAITING: usize = 8;
+/// Bytes of pictures that wait at most, besides one picture of any size.
+pub(crate) const MAX_BYTES: usize = 32 << 20;
 /// Troubles that wait at most; the oldest are forgotten.
 const MAX_TROUBLES: usize = 8;
 
@@ -85,7 +87,7 @@ impl Queue {
             Delivery::Bounded(count) => count.max(1),
             Delivery::All => WAITING,
         };
-        if state.waiting(false) >= limit {
+        while state.waiting(false) >= limit || state.is_full(false, image.data.len()) {
             if self.delivery == Delivery::All {
                 return false;
             }
@@ -126,7 +128,9 @@ impl Queue {
                 if state.is_closed {
                     return false;
                 }
-                if state.waiting(true) + state.waiting(false) < WAITING {
+                let waiting = state.waiting(true) + state.waiting(false);
+                let is_full = state.is_full(true, 0) || state.is_full(false, 0);
+                if waiting < WAITING && !is_full {
                     return true;
                 }
             }
@@ -213,6 +217,15 @@ impl State {
         let counts =
             |item: &&Item| matches!(item, Item::Picture(waiting) if waiting.is_kept == is_kept);
         self.items.iter().filter(counts).count()
+    }
+
+    /// Whether pictures of a kind wait, and with this many bytes more are too much.
+    fn is_full(&self, is_kept: bool, more: usize) -> bool {
+        let bytes = self.items.iter().filter_map(|item| match item {
+            Item::Picture(waiting) if waiting.is_kept == is_kept => Some(waiting.image.data.len()),
+            _ => None,
+        });
+        self.waiting(is_kept) > 0 && bytes.sum::<usize>() + more > MAX_BYTES
     }
 
     fn push(&mut self, image: Image, sequence: u64, is_kept: bool) {
@@ -307,6 +320,24 @@ mod tests {
         assert_eq!(queue.next().await.unwrap().unwrap().sequence, 2);
         offer(&queue, 5..6);
         assert_eq!(drain(&queue).await, [(3, 0), (4, 0), (5, 0)]);
+    }
+
+    #[tokio::test]
+    async fn bytes_are_bounded_too_and_one_picture_is_always_kept() {
+        let big = |sequence: u64, len: usize| Image {
+            data: Bytes::from(vec![0; len]),
+            ..image(sequence.cast_signed())
+        };
+        let bounded = queue(Delivery::Bounded(1_000));
+        for sequence in 0..5 {
+            assert!(bounded.offer(big(sequence, MAX_BYTES / 2), sequence));
+        }
+        assert_eq!(bounded.state.lock().waiting(false), 2);
+        assert!(bounded.offer(big(5, 2 * MAX_BYTES), 5));
+        assert_eq!(drain(&bounded).await, [(5, 5)]);
+        let all = queue(Delivery::All);
+        assert!(all.offer(big(0, 2 * MAX_BYTES), 0));
+        assert!(!all.offer(big(1, 1), 1));
     }
 
     #[tokio::test]
