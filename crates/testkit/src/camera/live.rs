@@ -58,7 +58,8 @@ pub(super) async fn run(state: Arc<CameraState>, spec: ClipSpec, title: String) 
 }
 
 /// Paints a picture per frame interval. Late by more than one interval (the machine is busy), it
-/// leaves pictures out, as a camera does.
+/// leaves pictures out, as a camera does. Stamps count the pictures that are painted, so that two
+/// neighbours in what a reader gets are always neighbours in what the camera showed.
 async fn paint(
     mut stdin: ChildStdin,
     spec: &ClipSpec,
@@ -67,22 +68,20 @@ async fn paint(
 ) -> Result<()> {
     let mut painter = Painter::new(spec.width, spec.height, title);
     let (start, start_wall) = (Instant::now(), wall_now());
-    let mut number = 0u32;
+    let (mut tick, mut frame) = (0u32, 0u32);
     loop {
-        let time_us = spec.pts(number).micros();
+        let time_us = spec.pts(tick).micros();
         let due = start + Duration::from_micros(time_us.cast_unsigned());
         tokio::time::sleep_until(due).await;
         let interval = Duration::from_secs(1) / spec.fps.max(1);
         if due.elapsed() <= interval {
             let capture = start_wall.plus_micros(time_us);
-            let stamp = Stamp {
-                frame: number,
-                capture,
-            };
+            let stamp = Stamp { frame, capture };
             painted.send(Painted { capture }).await?;
             stdin.write_all(painter.paint(stamp)).await?;
+            frame = frame.wrapping_add(1);
         }
-        number = number.wrapping_add(1);
+        tick = tick.wrapping_add(1);
     }
 }
 
