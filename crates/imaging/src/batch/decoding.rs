@@ -27,6 +27,8 @@ pub(crate) struct Decoding<'a> {
     /// How many have been given, in time order.
     given: usize,
     session: Option<Session>,
+    /// Told when the pictures before the damage have been given.
+    damage: Option<Error>,
 }
 
 impl<'a> Decoding<'a> {
@@ -50,11 +52,15 @@ impl<'a> Decoding<'a> {
             early: BTreeMap::new(),
             given: 0,
             session: None,
+            damage: None,
         }
     }
 
     /// The next pictures, in time order, perhaps none; `None` when all have been given.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<Picture>>, Error> {
+        if let Some(damage) = self.damage.take() {
+            return Err(damage);
+        }
         if self.asked == self.order.len() {
             return if self.given == self.wanted.len() {
                 Ok(None)
@@ -65,29 +71,71 @@ impl<'a> Decoding<'a> {
             };
         }
         let count = self.shop.chunk.max(1);
-        let pictures = if self.order.len() <= count {
-            self.decode_at_once().await?
+        let result = if self.order.len() <= count {
+            self.decode_at_once().await
         } else {
-            self.decode_some(count).await?
+            self.decode_some(count).await
         };
+        match result {
+            Ok(pictures) => self.sort_in(pictures),
+            Err(error) if is_damage(&error) => {
+                let end = (self.asked + count).min(self.order.len());
+                self.salvage(end).await?;
+                self.damage = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(Some(self.ready()))
+    }
+
+    fn sort_in(&mut self, pictures: Vec<Picture>) {
         for picture in pictures {
             if let Ok(tag) = usize::try_from(picture.tag) {
                 self.early.insert(tag, picture);
             }
         }
+    }
+
+    /// What has come out and is next in time order.
+    fn ready(&mut self) -> Vec<Picture> {
         let mut ready = Vec::new();
         while let Some(picture) = self.early.remove(&self.given) {
             ready.push(picture);
             self.given += 1;
         }
-        Ok(Some(ready))
+        ready
+    }
+
+    /// An error costs all pictures of its job: looks by halving for how many in decoding order come out
+    /// before the damage. So many as `bad` do not.
+    async fn salvage(&mut self, mut bad: usize) -> Result<(), Error> {
+        let mut good = 0;
+        while bad - good > 1 {
+            let middle = good.midpoint(bad);
+            let job = self.job(0, self.end_of(middle), 0..middle);
+            if job.wanted.is_empty() {
+                good = middle;
+                continue;
+            }
+            match decode_twice(&self.shop.pool, job).await {
+                Ok(pictures) => {
+                    self.sort_in(pictures);
+                    good = middle;
+                }
+                Err(framewell_decode::Error::Bitstream(_)) => bad = middle,
+                Err(source) => return Err(self.failed(source)),
+            }
+        }
+        Ok(())
     }
 
     async fn decode_at_once(&mut self) -> Result<Vec<Picture>, Error> {
-        self.asked = self.order.len();
-        let job = self.job(0, self.end_of(self.asked), 0..self.asked);
+        let end = self.order.len();
+        let job = self.job(0, self.end_of(end), 0..end);
         let pictures = decode_twice(&self.shop.pool, job).await;
-        pictures.map_err(|source| self.failed(source))
+        let pictures = pictures.map_err(|source| self.failed(source))?;
+        self.asked = end;
+        Ok(pictures)
     }
 
     async fn decode_some(&mut self, count: usize) -> Result<Vec<Picture>, Error> {
@@ -175,6 +223,17 @@ impl<'a> Decoding<'a> {
 const fn is_lost(error: &framewell_decode::Error) -> bool {
     use framewell_decode::Error::{Deadline, Died, PositionLost};
     matches!(error, PositionLost | Died(_) | Deadline(_))
+}
+
+const fn is_damage(error: &Error) -> bool {
+    use framewell_decode::Error::Bitstream;
+    matches!(
+        error,
+        Error::Decode {
+            source: Bitstream(_),
+            ..
+        }
+    )
 }
 
 /// Runs a job, and once more if its worker is lost.
