@@ -78,7 +78,8 @@ impl TaskRequest {
         }
         let end = self.end.min(now);
         let length = end.micros_since(self.start);
-        let count = length.div_euclid(self.period_us).saturating_add(1);
+        // `end` is no instant itself, so that the last one lies before it.
+        let count = (length - 1).div_euclid(self.period_us) + 1;
         if count > most {
             return Err(Error::Invalid(format!(
                 "the task asks for {count} pictures, {most} are allowed: choose a longer period or a shorter range"
@@ -242,7 +243,7 @@ mod tests {
             );
         }
         assert!(
-            check(0, 100, 1_000_000)
+            check(0, 101, 1_000_000)
                 .unwrap_err()
                 .contains("101 pictures, 100")
         );
@@ -251,7 +252,7 @@ mod tests {
                 .unwrap_err()
                 .contains("future")
         );
-        assert!(check(0, 99, 1_000_000).is_ok());
+        assert!(check(0, 100, 1_000_000).is_ok());
     }
 
     #[test]
