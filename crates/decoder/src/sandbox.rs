@@ -22,7 +22,21 @@ const WANTED: ABI = ABI::V4;
 const WELCOME: ABI = ABI::V6;
 
 /// Directories that drivers read libraries and descriptions of devices from.
-const READ_BY_DRIVERS: [&str; 6] = ["/usr", "/lib", "/lib64", "/etc", "/proc", "/sys"];
+const READ_BY_DRIVERS: [&str; 12] = [
+    "/usr",
+    "/lib",
+    "/lib64",
+    "/proc",
+    "/sys",
+    // Of the configuration only what tells them where they are: the rest of it has secrets of others.
+    "/etc/ld.so.cache",
+    "/etc/OpenCL",
+    "/etc/vulkan",
+    "/etc/glvnd",
+    "/etc/nvidia",
+    "/etc/drirc",
+    "/etc/libva.conf",
+];
 /// Where their devices are, and where NVIDIA's keeps compiled code.
 const WRITTEN_BY_DRIVERS: [&str; 2] = ["/dev", "/dev/shm"];
 

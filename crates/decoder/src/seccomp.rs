@@ -8,7 +8,7 @@
 use framewell_decode::protocol::setup::Hwaccel;
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
-    SeccompFilter, SeccompRule, TargetArch,
+    SeccompFilter, SeccompRule, TargetArch, sock_filter,
 };
 use std::collections::BTreeMap;
 
@@ -130,11 +130,10 @@ fn filters(hwaccel: Hwaccel) -> Result<Vec<BpfProgram>, BackendError> {
     let refused = || REFUSED.iter().chain(REFUSED_OLD).copied();
     if hwaccel != Hwaccel::None {
         let forbidden = any_arguments(FORBIDDEN_TO_DRIVERS.iter().copied());
-        return Ok(vec![program(
-            forbidden,
-            SeccompAction::Allow,
-            SeccompAction::KillProcess,
-        )?]);
+        return Ok(vec![
+            program(forbidden, SeccompAction::Allow, SeccompAction::KillProcess)?,
+            without_x32(),
+        ]);
     }
     let eperm = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let mut known = any_arguments(NEEDED.iter().copied().chain(refused()));
@@ -143,6 +142,26 @@ fn filters(hwaccel: Hwaccel) -> Result<Vec<BpfProgram>, BackendError> {
         program(any_arguments(refused()), SeccompAction::Allow, eperm)?,
         program(known, SeccompAction::KillProcess, SeccompAction::Allow)?,
     ])
+}
+
+/// Ends the process at a call by its x32 number: on x86-64 each forbidden call has such a second number,
+/// which the list above does not know. Other architectures have no numbers that high.
+fn without_x32() -> BpfProgram {
+    const X32: u32 = 0x4000_0000;
+    let instruction = |code: u32, jf: u8, k: u32| sock_filter {
+        code: u16::try_from(code).expect("opcodes have 16 bits"),
+        jt: 0,
+        jf,
+        k,
+    };
+    let answer = libc::BPF_RET | libc::BPF_K;
+    vec![
+        // The number is the first member of `seccomp_data`.
+        instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+        instruction(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 1, X32),
+        instruction(answer, 0, libc::SECCOMP_RET_KILL_PROCESS),
+        instruction(answer, 0, libc::SECCOMP_RET_ALLOW),
+    ]
 }
 
 fn any_arguments(calls: impl Iterator<Item = i64>) -> Rules {
@@ -192,7 +211,38 @@ mod tests {
     #[test]
     fn filters_compile_for_software_and_hardware() {
         assert_eq!(filters(Hwaccel::None).unwrap().len(), 2);
-        assert_eq!(filters(Hwaccel::Cuda).unwrap().len(), 1);
+        assert_eq!(filters(Hwaccel::Cuda).unwrap().len(), 2);
+    }
+
+    /// What the last filter for drivers answers to a call.
+    fn answer(number: u32) -> u32 {
+        let filters = filters(Hwaccel::Cuda).unwrap();
+        let program = filters.last().unwrap();
+        let (mut at, mut value) = (0, None);
+        loop {
+            let instruction = &program[at];
+            at += 1;
+            match instruction.code {
+                0x20 => value = (instruction.k == 0).then_some(number),
+                0x35 if value.unwrap() >= instruction.k => at += usize::from(instruction.jt),
+                0x35 => at += usize::from(instruction.jf),
+                0x06 => return instruction.k,
+                code => panic!("instruction {code:#x}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_forbidden_call_has_no_second_number() {
+        let execve = u32::try_from(libc::SYS_execve).unwrap();
+        assert_eq!(answer(execve), libc::SECCOMP_RET_ALLOW);
+        assert_eq!(answer(0x3fff_ffff), libc::SECCOMP_RET_ALLOW);
+        for x32 in [0x4000_0000, 0x4000_0000 | execve, u32::MAX] {
+            assert_eq!(answer(x32), libc::SECCOMP_RET_KILL_PROCESS);
+        }
+        // The kernel takes it; only this thread is bound by it.
+        let thread = std::thread::spawn(|| seccompiler::apply_filter(&without_x32()));
+        thread.join().unwrap().unwrap();
     }
 
     #[test]
