@@ -126,19 +126,26 @@ fn is_sane(cursor: &Cursor) -> bool {
     /// About the years 1000 to 3000.
     const TIMES: std::ops::RangeInclusive<i64> = -31_000_000_000_000_000..=33_000_000_000_000_000;
     let is_time = |at: WallTime| TIMES.contains(&at.micros());
-    let sampling = match cursor.sampling {
+    // First of all: a grid is searched step by step around a time at the end of time.
+    if ![cursor.range.start, cursor.range.end, cursor.done]
+        .into_iter()
+        .all(is_time)
+    {
+        return false;
+    }
+    match cursor.sampling {
         Sampling::Grid(grid) => {
             let is_grid = is_time(grid.start) && grid.span >= 0 && grid.steps >= 1;
-            let has_end = grid
-                .last
-                .is_none_or(|last| (0..=super::MAX_INSTANTS).contains(&last));
-            let moves = grid.span > 0 || grid.last.is_some();
-            is_grid && has_end && moves && grid.count(cursor.range) <= super::MAX_INSTANTS
+            // Without an end, instants closer than any rule has them are endlessly many.
+            let is_finite = |grid: Grid| match grid.last {
+                Some(last) => (0..=super::MAX_INSTANTS).contains(&last),
+                None => grid.span / grid.steps >= *super::PERIOD_US.start(),
+            };
+            is_grid && is_finite(grid) && grid.count(cursor.range) <= super::MAX_INSTANTS
         }
         Sampling::Changes(threshold) => (0.0..=1.0).contains(&threshold),
         Sampling::Keyframes | Sampling::All => true,
-    };
-    sampling && is_time(cursor.range.start) && is_time(cursor.range.end) && is_time(cursor.done)
+    }
 }
 
 const fn letter(matching: Match) -> char {
@@ -167,7 +174,8 @@ fn read_matching(text: &str) -> Option<Match> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::Rule;
+    use crate::batch::{MAX_INSTANTS, Rule};
+    use proptest::prelude::*;
 
     fn cursor(rule: Rule, last: bool) -> Cursor {
         let at = |s: i64| WallTime::from_micros(1_714_558_830_123_456 + s * 1_000_000);
@@ -221,6 +229,63 @@ mod tests {
         ];
         for text in bad {
             assert_eq!(text.parse::<Cursor>(), Err(CursorError), "{text}");
+        }
+    }
+
+    /// An hour of footage, and a grid written by hand.
+    fn forged(grid: &str) -> String {
+        let (start, end) = (1_714_558_830_123_456_i64, 1_714_562_430_123_456_i64);
+        let grid = grid.replace('S', &start.to_string());
+        format!("b1_7_{start}_{end}_g{grid}_x_{}_", start - 1)
+    }
+
+    #[test]
+    fn grids_without_an_end_that_stand_still_are_refused() {
+        assert!(forged("S.1000.1.").parse::<Cursor>().is_err(), "too many");
+        assert!(forged("S.10000.1.").parse::<Cursor>().is_ok());
+        let ends_never = "b1_7_0_9223372036854775807_g-31000000000000000.1000000.1._x_-1_";
+        let bad = [
+            forged("S.1.9000000000000000000."),
+            forged("S.1.9223372036854775807."),
+            forged("S.999.1."),
+            forged("S.9223372036854775807.9223372036854775807."),
+            forged("S.10000.11."),
+            ends_never.to_owned(),
+        ];
+        for text in bad {
+            assert_eq!(text.parse::<Cursor>(), Err(CursorError), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_overflows_is_more_than_may_be_named() {
+        let start = WallTime::from_micros(0);
+        let range = TimeRange::new(start, WallTime::from_micros(3_600_000_000)).unwrap();
+        let grid = Grid::new(start, 1, 9_000_000_000_000_000_000, None);
+        assert!(grid.count(range) > MAX_INSTANTS);
+    }
+
+    /// Numbers around those that matter, and any.
+    fn number() -> impl Strategy<Value = i64> {
+        let small = -2i64..2_000_000;
+        let near = 1_714_558_830_000_000i64..1_714_568_830_000_000;
+        prop_oneof![small, near, any::<i64>(), Just(i64::MAX), Just(i64::MIN)]
+    }
+
+    proptest! {
+        #[test]
+        fn no_cursor_names_more_instants_than_may_be(
+            start in number(), length in number(), origin in number(), done in number(),
+            span in number(), steps in number(), last in proptest::option::of(number()),
+        ) {
+            let end = start.saturating_add(length);
+            let last = last.map_or_else(String::new, |last| last.to_string());
+            let text = format!("b1_7_{start}_{end}_g{origin}.{span}.{steps}.{last}_x_{done}_");
+            if let Ok(Cursor { sampling: Sampling::Grid(grid), range, .. }) = text.parse() {
+                prop_assert!(grid.count(range) <= MAX_INSTANTS);
+                let most = usize::try_from(MAX_INSTANTS).unwrap() + 1;
+                prop_assert!(grid.within(range).take(most + 1).count() <= most);
+            }
         }
     }
 }

@@ -172,8 +172,11 @@ impl Grid {
         if range.micros() <= 0 {
             return 0;
         }
-        let end = until(range.end).unwrap_or(1);
-        end.saturating_sub(until(range.start).unwrap_or(1)).max(0)
+        // Numbers that do not fit are more than may ever be named.
+        let none = if self.span == 0 { 1 } else { i64::MAX };
+        let end = until(range.end).unwrap_or(none);
+        end.saturating_sub(until(range.start).unwrap_or(none))
+            .max(0)
     }
 }
 
