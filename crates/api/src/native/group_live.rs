@@ -1,6 +1,7 @@
 //! `/v1/images/live`: sets of pictures of all channels of a token, pushed over one connection.
 
 use super::group_select::{self, MAX_LIMIT};
+use super::push_socket::bounded;
 use super::types::{ErrorBody, FileBytes};
 use super::{instant, push_params};
 use crate::AppState;
@@ -24,7 +25,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::{Instant, sleep_until};
 
 /// How often the gate is asked again: whether the token still stands, and which channels it opens.
 const RECHECK: Duration = Duration::from_secs(3);
@@ -97,23 +98,17 @@ pub(crate) async fn push_group_images(
         feed: state.imaging.live_group(channels, request),
         members,
         state,
-        recheck: recheck(),
+        recheck_at: Instant::now(),
         tolerance_ms,
         _place: place,
     };
     match upgrade {
-        Ok(upgrade) => Ok(upgrade.on_upgrade(move |socket| push.speak(socket))),
+        Ok(upgrade) => Ok(bounded(upgrade).on_upgrade(move |socket| push.speak(socket))),
         Err(_) if headers.contains_key(header::UPGRADE) => Err(ApiError::invalid(
             "the upgrade is none to WebSocket (RFC 6455)",
         )),
         Err(_) => Ok(push.parts()),
     }
-}
-
-fn recheck() -> Interval {
-    let mut recheck = tokio::time::interval(RECHECK);
-    recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    recheck
 }
 
 fn read(params: &Params, now: WallTime) -> Result<GroupRequest, ApiError> {
@@ -196,7 +191,8 @@ struct Push {
     feed: GroupFeed,
     members: Members,
     state: AppState,
-    recheck: Interval,
+    /// When the gate is asked again.
+    recheck_at: Instant,
     tolerance_ms: i64,
     _place: OwnedSemaphorePermit,
 }
@@ -207,13 +203,32 @@ impl Push {
         loop {
             tokio::select! {
                 set = self.feed.next() => return set.map(Ok),
-                _ = self.recheck.tick() => match self.members.now(&self.state).await {
-                    Ok(channels) => self.feed.set_channels(channels.into_iter().take(MAX_LIMIT)),
-                    // A database that is away for a moment ends no push.
-                    Err(error) if error.status.is_server_error() => {}
-                    Err(error) => return Some(Err(error)),
-                },
+                () = sleep_until(self.recheck_at) => {
+                    if let Some(error) = self.shut_if_due().await {
+                        return Some(Err(error));
+                    }
+                }
             }
+        }
+    }
+
+    /// Asks the gate if it is time to, and follows the group. For whoever drops [`Push::next`] again
+    /// and again: a client that never stops talking must not keep its token's end from being seen.
+    async fn shut_if_due(&mut self) -> Option<ApiError> {
+        if Instant::now() < self.recheck_at {
+            return None;
+        }
+        let members = self.members.now(&self.state).await;
+        self.recheck_at = Instant::now() + RECHECK;
+        match members {
+            Ok(channels) => {
+                let channels = channels.into_iter().take(MAX_LIMIT);
+                self.feed.set_channels(channels);
+                None
+            }
+            // A database that is away for a moment ends no push.
+            Err(error) if error.status.is_server_error() => None,
+            Err(error) => Some(error),
         }
     }
 
@@ -270,9 +285,13 @@ impl Push {
                     }
                 }
                 // Pings are answered by the library; what else a client says means nothing here.
-                heard = socket.recv() => match heard {
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return,
-                    Some(Ok(_)) => {}
+                heard = socket.recv() => {
+                    if matches!(heard, Some(Ok(Message::Close(_)) | Err(_)) | None) {
+                        return;
+                    }
+                    if let Some(error) = self.shut_if_due().await {
+                        return close(&mut socket, Some(error)).await;
+                    }
                 }
             }
         }

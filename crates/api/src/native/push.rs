@@ -14,7 +14,7 @@ use framewell_imaging::{Error, LiveFeed, LiveImage};
 use framewell_model::{ChannelId, ErrorKind};
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::Instant;
 
 /// How often the gate is asked again whether the token still opens the channel.
 const RECHECK: Duration = Duration::from_secs(3);
@@ -39,7 +39,8 @@ pub(crate) struct Push {
     caller: Caller,
     channel: ChannelId,
     feed: LiveFeed,
-    recheck: Interval,
+    /// When the gate is asked again.
+    recheck_at: Instant,
     _place: OwnedSemaphorePermit,
 }
 
@@ -56,19 +57,18 @@ impl Push {
             .imaging
             .live(request)
             .map_err(|error| picture::explain_ref(&error))?;
-        let mut recheck = tokio::time::interval(RECHECK);
-        recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             state,
             caller,
             channel,
             feed,
-            recheck,
+            recheck_at: Instant::now() + RECHECK,
             _place: place,
         })
     }
 
-    /// What comes next. Cancel-safe.
+    /// What comes next. Cancel-safe: a question to the gate that was dropped half-way is asked again,
+    /// and [`Push::shut_if_due`] asks it where nothing drops it.
     pub(crate) async fn next(&mut self) -> Next {
         loop {
             tokio::select! {
@@ -77,13 +77,24 @@ impl Push {
                     Some(Err(error)) => Next::Trouble(error),
                     None => Next::End,
                 },
-                _ = self.recheck.tick() => {
-                    if let Some(error) = self.is_shut().await {
+                () = tokio::time::sleep_until(self.recheck_at) => {
+                    if let Some(error) = self.shut_if_due().await {
                         return Next::Shut(error);
                     }
                 }
             }
         }
+    }
+
+    /// Asks the gate if it is time to. For whoever drops [`Push::next`] again and again: a client that
+    /// never stops talking must not keep its token's end from being seen.
+    pub(crate) async fn shut_if_due(&mut self) -> Option<ApiError> {
+        if Instant::now() < self.recheck_at {
+            return None;
+        }
+        let shut = self.is_shut().await;
+        self.recheck_at = Instant::now() + RECHECK;
+        shut
     }
 
     /// Asks the gate if nobody calls [`Push::next`] because the client has to speak first.
@@ -118,7 +129,8 @@ pub(crate) async fn push_images(
     let window = push_params::window(params)?;
     let mut push = Push::start(state, caller, channel, params)?;
     if let Some(upgrade) = upgrade {
-        return Ok(upgrade.on_upgrade(move |socket| push_socket::speak(push, socket, window)));
+        return Ok(push_socket::bounded(upgrade)
+            .on_upgrade(move |socket| push_socket::speak(push, socket, window)));
     }
     // What fails before the first picture is an error of the whole.
     let first = match tokio::time::timeout(FIRST, push.next()).await {

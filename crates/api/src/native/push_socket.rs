@@ -10,7 +10,7 @@ use super::push::{Next, Push};
 use crate::error::ApiError;
 use crate::multipart::error_object;
 use crate::picture;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use bytes::Bytes;
 use framewell_imaging::{Error, LiveImage};
 use serde::Deserialize;
@@ -59,6 +59,16 @@ impl Window {
     }
 }
 
+/// Longest message that a client may send, in bytes: what clients say to any of our sockets is short.
+const MAX_MESSAGE: usize = 4 << 10;
+
+/// The same upgrade, with a bound on what a client may make us collect.
+pub(crate) fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
+    upgrade
+        .max_message_size(MAX_MESSAGE)
+        .max_frame_size(MAX_MESSAGE)
+}
+
 /// Speaks until one of both ends it.
 pub(crate) async fn speak(mut push: Push, mut socket: WebSocket, window: Option<u64>) {
     let mut window = Window {
@@ -97,6 +107,9 @@ pub(crate) async fn speak(mut push: Push, mut socket: WebSocket, window: Option<
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return,
                     // Pings are answered by the library.
                     Some(Ok(_)) => {}
+                }
+                if let Some(error) = push.shut_if_due().await {
+                    return close(&mut socket, Some(error)).await;
                 }
             }
             _ = ping.tick() => {

@@ -4,6 +4,7 @@ mod feed;
 mod subscription;
 
 use super::group_select;
+use super::push_socket::bounded;
 use super::types::ErrorBody;
 use crate::AppState;
 use crate::auth::Caller;
@@ -146,7 +147,7 @@ async fn follow(
     let cursor = cursor(params, headers)?;
     let subscription = Subscription::start(state, feed, reader, cursor).await?;
     match upgrade {
-        Ok(upgrade) => Ok(upgrade.on_upgrade(move |socket| speak(subscription, socket))),
+        Ok(upgrade) => Ok(bounded(upgrade).on_upgrade(move |socket| speak(subscription, socket))),
         Err(_) if headers.contains_key(header::UPGRADE) => Err(ApiError::invalid(
             "the upgrade is none to WebSocket (RFC 6455)",
         )),
