@@ -4,7 +4,7 @@ use crate::protocol::setup::{Hardware, SandboxReport};
 use crate::protocol::wire::{
     self, Failure, PREFIX_LEN, Prefix, Reply, Request, SessionUse, VERSION,
 };
-use crate::protocol::{Job, Picture, Want};
+use crate::protocol::{Job, Made, Picture, Refusal, Want};
 use crate::shared::SharedMemory;
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 /// A worker's answer to a job: pictures in the order wanted, or why not.
-pub(crate) type Answer = Result<Vec<Picture>, Failure>;
+pub(crate) type Answer = Result<Made, Failure>;
 
 /// What a worker says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Connection {
         let parts = Parts::new([head.into(), job.video.config.clone()], samples);
         let answer = self.exchange(parts).await?;
         match &answer {
-            Ok(pictures) if session.is_none() && !has_all(job, pictures) => {
+            Ok(made) if session.is_none() && !has_all(job, made) => {
                 Err(protocol_error("a wanted picture did not come"))
             }
             _ => Ok(answer),
@@ -96,8 +96,12 @@ impl Connection {
 /// Most bytes of pictures in one answer: a worker that somebody took over sends no more into our memory.
 const MAX_ANSWER: usize = 512 << 20;
 
-fn has_all(job: &Job, pictures: &[Picture]) -> bool {
-    let came = |want: &Want| pictures.iter().any(|picture| picture.tag == want.tag);
+fn has_all(job: &Job, made: &Made) -> bool {
+    let came = |want: &Want| {
+        let mut pictures = made.pictures.iter().map(|picture| picture.tag);
+        let mut refused = made.refused.iter().map(|refusal| refusal.tag);
+        pictures.any(|tag| tag == want.tag) || refused.any(|tag| tag == want.tag)
+    };
     job.wanted.iter().all(came)
 }
 
@@ -106,7 +110,7 @@ async fn collect(
     reader: &mut (impl AsyncRead + Unpin),
     memory: &SharedMemory,
 ) -> io::Result<Answer> {
-    let mut found = Vec::new();
+    let mut found = Made::default();
     let mut room = MAX_ANSWER;
     loop {
         let (reply, payload) = receive(reader).await?;
@@ -128,7 +132,7 @@ async fn collect(
                 room = room
                     .checked_sub(data.len() + size_of::<Picture>())
                     .ok_or_else(|| protocol_error("the answer is too long"))?;
-                found.push(Picture {
+                found.pictures.push(Picture {
                     tag,
                     pts,
                     width,
@@ -137,6 +141,12 @@ async fn collect(
                     data,
                     change,
                 });
+            }
+            Reply::Refused { tag, why } => {
+                room = room
+                    .checked_sub(why.len() + size_of::<Refusal>())
+                    .ok_or_else(|| protocol_error("the answer is too long"))?;
+                found.refused.push(Refusal { tag, why });
             }
             Reply::Done => return Ok(Ok(found)),
             Reply::Failed(failure) => return Ok(Err(failure)),

@@ -1,7 +1,7 @@
 //! The schedule, shared by callers and the owners of workers.
 
 use crate::pool::{Error, WorkerStatus};
-use crate::protocol::{Job, Picture, Priority};
+use crate::protocol::{Job, Made, Priority};
 use crate::schedule::{Load, Schedule, SessionKey, Task, Use};
 use parking_lot::Mutex;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 #[derive(Debug)]
 pub(crate) struct Ticket {
     pub(crate) job: Job,
-    pub(crate) reply: oneshot::Sender<Result<Vec<Picture>, Error>>,
+    pub(crate) reply: oneshot::Sender<Result<Made, Error>>,
     pub(crate) queued: Instant,
     /// Its places in the pool, held until the answer is there.
     pub(crate) places: Places,

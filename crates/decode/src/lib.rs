@@ -20,7 +20,7 @@ pub use pool::{Error, Pool, PoolConfig, WorkerStatus};
 pub use protocol::setup::{Hardware, Hwaccel, SandboxMode, SandboxReport};
 pub use protocol::wire::{Entry, Exit};
 pub use protocol::{
-    CHANGED, Change, Changes, Crop, Fit, Job, JobSample, Output, Pick, Picture, PictureFormat,
-    Priority, Rectangle, Want,
+    CHANGED, Change, Changes, Crop, Fit, Job, JobSample, Made, Output, Pick, Picture,
+    PictureFormat, Priority, Rectangle, Refusal, Want,
 };
 pub use session::Session;

@@ -3,7 +3,7 @@
 use crate::connection::{Answer, Greeting};
 use crate::dispatch::{Dispatch, Ticket};
 use crate::pool::{Error, PoolConfig};
-use crate::protocol::Picture;
+use crate::protocol::Made;
 use crate::protocol::setup::SandboxMode;
 use crate::protocol::wire::{Failure, SessionUse};
 use crate::schedule::Task;
@@ -159,9 +159,9 @@ impl Owner {
         is_fit
     }
 
-    fn result(&self, answer: Result<Answer, Lost>) -> Result<Vec<Picture>, Error> {
+    fn result(&self, answer: Result<Answer, Lost>) -> Result<Made, Error> {
         match answer {
-            Ok(Ok(pictures)) => Ok(pictures),
+            Ok(Ok(made)) => Ok(made),
             Ok(Err(Failure::Bitstream(why))) => Err(Error::Bitstream(why)),
             Ok(Err(Failure::Invalid(why))) => Err(Error::Invalid(why)),
             Ok(Err(Failure::PositionLost)) => Err(Error::PositionLost),
@@ -191,7 +191,7 @@ impl Owner {
 /// Hands the result to the caller; one that went away does not want it.
 ///
 /// The job and its places go first: a caller that has its answer finds them free.
-fn answer_to(ticket: Ticket, result: Result<Vec<Picture>, Error>) {
+fn answer_to(ticket: Ticket, result: Result<Made, Error>) {
     let Ticket {
         job, reply, places, ..
     } = ticket;

@@ -4,7 +4,7 @@ use crate::connection::Greeting;
 use crate::dispatch::{Dispatch, Places, Ticket};
 use crate::options::WorkerOptions;
 use crate::owner::{First, Owner, count};
-use crate::protocol::{Job, Picture, Priority};
+use crate::protocol::{Job, Made, Picture, Priority};
 use crate::schedule::{SessionKey, Use};
 use crate::session::Session;
 use crate::worker::Worker;
@@ -194,7 +194,7 @@ impl Pool {
     pub async fn decode(&self, job: Job) -> Result<Vec<Picture>, Error> {
         job.check().map_err(Error::Invalid)?;
         job.check_alone().map_err(Error::Invalid)?;
-        self.queue(job, None).await
+        self.queue(job, None).await?.whole()
     }
 
     /// A decoder that keeps its position from job to job, on the worker with the fewest of them.
@@ -234,7 +234,7 @@ impl Pool {
         self.inner.dispatch.waiting(class)
     }
 
-    pub(crate) async fn decode_in(&self, job: Job, session: Use) -> Result<Vec<Picture>, Error> {
+    pub(crate) async fn decode_in(&self, job: Job, session: Use) -> Result<Made, Error> {
         job.check().map_err(Error::Invalid)?;
         job.check_entry(session.entry).map_err(Error::Invalid)?;
         self.queue(job, Some(session)).await
@@ -244,7 +244,7 @@ impl Pool {
         self.inner.dispatch.close(key);
     }
 
-    async fn queue(&self, job: Job, session: Option<Use>) -> Result<Vec<Picture>, Error> {
+    async fn queue(&self, job: Job, session: Option<Use>) -> Result<Made, Error> {
         let queued = Instant::now();
         let places = self.places(job.priority).await?;
         let (reply, answer) = oneshot::channel();

@@ -2,7 +2,7 @@
 
 use crate::pool::{Error, Pool};
 use crate::protocol::wire::{Entry, Exit};
-use crate::protocol::{Job, Picture};
+use crate::protocol::{Job, Made, Picture};
 use crate::schedule::{SessionKey, Use};
 
 /// A decoder on one worker of the pool that keeps its position from job to job: for live channels, and
@@ -38,10 +38,19 @@ impl Session {
         entry: Entry,
         exit: Exit,
     ) -> Result<Vec<Picture>, Error> {
+        let made = self.decode_each(job, entry, exit).await?;
+        let whole = made.whole();
+        self.has_position &= whole.is_ok();
+        whole
+    }
+
+    /// The same for wants of several callers: a form that its picture cannot be made in is refused, and
+    /// spoils nothing else.
+    pub async fn decode_each(&mut self, job: Job, entry: Entry, exit: Exit) -> Result<Made, Error> {
         let had_position = std::mem::replace(&mut self.has_position, false);
         if exit == Exit::Close {
             self.pool.close_session(self.key);
-            return Ok(Vec::new());
+            return Ok(Made::default());
         }
         if entry == Entry::Continue && !had_position {
             return Err(Error::PositionLost);

@@ -189,7 +189,15 @@ impl Run<'_, '_> {
         for want in now {
             let file = match last.take() {
                 Some((output, file)) if output == want.output => file,
-                _ => self.finisher.finish(picture, &want.output)?,
+                _ => match self.finisher.finish(picture, &want.output) {
+                    // The form is one caller's; the others and the decoder go on.
+                    Err(Failure::Invalid(why)) => {
+                        let tag = want.tag;
+                        (self.emit)(&Reply::Refused { tag, why }, &[])?;
+                        continue;
+                    }
+                    file => file?,
+                },
             };
             self.send(want.tag, picture.pts, &file, None)?;
             last = Some((want.output, file));

@@ -197,6 +197,34 @@ pub struct Picture {
     pub change: Option<Change>,
 }
 
+/// A form that its picture cannot be made in, such as a crop outside of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Which [`Want`] it answers.
+    pub tag: u64,
+    /// For who asked.
+    pub why: String,
+}
+
+/// What came of a job that was done.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Made {
+    /// In the order in which they got ready.
+    pub pictures: Vec<Picture>,
+    /// Wants that no picture comes for; the other ones, and the decoder's position, are not affected.
+    pub refused: Vec<Refusal>,
+}
+
+impl Made {
+    /// For callers to whom one bad form spoils the job.
+    pub(crate) fn whole(self) -> Result<Vec<Picture>, crate::Error> {
+        match self.refused.into_iter().next() {
+            Some(refusal) => Err(crate::Error::Invalid(refusal.why)),
+            None => Ok(self.pictures),
+        }
+    }
+}
+
 /// How a picture differs from the one chosen before it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {

@@ -2,8 +2,8 @@
 //!
 //! Every message is a prefix of two big-endian `u32` (length of the header, length of the payload),
 //! a JSON header and a raw payload. The worker speaks first: [`Reply::Hello`]. Then, job by job, the
-//! pool sends a [`Request`] and the worker answers with any number of [`Reply::Picture`], ended by
-//! [`Reply::Done`] or [`Reply::Failed`]. A worker may answer while the request is still being
+//! pool sends a [`Request`] and the worker answers with any number of [`Reply::Picture`] and
+//! [`Reply::Refused`], ended by [`Reply::Done`] or [`Reply::Failed`]. A worker may answer while the request is still being
 //! written, so the pool reads and writes at the same time.
 
 use super::setup::{Hardware, SandboxReport};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::io::{self, IoSlice, Read, Write};
 
 /// Version of this protocol; the pool refuses a worker that speaks another one.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// Bytes of the two lengths before each message.
 pub const PREFIX_LEN: usize = 8;
 /// Longest JSON header: about 40,000 samples.
@@ -178,6 +178,13 @@ pub enum Reply {
         change: Option<Change>,
         /// Where the pixels are, if not in the payload (which is empty then).
         shared: Option<SharedRange>,
+    },
+    /// The picture is there and cannot be had in this form; the others are not affected.
+    Refused {
+        /// See [`Want::tag`].
+        tag: u64,
+        /// What is wrong with the form.
+        why: String,
     },
     /// All wanted pictures were sent.
     Done,

@@ -19,6 +19,7 @@ mod forms;
 mod hostile;
 mod live_faults;
 mod live_feeds;
+mod live_forms;
 mod live_pictures;
 mod matching;
 mod orientation;

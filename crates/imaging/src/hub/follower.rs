@@ -353,6 +353,11 @@ impl Follower {
     }
 
     async fn settle(&mut self, result: Result<Vec<Picture>, DecodeError>) {
+        for refusal in self.line.take_refused() {
+            if !self.nows.refuse_form(&refusal) {
+                self.orders.refuse(&refusal);
+            }
+        }
         match result {
             Ok(pictures) => {
                 for picture in pictures {

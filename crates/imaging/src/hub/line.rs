@@ -3,7 +3,7 @@
 use super::Counters;
 use super::frames::Frame;
 use framewell_decode::{
-    Entry, Error, Exit, Job, JobSample, Pick, Picture, Pool, Priority, Session, Want,
+    Entry, Error, Exit, Job, JobSample, Made, Pick, Picture, Pool, Priority, Refusal, Session, Want,
 };
 use framewell_media::{StreamParameters, VideoParameters};
 use framewell_model::FrameId;
@@ -38,6 +38,8 @@ pub(crate) struct Line {
     /// Whether somebody wants one of the held pictures.
     is_wanted: bool,
     jobs: u32,
+    /// Wants that cannot be had, not told yet.
+    refused: Vec<Refusal>,
 }
 
 impl Line {
@@ -52,7 +54,13 @@ impl Line {
             newest: None,
             is_wanted: false,
             jobs: 0,
+            refused: Vec::new(),
         }
+    }
+
+    /// Wants of the last jobs that no picture comes for.
+    pub(crate) fn take_refused(&mut self) -> Vec<Refusal> {
+        std::mem::take(&mut self.refused)
     }
 
     /// Whether pictures that follow can be decoded; if not, it takes a key frame.
@@ -176,7 +184,10 @@ impl Line {
             self.jobs + 1
         };
         self.has_position = false;
-        let result = self.patiently(job, entry, exit).await;
+        let result = self.patiently(job, entry, exit).await.map(|made| {
+            self.refused.extend(made.refused);
+            made.pictures
+        });
         self.has_position = result.is_ok() && exit == Exit::Keep;
         if let Some(last) = frames.last() {
             // Of a decoder that reorders it is not known which one it gave out last.
@@ -190,19 +201,14 @@ impl Line {
     }
 
     /// A pool without a free place keeps the position, so the job is tried again.
-    async fn patiently(
-        &mut self,
-        job: Job,
-        entry: Entry,
-        exit: Exit,
-    ) -> Result<Vec<Picture>, Error> {
+    async fn patiently(&mut self, job: Job, entry: Entry, exit: Exit) -> Result<Made, Error> {
         for _ in 1..BUSY_TRIES {
-            match self.session.decode(job.clone(), entry, exit).await {
+            match self.session.decode_each(job.clone(), entry, exit).await {
                 Err(Error::Busy) => tokio::time::sleep(BUSY_PAUSE).await,
                 result => return result,
             }
         }
-        self.session.decode(job, entry, exit).await
+        self.session.decode_each(job, entry, exit).await
     }
 
     fn video_of(&mut self, parameters: &Arc<StreamParameters>) -> Arc<VideoParameters> {

@@ -4,7 +4,7 @@ use super::orders::image_of;
 use super::seat::Info;
 use super::trouble::copy;
 use crate::{Error, Image};
-use framewell_decode::{Error as DecodeError, Output, Pick, Picture, Want};
+use framewell_decode::{Error as DecodeError, Output, Pick, Picture, Refusal, Want};
 use framewell_model::{ChannelId, WallClock};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -120,6 +120,19 @@ impl Nows {
             reply(now, Ok(image_of(picture, info, self.clock.now())));
         }
         self.fresh.push((open.output, picture.clone(), *info));
+    }
+
+    /// A form cannot be made; false if it is none of theirs.
+    pub(crate) fn refuse_form(&mut self, refusal: &Refusal) -> bool {
+        let Some(at) = self.open.iter().position(|open| open.tag == refusal.tag) else {
+            return false;
+        };
+        for now in self.open.swap_remove(at).callers {
+            let source = DecodeError::Invalid(refusal.why.clone());
+            let channel = self.channel;
+            reply(now, Err(Error::Decode { channel, source }));
+        }
+        true
     }
 
     /// The decoder was lost and begins again: so do they.

@@ -8,7 +8,7 @@ use super::seat::{Attach, Info, Seat};
 use super::trouble::Trouble;
 use crate::Image;
 use crate::feed::Delivery;
-use framewell_decode::{Output, Pick, Picture, Want};
+use framewell_decode::{Output, Pick, Picture, Refusal, Want};
 use framewell_live::{GopId, Track};
 use framewell_model::{FrameId, WallTime};
 use std::collections::{BTreeMap, VecDeque};
@@ -295,6 +295,18 @@ impl Orders {
         }
         let mark = info.mark;
         self.fail_where(|order| order.info.mark.run == mark.run && order.info.mark.pts < mark.pts);
+    }
+
+    /// Ends the pushes whose form cannot be made.
+    pub(crate) fn refuse(&mut self, refusal: &Refusal) {
+        let takers = self.open.remove(&refusal.tag).map(|order| order.takers);
+        for taker in takers.unwrap_or_default() {
+            if let Some(at) = self.seats.iter().position(|seat| seat.id == taker.seat) {
+                let seat = self.seats.swap_remove(at);
+                seat.queue.tell(Trouble::Refused(refusal.why.clone()));
+                seat.queue.finish();
+            }
+        }
     }
 
     /// Nobody gets any of the pictures that are on their way.

@@ -120,12 +120,12 @@ impl Queue {
         (!state.is_reading).then_some(state.moved)
     }
 
-    /// Waits until the receiver keeps up; false if it is gone.
+    /// Waits until the receiver keeps up; false if it is gone, or at the end.
     pub(crate) async fn room(&self) -> bool {
         loop {
             {
                 let state = self.state.lock();
-                if state.is_closed {
+                if state.is_closed || state.is_finished {
                     return false;
                 }
                 let waiting = state.waiting(true) + state.waiting(false);

@@ -339,6 +339,11 @@ impl<'a> Reader<'a> {
     }
 
     async fn settle(&mut self, result: Result<Vec<Picture>, DecodeError>, before: Resume) {
+        if let Some(refusal) = self.line.take_refused().pop() {
+            self.queue.tell(Trouble::Refused(refusal.why));
+            self.queue.finish();
+            return;
+        }
         match result {
             Ok(pictures) => {
                 for picture in pictures {

@@ -11,6 +11,8 @@ pub(crate) enum Trouble {
     NotLive { newest: Option<WallTime> },
     /// The video does not decode; it goes on at the next key frame.
     Damaged(String),
+    /// The pictures cannot be had in the form that this push asks for; it ends.
+    Refused(String),
     /// The decoder processes fail.
     Decoder(String),
     /// Pictures were overwritten before they were decoded.
@@ -32,6 +34,7 @@ impl Trouble {
         match self {
             Self::NotLive { newest } => Error::NotLive { channel, newest },
             Self::Damaged(why) => failed(DecodeError::Bitstream(why)),
+            Self::Refused(why) => failed(DecodeError::Invalid(why)),
             Self::Decoder(why) => failed(DecodeError::Died(why)),
             Self::Overrun { gops } => Error::Overrun { channel, gops },
             Self::Gone => Error::Gone { channel },
