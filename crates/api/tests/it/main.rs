@@ -7,6 +7,8 @@
 mod auth_matrix;
 mod channels;
 mod common_rules;
+mod event_files;
+mod event_processing;
 mod events;
 mod group_images;
 mod groups;

@@ -1,13 +1,11 @@
 //! Many pictures of recorded footage.
 
-use crate::batch_rig::{
-    Footage3, Told, all, at, behind, clip, cursor, ms, range, refused, request, rest, tell,
-};
+use crate::batch_rig::{Footage3, Told, all, at, behind, clip, cursor, ms, range, request, tell};
 use crate::rig::Rig;
+use framewell_imaging::Match;
 use framewell_imaging::batch::{BatchRequest, Budget, EndReason, Entry, Rule};
-use framewell_imaging::{Error, Match, Output};
 use framewell_media::VideoCodec;
-use framewell_model::{ErrorKind, HasKind};
+use framewell_model::ErrorKind;
 use framewell_testkit::encode::ClipSpec;
 
 #[tokio::test]
@@ -379,86 +377,6 @@ async fn pictures_may_be_named_without_being_made() {
             assert_eq!(named.frame, made.frame);
         }
     }
-}
-
-#[tokio::test]
-async fn absurd_requests_are_refused_with_the_limit() {
-    let rig = Rig::new(at(60_000)).await;
-    let why = async |request| {
-        let error = refused(&rig, request).await;
-        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
-        error.to_string()
-    };
-    let ask = |from, to, rule| request(range(from, to), rule, Match::Exact);
-    assert!(why(ask(0, 1_000, Rule::Rate(0.0))).await.contains("1000"));
-    assert!(why(ask(0, 1_000, Rule::Every(-1))).await.contains("1 ms"));
-    let future = refused(&rig, ask(61_000, 62_000, Rule::All)).await;
-    assert!(matches!(future, Error::Future { .. }), "{future:?}");
-    assert!(why(ask(0, 1_000_000, Rule::All)).await.contains("600 s"));
-    let days = ask(-172_800_000, 0, Rule::Rate(100.0));
-    let text = why(days).await;
-    assert!(
-        text.contains("17280000") && text.contains("1000000"),
-        "{text}"
-    );
-    let small = Output {
-        width: Some(3),
-        ..Output::jpeg(80)
-    };
-    let mut tiny = ask(0, 1_000, Rule::All);
-    tiny.output = Some(small);
-    assert!(why(tiny).await.contains("width 3"));
-}
-
-#[tokio::test]
-async fn a_cursor_of_another_channel_is_refused() {
-    let footage = Footage3::new().await;
-    let entries = all(
-        &footage.rig,
-        request(range(0, 2_000), Rule::Keyframes, Match::Exact),
-    )
-    .await;
-    let mut foreign = behind(cursor(&entries[0]).unwrap());
-    foreign.channel = "8".parse().unwrap();
-    let error = refused(&footage.rig, foreign).await;
-    assert!(error.to_string().contains("another channel"), "{error}");
-}
-
-#[tokio::test]
-async fn a_batch_that_is_dropped_leaves_nothing_running() {
-    let footage = Footage3::new().await;
-    for _ in 0..80 {
-        let whole = request(range(0, 9_000), Rule::All, Match::Exact);
-        let mut batch = footage.rig.imaging.batch(whole).await.unwrap();
-        assert!(matches!(batch.next().await, Some(Entry::Picture(_))));
-    }
-    let whole = request(range(0, 9_000), Rule::Keyframes, Match::Exact);
-    let batch = footage.rig.imaging.batch(whole).await.unwrap();
-    assert_eq!(
-        tell(&rest(batch).await).last(),
-        Some(&Told::End(EndReason::Complete))
-    );
-}
-
-#[tokio::test]
-async fn more_batches_than_may_run_are_refused() {
-    let rig = Rig::new(at(60_000)).await;
-    let mut running = Vec::new();
-    loop {
-        let asked = request(range(0, 1_000), Rule::All, Match::Exact);
-        match rig.imaging.batch(asked).await {
-            Ok(batch) => running.push(batch),
-            Err(error) => {
-                assert!(matches!(error, Error::TooManyBatches(64)), "{error:?}");
-                assert_eq!(error.kind(), ErrorKind::ResourceExhausted);
-                break;
-            }
-        }
-    }
-    assert_eq!(running.len(), 64);
-    running.pop();
-    let again = request(range(0, 1_000), Rule::All, Match::Exact);
-    assert!(rig.imaging.batch(again).await.is_ok());
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod archive;
 mod batch;
 mod batch_day;
 mod batch_faults;
+mod batch_limits;
 mod batch_live;
 mod batch_rig;
 mod batch_scenes;
