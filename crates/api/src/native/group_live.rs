@@ -1,7 +1,7 @@
 //! `/v1/images/live`: sets of pictures of all channels of a token, pushed over one connection.
 
 use super::group_select::{self, MAX_LIMIT};
-use super::push_socket::bounded;
+use super::socket::{Upgrade, close, describe_end, framed, send};
 use super::types::{ErrorBody, FileBytes};
 use super::{instant, push_params};
 use crate::AppState;
@@ -12,11 +12,10 @@ use crate::params::Params;
 use crate::picture;
 use axum::body::Body;
 use axum::extract::State;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use axum::http::{HeaderMap, header};
+use axum::extract::ws::{Message, WebSocket};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use framewell_imaging::{Absence, Delivery, Grid, GroupFeed, GroupRequest, Image, ImageSet, Match};
 use framewell_model::{ChannelId, Grant, WallTime};
 use futures::{StreamExt, stream};
@@ -37,8 +36,6 @@ const PATIENCE_WITH_PAST: Duration = Duration::from_secs(10);
 const MAX_PATIENCE: Duration = Duration::from_secs(30);
 /// Sets that may wait with `delivery=bounded`.
 const BOUNDED: usize = 8;
-/// A client that does not take a message for this long is disconnected.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Push sets of pictures of all channels, each set of one instant
 ///
@@ -77,8 +74,7 @@ pub(crate) async fn push_group_images(
     State(state): State<AppState>,
     caller: Caller,
     params: Params,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    Upgrade(upgrade): Upgrade,
 ) -> Result<Response, ApiError> {
     let request = read(&params, state.clock.now())?;
     let members = Members {
@@ -102,13 +98,10 @@ pub(crate) async fn push_group_images(
         tolerance_ms,
         _place: place,
     };
-    match upgrade {
-        Ok(upgrade) => Ok(bounded(upgrade).on_upgrade(move |socket| push.speak(socket))),
-        Err(_) if headers.contains_key(header::UPGRADE) => Err(ApiError::invalid(
-            "the upgrade is none to WebSocket (RFC 6455)",
-        )),
-        Err(_) => Ok(push.parts()),
-    }
+    Ok(match upgrade {
+        Some(upgrade) => upgrade.on_upgrade(move |socket| push.speak(socket)),
+        None => push.parts(),
+    })
 }
 
 fn read(params: &Params, now: WallTime) -> Result<GroupRequest, ApiError> {
@@ -313,52 +306,11 @@ impl Push {
     }
 }
 
-async fn send(socket: &mut WebSocket, message: Message) -> Option<()> {
-    let sending = tokio::time::timeout(WRITE_TIMEOUT, socket.send(message));
-    sending.await.ok()?.ok()
-}
-
-/// Length of the header, header, picture.
-pub(super) fn framed(header: &Value, data: &Bytes) -> Bytes {
-    let header = header.to_string();
-    let length = u32::try_from(header.len()).expect("a header has some hundred bytes");
-    let mut message = BytesMut::with_capacity(4 + header.len() + data.len());
-    message.put_u32(length);
-    message.put_slice(header.as_bytes());
-    message.put_slice(data);
-    message.freeze()
-}
-
-/// Says why it ends (RFC 6455 section 7.4.1), and ends.
-async fn close(socket: &mut WebSocket, error: Option<ApiError>) {
-    let (code, reason) = match &error {
-        // At most 123 bytes fit (RFC 6455 section 5.5).
-        Some(error) => (close_code::POLICY, error.message.chars().take(40).collect()),
-        None => (close_code::NORMAL, "the end that was asked for".to_owned()),
-    };
-    let end = describe_end(error).to_string();
-    if send(socket, Message::Text(end.into())).await.is_none() {
-        return;
-    }
-    let frame = CloseFrame {
-        code,
-        reason: reason.into(),
-    };
-    let _gone = send(socket, Message::Close(Some(frame))).await;
-}
-
 fn end_parts(multipart: &Multipart, error: Option<ApiError>) -> Vec<Bytes> {
     let mut headers = json_type();
     picture::set(&mut headers, "framewell-entry", "end");
     let part = multipart.part(&headers, describe_end(error).to_string().into());
     part.into_iter().chain([multipart.end()]).collect()
-}
-
-fn describe_end(error: Option<ApiError>) -> Value {
-    match error {
-        Some(error) => json!({ "type": "end", "error": error_object(error) }),
-        None => json!({ "type": "end" }),
-    }
 }
 
 fn pictures(set: &ImageSet) -> impl Iterator<Item = (ChannelId, &Image)> {
@@ -473,11 +425,5 @@ mod tests {
             let error = request(query).unwrap_err();
             assert!(error.message.contains(word), "{query}: {}", error.message);
         }
-    }
-
-    #[test]
-    fn a_binary_message_is_length_header_picture() {
-        let message = framed(&json!({"a": 1}), &Bytes::from_static(b"jpeg"));
-        assert_eq!(&message[..], b"\0\0\0\x07{\"a\":1}jpeg");
     }
 }

@@ -4,6 +4,7 @@ use super::channel_of;
 use super::images_body::{self, Writer};
 use super::images_params::{self, Container};
 use super::push;
+use super::socket::Upgrade;
 use super::types::{ErrorBody, FileBytes};
 use crate::AppState;
 use crate::auth::Caller;
@@ -11,10 +12,8 @@ use crate::error::ApiError;
 use crate::origin::Origin;
 use crate::params::Params;
 use crate::picture;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use framewell_imaging::batch::{Batch, BatchRequest, Entry, SampleGap, What};
 use framewell_model::{ChannelId, ErrorKind, TimeRange};
@@ -77,16 +76,11 @@ pub(crate) async fn list_images(
     Path(id): Path<String>,
     params: Params,
     headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    Upgrade(upgrade): Upgrade,
 ) -> Result<Response, ApiError> {
     let channel = channel_of(&state, &caller, &id).await?;
-    if upgrade.is_err() && headers.contains_key(header::UPGRADE) {
-        return Err(ApiError::invalid(
-            "the upgrade is none to WebSocket (RFC 6455)",
-        ));
-    }
-    if upgrade.is_ok() || images_params::is_endless(&params) {
-        return push::push_images(state, caller, channel, &params, upgrade.ok()).await;
+    if upgrade.is_some() || images_params::is_endless(&params) {
+        return push::push_images(state, caller, channel, &params, upgrade).await;
     }
     let container = images_params::container(&params, &headers)?;
     let request = images_params::request(&params, channel, state.clock.now(), container)?;

@@ -129,8 +129,7 @@ pub(crate) async fn push_images(
     let window = push_params::window(params)?;
     let mut push = Push::start(state, caller, channel, params)?;
     if let Some(upgrade) = upgrade {
-        return Ok(push_socket::bounded(upgrade)
-            .on_upgrade(move |socket| push_socket::speak(push, socket, window)));
+        return Ok(upgrade.on_upgrade(move |socket| push_socket::speak(push, socket, window)));
     }
     // What fails before the first picture is an error of the whole.
     let first = match tokio::time::timeout(FIRST, push.next()).await {

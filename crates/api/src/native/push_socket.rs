@@ -5,12 +5,12 @@
 //! `gap` (pictures were lost before they were decoded), `end`. A client that asked for a window sends
 //! `{"ack": sequence}`.
 
-use super::group_live::{describe_image, framed};
+use super::group_live::describe_image;
 use super::push::{Next, Push};
-use crate::error::ApiError;
+use super::socket::{close, framed, send};
 use crate::multipart::error_object;
 use crate::picture;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::ws::{Message, WebSocket};
 use bytes::Bytes;
 use framewell_imaging::{Error, LiveImage};
 use serde::Deserialize;
@@ -18,8 +18,6 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A client that does not take a message for this long is disconnected.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often a client is asked whether it is there.
 const PING: Duration = Duration::from_secs(15);
 /// A client that says nothing for this long, not even to a ping, is gone.
@@ -57,16 +55,6 @@ impl Window {
             self.open.pop_front();
         }
     }
-}
-
-/// Longest message that a client may send, in bytes: what clients say to any of our sockets is short.
-const MAX_MESSAGE: usize = 4 << 10;
-
-/// The same upgrade, with a bound on what a client may make us collect.
-pub(crate) fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
-    upgrade
-        .max_message_size(MAX_MESSAGE)
-        .max_frame_size(MAX_MESSAGE)
 }
 
 /// Speaks until one of both ends it.
@@ -127,12 +115,6 @@ pub(crate) async fn speak(mut push: Push, mut socket: WebSocket, window: Option<
     }
 }
 
-/// `None` if the client is gone or takes nothing.
-async fn send(socket: &mut WebSocket, message: Message) -> Option<()> {
-    let sending = tokio::time::timeout(WRITE_TIMEOUT, socket.send(message));
-    sending.await.ok()?.ok()
-}
-
 fn message(push: &Push, image: &LiveImage) -> Bytes {
     let mut header = describe_image(&image.image, push.state.clock.now());
     header["type"] = json!("picture");
@@ -148,30 +130,6 @@ fn describe_trouble(error: &Error) -> Value {
         "error"
     };
     json!({ "type": kind, "error": error_object(picture::explain_ref(error)) })
-}
-
-/// Says why it ends, in words and as a close code (RFC 6455 section 7.4.1).
-async fn close(socket: &mut WebSocket, error: Option<ApiError>) {
-    let mut event = json!({ "type": "end" });
-    let mut code = close_code::NORMAL;
-    let mut reason = "the end that was asked for".to_owned();
-    if let Some(error) = error {
-        code = close_code::POLICY;
-        // At most 123 bytes fit (RFC 6455 section 5.5).
-        reason = error.message.chars().take(40).collect();
-        event["error"] = Value::Object(error_object(error));
-    }
-    if send(socket, Message::Text(event.to_string().into()))
-        .await
-        .is_none()
-    {
-        return;
-    }
-    let frame = CloseFrame {
-        code,
-        reason: reason.into(),
-    };
-    let _gone = send(socket, Message::Close(Some(frame))).await;
 }
 
 #[cfg(test)]

@@ -4,17 +4,15 @@ mod feed;
 mod subscription;
 
 use super::group_select;
-use super::push_socket::bounded;
+use super::socket::{Upgrade, close_saying, describe_end, send};
 use super::types::ErrorBody;
 use crate::AppState;
 use crate::auth::Caller;
 use crate::error::ApiError;
-use crate::multipart::error_object;
 use crate::params::Params;
 use axum::body::Body;
 use axum::extract::State;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{self, CloseFrame, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::ws::{self, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use feed::Feed;
@@ -22,14 +20,10 @@ use framewell_catalog::EventFilter;
 use framewell_insight::parse_filter;
 use futures::stream;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::convert::Infallible;
-use std::time::Duration;
 use subscription::{Message, Reader, Subscription};
 use utoipa::ToSchema;
-
-/// A client that does not take a message for this long is disconnected.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Follow events, from any point of the past on
 ///
@@ -62,7 +56,7 @@ pub(crate) async fn follow_events(
     caller: Caller,
     params: Params,
     headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    Upgrade(upgrade): Upgrade,
 ) -> Result<Response, ApiError> {
     let names = params.words("names");
     let filter = EventFilter {
@@ -100,7 +94,7 @@ pub(crate) async fn follow_documents(
     caller: Caller,
     params: Params,
     headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    Upgrade(upgrade): Upgrade,
 ) -> Result<Response, ApiError> {
     let filter: Option<Value> = match params.get("filter") {
         None | Some("") => None,
@@ -138,7 +132,7 @@ async fn follow(
     feed: Feed,
     params: &Params,
     headers: &HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Option<WebSocketUpgrade>,
 ) -> Result<Response, ApiError> {
     let reader = Reader {
         named: group_select::named(params)?,
@@ -146,13 +140,10 @@ async fn follow(
     };
     let cursor = cursor(params, headers)?;
     let subscription = Subscription::start(state, feed, reader, cursor).await?;
-    match upgrade {
-        Ok(upgrade) => Ok(bounded(upgrade).on_upgrade(move |socket| speak(subscription, socket))),
-        Err(_) if headers.contains_key(header::UPGRADE) => Err(ApiError::invalid(
-            "the upgrade is none to WebSocket (RFC 6455)",
-        )),
-        Err(_) => Ok(server_sent(subscription)),
-    }
+    Ok(match upgrade {
+        Some(upgrade) => upgrade.on_upgrade(move |socket| speak(subscription, socket)),
+        None => server_sent(subscription),
+    })
 }
 
 /// `Last-Event-ID` counts more: a browser that comes back sends it beside the URL it began with.
@@ -176,7 +167,10 @@ fn server_sent(subscription: Subscription) -> Response {
         let mut subscription = subscription?;
         match subscription.next().await {
             Ok(message) => Some((sse(&message), Some(subscription))),
-            Err(error) => Some((format!("event: end\ndata: {}\n\n", end(error)), None)),
+            Err(error) => Some((
+                format!("event: end\ndata: {}\n\n", describe_end(Some(error))),
+                None,
+            )),
         }
     });
     let headers = [
@@ -196,10 +190,6 @@ fn sse(message: &Message) -> String {
     )
 }
 
-fn end(error: ApiError) -> Value {
-    json!({ "type": "end", "error": error_object(error) })
-}
-
 /// Speaks to a WebSocket until one of both ends it.
 async fn speak(mut subscription: Subscription, mut socket: WebSocket) {
     loop {
@@ -210,7 +200,10 @@ async fn speak(mut subscription: Subscription, mut socket: WebSocket) {
                         let text = message.to_json().to_string();
                         send(&mut socket, ws::Message::Text(text.into())).await
                     }
-                    Err(error) => return close(&mut socket, error).await,
+                    Err(error) => {
+                        let reason = "the subscription ended".to_owned();
+                        return close_saying(&mut socket, Some(error), reason).await;
+                    }
                 };
                 if sent.is_none() {
                     return;
@@ -222,23 +215,5 @@ async fn speak(mut subscription: Subscription, mut socket: WebSocket) {
                 Some(Ok(_)) => {}
             }
         }
-    }
-}
-
-/// `None` if the client is gone or takes nothing.
-async fn send(socket: &mut WebSocket, message: ws::Message) -> Option<()> {
-    let sending = tokio::time::timeout(WRITE_TIMEOUT, socket.send(message));
-    sending.await.ok()?.ok()
-}
-
-/// Says why it ends, and ends (RFC 6455 section 7.4.1).
-async fn close(socket: &mut WebSocket, error: ApiError) {
-    let text = end(error).to_string();
-    if send(socket, ws::Message::Text(text.into())).await.is_some() {
-        let frame = CloseFrame {
-            code: close_code::POLICY,
-            reason: "the subscription ended".into(),
-        };
-        let _gone = send(socket, ws::Message::Close(Some(frame))).await;
     }
 }
