@@ -65,6 +65,17 @@ impl Caller {
             .await?)
     }
 
+    /// Asks again for a connection that stays open: why the caller may not use this channel any more.
+    pub(crate) async fn shut_out(&self, state: &AppState, channel: ChannelId) -> Option<ApiError> {
+        let recheck = async {
+            state.access.recheck(&self.grant).await?;
+            self.check(state, channel).await
+        };
+        // A database that is away for a moment shuts nobody out.
+        let failed = recheck.await.err();
+        failed.filter(|error: &ApiError| !error.status.is_server_error())
+    }
+
     /// As [`Caller::check`], for `what` of this channel: the same answer for a thing of somebody else's
     /// channel as for one that does not exist.
     pub(crate) async fn check_hidden(

@@ -3,7 +3,6 @@
 use super::images_params::Container;
 use crate::AppState;
 use crate::auth::Caller;
-use crate::error::ApiError;
 use crate::multipart::Multipart;
 use crate::origin::{Links, Origin};
 use crate::picture::{self, content_tag};
@@ -95,23 +94,13 @@ impl Gate {
             tokio::select! {
                 biased;
                 _ = self.next.tick() => {
-                    if self.is_shut().await {
+                    if self.caller.shut_out(&self.state, self.channel).await.is_some() {
                         return Some(batch.stop(EndReason::Denied));
                     }
                 }
                 entry = batch.next() => return entry,
             }
         }
-    }
-
-    async fn is_shut(&self) -> bool {
-        let recheck = async {
-            self.state.access.recheck(&self.caller.grant).await?;
-            self.caller.check(&self.state, self.channel).await
-        };
-        // A database that is away for a moment ends nothing.
-        let error = recheck.await.err();
-        error.is_some_and(|error: ApiError| !error.status.is_server_error())
     }
 }
 

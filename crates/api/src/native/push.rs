@@ -92,7 +92,7 @@ impl Push {
         if Instant::now() < self.recheck_at {
             return None;
         }
-        let shut = self.is_shut().await;
+        let shut = self.caller.shut_out(&self.state, self.channel).await;
         self.recheck_at = Instant::now() + RECHECK;
         shut
     }
@@ -100,20 +100,10 @@ impl Push {
     /// Asks the gate if nobody calls [`Push::next`] because the client has to speak first.
     pub(crate) async fn shut_while_waiting(&self, is_waiting: bool) -> Option<ApiError> {
         if is_waiting {
-            self.is_shut().await
+            self.caller.shut_out(&self.state, self.channel).await
         } else {
             None
         }
-    }
-
-    async fn is_shut(&self) -> Option<ApiError> {
-        let recheck = async {
-            self.state.access.recheck(&self.caller.grant).await?;
-            self.caller.check(&self.state, self.channel).await
-        };
-        // A database that is away for a moment ends no push.
-        let failed = recheck.await.err();
-        failed.filter(|error: &ApiError| !error.status.is_server_error())
     }
 }
 
