@@ -1,6 +1,6 @@
 //! `/v1/images/live`: sets of pictures of all channels of a token, pushed over one connection.
 
-use super::group_select::{self, MAX_LIMIT};
+use super::group_select::{self, MAX_LIMIT, Members};
 use super::socket::{Upgrade, close, describe_end, framed, send};
 use super::types::{ErrorBody, FileBytes};
 use super::{instant, push_params};
@@ -17,10 +17,9 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use framewell_imaging::{Absence, Delivery, Grid, GroupFeed, GroupRequest, Image, ImageSet, Match};
-use framewell_model::{ChannelId, Grant, WallTime};
+use framewell_model::{ChannelId, WallTime};
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
@@ -77,10 +76,7 @@ pub(crate) async fn push_group_images(
     Upgrade(upgrade): Upgrade,
 ) -> Result<Response, ApiError> {
     let request = read(&params, state.clock.now())?;
-    let members = Members {
-        named: group_select::named(&params)?,
-        grant: caller.grant,
-    };
+    let members = Members::read(&params, caller)?;
     let channels = members.now(&state).await?;
     if channels.len() > MAX_LIMIT {
         return Err(ApiError::invalid(format!(
@@ -158,24 +154,6 @@ fn delivery(params: &Params, has_end: bool) -> Result<Delivery, ApiError> {
         Some("bounded") => Ok(Delivery::Bounded(BOUNDED)),
         Some("all") => Ok(Delivery::All),
         Some(_) => Err(ApiError::invalid("delivery is not latest, bounded or all")),
-    }
-}
-
-/// Whose pictures are pushed.
-struct Members {
-    named: Option<BTreeSet<ChannelId>>,
-    grant: Grant,
-}
-
-impl Members {
-    /// The channels that the token opens at this moment, of those that were named.
-    async fn now(&self, state: &AppState) -> Result<BTreeSet<ChannelId>, ApiError> {
-        state.access.recheck(&self.grant).await?;
-        let open = state.access.channels(&self.grant).await?.into_iter();
-        Ok(match &self.named {
-            Some(named) => open.filter(|id| named.contains(id)).collect(),
-            None => open.collect(),
-        })
     }
 }
 

@@ -6,7 +6,7 @@ use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::Params;
 use framewell_imaging::Match;
-use framewell_model::{ChannelId, WallTime};
+use framewell_model::{ChannelId, Grant, WallTime};
 use std::collections::BTreeSet;
 
 /// Channels in one answer where nobody asks for another number.
@@ -64,7 +64,7 @@ fn page(
 }
 
 /// The channels that `channels=1,2,3` names; none if it is absent.
-pub(crate) fn named(params: &Params) -> Result<Option<BTreeSet<ChannelId>>, ApiError> {
+fn named(params: &Params) -> Result<Option<BTreeSet<ChannelId>>, ApiError> {
     if params.get("channels").is_none() {
         return Ok(None);
     }
@@ -74,6 +74,32 @@ pub(crate) fn named(params: &Params) -> Result<Option<BTreeSet<ChannelId>>, ApiE
             .map_err(|_| ApiError::invalid(format!("channels: {word:?} is no channel id")))
     });
     ids.collect::<Result<_, _>>().map(Some)
+}
+
+/// Whose pictures or entries a connection that stays open is about.
+#[derive(Debug)]
+pub(crate) struct Members {
+    grant: Grant,
+    /// The channels that the client named; `None` for all, also those that come later.
+    pub(crate) named: Option<BTreeSet<ChannelId>>,
+}
+
+impl Members {
+    /// Of this caller; reads `channels`.
+    pub(crate) fn read(params: &Params, caller: Caller) -> Result<Self, ApiError> {
+        Ok(Self {
+            named: named(params)?,
+            grant: caller.grant,
+        })
+    }
+
+    /// The channels at this moment, ascending; an error if the token no longer stands.
+    pub(crate) async fn now(&self, state: &AppState) -> Result<Vec<ChannelId>, ApiError> {
+        state.access.recheck(&self.grant).await?;
+        let open = state.access.channels(&self.grant).await?;
+        let is_wanted = |id: &ChannelId| self.named.as_ref().is_none_or(|ids| ids.contains(id));
+        Ok(open.into_iter().filter(is_wanted).collect())
+    }
 }
 
 /// How far pictures may lie from the instant, in microseconds. Absent: a second, which holds the

@@ -3,7 +3,7 @@
 mod feed;
 mod subscription;
 
-use super::group_select;
+use super::group_select::Members;
 use super::socket::{Upgrade, close_saying, describe_end, send};
 use super::types::ErrorBody;
 use crate::AppState;
@@ -22,7 +22,7 @@ use futures::stream;
 use serde::Serialize;
 use serde_json::Value;
 use std::convert::Infallible;
-use subscription::{Message, Reader, Subscription};
+use subscription::{Message, Subscription};
 use utoipa::ToSchema;
 
 /// Follow events, from any point of the past on
@@ -134,12 +134,9 @@ async fn follow(
     headers: &HeaderMap,
     upgrade: Option<WebSocketUpgrade>,
 ) -> Result<Response, ApiError> {
-    let reader = Reader {
-        named: group_select::named(params)?,
-        grant: caller.grant,
-    };
+    let members = Members::read(params, caller)?;
     let cursor = cursor(params, headers)?;
-    let subscription = Subscription::start(state, feed, reader, cursor).await?;
+    let subscription = Subscription::start(state, feed, members, cursor).await?;
     Ok(match upgrade {
         Some(upgrade) => upgrade.on_upgrade(move |socket| speak(subscription, socket)),
         None => server_sent(subscription),

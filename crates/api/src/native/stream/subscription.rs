@@ -6,9 +6,10 @@
 use super::feed::{Feed, Step};
 use crate::AppState;
 use crate::error::ApiError;
-use framewell_model::{ChannelId, Grant};
+use crate::native::group_select::Members;
+use framewell_model::ChannelId;
 use serde_json::{Value, json};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -20,24 +21,6 @@ const POLL: Duration = Duration::from_secs(1);
 /// Shortest time between two questions to the database of a subscriber that has caught up: entries that
 /// come one by one are then told some at a time.
 const PACE: Duration = Duration::from_millis(20);
-
-/// Whose feed it is.
-#[derive(Debug)]
-pub(crate) struct Reader {
-    pub(crate) grant: Grant,
-    /// The channels that the client named; `None` for all, also those that come later.
-    pub(crate) named: Option<BTreeSet<ChannelId>>,
-}
-
-impl Reader {
-    /// The channels now; an error if the token no longer stands.
-    pub(crate) async fn channels(&self, state: &AppState) -> Result<Vec<ChannelId>, ApiError> {
-        state.access.recheck(&self.grant).await?;
-        let open = state.access.channels(&self.grant).await?;
-        let is_wanted = |id: &ChannelId| self.named.as_ref().is_none_or(|ids| ids.contains(id));
-        Ok(open.into_iter().filter(is_wanted).collect())
-    }
-}
 
 /// What a subscriber is told; the cursor is where to go on after it.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +53,7 @@ impl Message {
 pub(crate) struct Subscription {
     state: AppState,
     feed: Feed,
-    reader: Reader,
+    members: Members,
     channels: Vec<ChannelId>,
     cursor: i64,
     newest: i64,
@@ -89,11 +72,11 @@ impl Subscription {
     pub(crate) async fn start(
         state: AppState,
         feed: Feed,
-        reader: Reader,
+        members: Members,
         cursor: Option<i64>,
     ) -> Result<Self, ApiError> {
-        let channels = reader.channels(&state).await?;
-        let named = reader.named.iter().flatten();
+        let channels = members.now(&state).await?;
+        let named = members.named.iter().flatten();
         if let Some(id) = { named }.find(|id| !channels.contains(id)) {
             return Err(ApiError::not_found(format_args!("channel {id}")));
         }
@@ -112,7 +95,7 @@ impl Subscription {
         Ok(Self {
             state,
             feed,
-            reader,
+            members,
             channels,
             cursor,
             newest,
@@ -141,7 +124,7 @@ impl Subscription {
             }
             let now = Instant::now();
             if now >= self.recheck {
-                self.channels = self.reader.channels(&self.state).await?;
+                self.channels = self.members.now(&self.state).await?;
                 self.recheck = now + RECHECK;
             }
             if now >= self.heartbeat {
