@@ -8,6 +8,18 @@ use std::convert::Infallible;
 use std::str::FromStr;
 use url::form_urlencoded;
 
+/// Pairs as the end of a query that has begun: `&name=value` for each, empty for none.
+pub(crate) fn query_tail<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs)
+        .finish();
+    if query.is_empty() {
+        query
+    } else {
+        format!("&{query}")
+    }
+}
+
 /// All parameters of a request, decoded, in order.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Params(Vec<(String, String)>);
@@ -142,6 +154,15 @@ mod tests {
         assert_eq!(
             params.with(&[("limit", "5".into()), ("offset", "5".into())]),
             "token=share.x&start=2024-05-01+10%3A00%3A00&limit=5&offset=5"
+        );
+    }
+
+    #[test]
+    fn the_end_of_a_query_is_encoded_or_empty() {
+        assert_eq!(query_tail([]), "");
+        assert_eq!(
+            query_tail([("crop", "1,2"), ("a", "&")]),
+            "&crop=1%2C2&a=%26"
         );
     }
 

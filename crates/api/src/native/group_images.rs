@@ -8,7 +8,7 @@ use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::multipart::{Multipart, error_object, json_type};
 use crate::origin::{Links, Origin};
-use crate::params::Params;
+use crate::params::{Params, query_tail};
 use crate::picture::{self, content_tag};
 use axum::body::Body;
 use axum::extract::State;
@@ -21,7 +21,6 @@ use futures::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
-use url::form_urlencoded;
 
 /// Pictures of one request that are being made at the same time: enough to keep a few decoders busy,
 /// and one request of a large group does not fill the decoders' queue.
@@ -260,17 +259,9 @@ fn parts(state: AppState, set: Set) -> Response {
 /// The form of the pictures as parameters of their own URLs. Those name the picture by its time, so
 /// `match` has been answered.
 fn form_query(params: &Params) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    for name in picture_params::NAMES {
-        if let Some(value) = params.get(name).filter(|_| name != "match") {
-            query.append_pair(name, value);
-        }
-    }
-    let query = query.finish();
-    match query.as_str() {
-        "" => query,
-        _ => format!("&{query}"),
-    }
+    let names = picture_params::NAMES.into_iter();
+    let names = names.filter(|name| *name != "match");
+    query_tail(names.filter_map(|name| Some((name, params.get(name)?))))
 }
 
 /// NDJSON: an object for each channel, then the summary.

@@ -1,9 +1,9 @@
 //! `/v1/images/live`: sets of pictures of all channels of a token, pushed over one connection.
 
 use super::group_select::{self, MAX_LIMIT, Members};
+use super::push_params;
 use super::socket::{Upgrade, close, describe_end, framed, send};
 use super::types::{ErrorBody, FileBytes};
-use super::{instant, push_params};
 use crate::AppState;
 use crate::auth::Caller;
 use crate::error::ApiError;
@@ -112,13 +112,7 @@ fn read(params: &Params, now: WallTime) -> Result<GroupRequest, ApiError> {
         .ok_or_else(|| ApiError::invalid("fps is missing: how many sets a second"))?;
     let grid = Grid::new(fps)
         .ok_or_else(|| ApiError::invalid(format!("fps {fps} is not between 0.00001 and 1000")))?;
-    let (from, until) = (instant(params, "from", now)?, instant(params, "to", now)?);
-    if from.is_some_and(|from| from > now) {
-        return Err(ApiError::invalid("from lies in the future"));
-    }
-    if until.is_some_and(|until| until <= from.unwrap_or(now)) {
-        return Err(ApiError::invalid("to is not behind from"));
-    }
+    let (from, until) = push_params::ends(params, now)?;
     Ok(GroupRequest {
         from,
         until,

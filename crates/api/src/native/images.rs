@@ -10,14 +10,13 @@ use crate::AppState;
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::origin::Origin;
-use crate::params::Params;
+use crate::params::{Params, query_tail};
 use crate::picture;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use framewell_imaging::batch::{Batch, BatchRequest, Entry, SampleGap, What};
 use framewell_model::{ChannelId, ErrorKind, TimeRange};
-use url::form_urlencoded;
 
 /// Get many pictures of a range
 ///
@@ -145,8 +144,7 @@ fn form_query(params: &Params, container: Container) -> String {
     if container != Container::Lines {
         return String::new();
     }
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    for (name, own) in [
+    let pairs = [
         ("width", "width"),
         ("height", "height"),
         ("fit", "fit"),
@@ -154,15 +152,9 @@ fn form_query(params: &Params, container: Container) -> String {
         ("format", "format"),
         ("quality", "quality"),
         ("max_image_bytes", "max_bytes"),
-    ] {
-        if let Some(value) = params.get(name).filter(|value| !value.is_empty()) {
-            query.append_pair(own, value);
-        }
-    }
-    let query = query.finish();
-    if query.is_empty() {
-        query
-    } else {
-        format!("&{query}")
-    }
+    ];
+    query_tail(pairs.into_iter().filter_map(|(name, own)| {
+        let value = params.get(name).filter(|value| !value.is_empty())?;
+        Some((own, value))
+    }))
 }

@@ -30,13 +30,7 @@ pub(crate) fn read(
         Match::Keyframe => true,
         _ => return Err(ApiError::invalid("match is not exact or keyframe")),
     };
-    let (from, until) = (instant(params, "from", now)?, instant(params, "to", now)?);
-    if from.is_some_and(|from| from > now) {
-        return Err(ApiError::invalid("from lies in the future"));
-    }
-    if until.is_some_and(|until| until <= from.unwrap_or(now)) {
-        return Err(ApiError::invalid("to is not behind from"));
-    }
+    let (from, until) = ends(params, now)?;
     Ok(LiveRequest {
         channel,
         from,
@@ -46,6 +40,21 @@ pub(crate) fn read(
         output,
         delivery: delivery(params)?,
     })
+}
+
+/// Where a push begins, if before now, and where it ends, if it does.
+pub(crate) fn ends(
+    params: &Params,
+    now: WallTime,
+) -> Result<(Option<WallTime>, Option<WallTime>), ApiError> {
+    let (from, until) = (instant(params, "from", now)?, instant(params, "to", now)?);
+    if from.is_some_and(|from| from > now) {
+        return Err(ApiError::invalid("from lies in the future"));
+    }
+    if until.is_some_and(|until| until <= from.unwrap_or(now)) {
+        return Err(ApiError::invalid("to is not behind from"));
+    }
+    Ok((from, until))
 }
 
 /// How many pictures may be on their way to a client that says what it has got (`ack`).
