@@ -113,6 +113,22 @@ impl Caller {
         Ok(channel)
     }
 
+    /// The channels that a list without an id in its path is about: the one that `camid` names, a channel
+    /// token's own, else all that the token opens.
+    pub(crate) async fn listed_channels(
+        &self,
+        state: &AppState,
+        params: &Params,
+    ) -> Result<Vec<ChannelId>, ApiError> {
+        match (params.number::<ChannelId>("camid")?, self.grant.principal) {
+            (Some(channel), _) | (None, Principal::Channel(channel)) => {
+                self.check(state, channel).await?;
+                Ok(vec![channel])
+            }
+            (None, _) => Ok(state.access.channels(&self.grant).await?),
+        }
+    }
+
     /// The group behind a group token.
     pub(crate) fn group(&self) -> Option<GroupId> {
         match self.grant.principal {

@@ -16,7 +16,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use framewell_catalog::EventFilter;
-use framewell_model::{ChannelId, Event, EventId, EventSource, NewEvent, Principal, WallTime};
+use framewell_model::{ChannelId, Event, EventId, EventSource, NewEvent, WallTime};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
@@ -33,13 +33,7 @@ pub(crate) async fn list_events(
     uri: Uri,
     params: Params,
 ) -> Result<Json<Value>, ApiError> {
-    let channels = match (params.number::<ChannelId>("camid")?, caller.grant.principal) {
-        (Some(channel), _) | (None, Principal::Channel(channel)) => {
-            caller.check(&state, channel).await?;
-            vec![channel]
-        }
-        (None, _) => state.access.channels(&caller.grant).await?,
-    };
+    let channels = caller.listed_channels(&state, &params).await?;
     let list = ListRequest::read(&uri, &params, DEFAULT_LIMIT, MAX_LONG_LIMIT)?;
     let (filter, order) = (filter(&params)?, time_order(&params)?);
     let shown = Shown::read(&params)?;

@@ -14,7 +14,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use framewell_catalog::ImageFilter;
-use framewell_model::{ChannelId, ImageId, ImageOrigin, Principal, StoredImage};
+use framewell_model::{ChannelId, ImageId, ImageOrigin, StoredImage};
 use serde_json::{Value, json};
 
 /// The picture on screen at the start of a task was captured a little before it. Clients ask for the
@@ -102,13 +102,7 @@ pub(crate) async fn list_thumbnails(
     uri: Uri,
     params: Params,
 ) -> Result<Json<Value>, ApiError> {
-    let channels = match (params.number::<ChannelId>("camid")?, caller.grant.principal) {
-        (Some(channel), _) | (None, Principal::Channel(channel)) => {
-            caller.check(&state, channel).await?;
-            vec![channel]
-        }
-        (None, _) => state.access.channels(&caller.grant).await?,
-    };
+    let channels = caller.listed_channels(&state, &params).await?;
     answer(&state, &caller, &origin, channels, &uri, &params).await
 }
 
