@@ -125,6 +125,19 @@ impl Set {
         headers
     }
 
+    /// Writes the set, picture by picture.
+    fn writer(
+        self,
+        state: &AppState,
+    ) -> Writer<impl Stream<Item = (ChannelId, Result<Image, ApiError>)> + Send + Unpin + use<>>
+    {
+        Writer {
+            pictures: Some(Box::pin(self.pictures(state))),
+            tally: Tally::default(),
+            set: self,
+        }
+    }
+
     /// The pictures in the order of the channels; each one is an answer of its own.
     fn pictures(
         &self,
@@ -218,12 +231,7 @@ impl Tally {
 fn parts(state: AppState, set: Set) -> Response {
     let multipart = Multipart::new();
     let content_type = multipart.content_type();
-    let pictures = Box::pin(set.pictures(&state));
-    let writer = Writer {
-        set,
-        tally: Tally::default(),
-        pictures: Some(pictures),
-    };
+    let writer = set.writer(&state);
     let body = stream::unfold(writer, move |mut writer| {
         let (multipart, clock) = (multipart.clone(), Arc::clone(&state.clock));
         async move {
@@ -266,12 +274,7 @@ fn form_query(params: &Params) -> String {
 
 /// NDJSON: an object for each channel, then the summary.
 fn lines(state: AppState, origin: Origin, grant: Grant, form: String, set: Set) -> Response {
-    let pictures = Box::pin(set.pictures(&state));
-    let writer = Writer {
-        set,
-        tally: Tally::default(),
-        pictures: Some(pictures),
-    };
+    let writer = set.writer(&state);
     let body = stream::unfold(writer, move |mut writer| {
         let (state, origin, grant) = (state.clone(), origin.clone(), grant.clone());
         let form = form.clone();

@@ -15,7 +15,8 @@ use axum::http::{StatusCode, Uri};
 use framewell_model::{ErrorKind, HasKind};
 use serde_json::{Value, json};
 
-fn tag_object(tag: &str, data: &str) -> Value {
+/// A tag as the contract shows it.
+pub(crate) fn tag_object(tag: &str, data: &str) -> Value {
     json!({ "tag": tag, "data": data })
 }
 

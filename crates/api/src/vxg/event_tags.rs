@@ -5,7 +5,7 @@ use crate::auth::Caller;
 use crate::body::JsonObject;
 use crate::error::ApiError;
 use crate::params::Params;
-use crate::vxg::channel_tags::tag_page;
+use crate::vxg::channel_tags::{tag_object, tag_page};
 use crate::vxg::events::load;
 use crate::vxg::input;
 use crate::vxg::list::{ListRequest, MAX_LIMIT};
@@ -13,7 +13,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use framewell_model::EventId;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Empty data is fine, and so is none.
 fn data(body: &Map<String, Value>) -> Result<String, ApiError> {
@@ -26,7 +26,7 @@ fn data(body: &Map<String, Value>) -> Result<String, ApiError> {
 async fn put(state: &AppState, event: EventId, tag: &str, data: &str) -> Result<Value, ApiError> {
     input::check_tag(tag)?;
     state.catalog.put_event_tag(event, tag, data).await?;
-    Ok(json!({ "tag": tag, "data": data }))
+    Ok(tag_object(tag, data))
 }
 
 pub(crate) async fn list_event_tags(
@@ -39,7 +39,7 @@ pub(crate) async fn list_event_tags(
     let event = load(&state, &caller, &id).await?;
     let list = ListRequest::read(&uri, &params, MAX_LIMIT, MAX_LIMIT)?;
     let tags = event.tags.iter();
-    let objects = tags.map(|(tag, data)| json!({ "tag": tag, "data": data }));
+    let objects = tags.map(|(tag, data)| tag_object(tag, data));
     Ok(tag_page(&list, objects.collect()))
 }
 
