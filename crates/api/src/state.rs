@@ -6,6 +6,7 @@ use framewell_catalog::Catalog;
 use framewell_gallery::Gallery;
 use framewell_imaging::Imaging;
 use framewell_insight::Insight;
+use framewell_insight::feed::Feeds;
 use framewell_jobs::Jobs;
 use framewell_live::Registry;
 use framewell_model::{WallClock, WallTime};
@@ -33,6 +34,8 @@ pub struct AppState {
     pub playback: Playback,
     /// Metadata documents.
     pub insight: Insight,
+    /// New events and documents, read once for all who follow them; somebody runs them.
+    pub feeds: Feeds,
     /// Wall time.
     pub clock: Arc<dyn WallClock>,
     /// Settings.

@@ -15,6 +15,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::str::FromStr as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 
@@ -53,6 +54,9 @@ struct Inner {
     job_changes: watch::Sender<u64>,
     newest_event: watch::Sender<i64>,
     newest_document: watch::Sender<i64>,
+    event_edits: AtomicU64,
+    document_edits: AtomicU64,
+    searches: AtomicU64,
     gaps: broadcast::Sender<NewGap>,
 }
 
@@ -73,6 +77,9 @@ impl Catalog {
             channel_changes: watch::Sender::new(0),
             newest_event: watch::Sender::new(0),
             newest_document: watch::Sender::new(0),
+            event_edits: AtomicU64::new(0),
+            document_edits: AtomicU64::new(0),
+            searches: AtomicU64::new(0),
             gaps: broadcast::Sender::new(MOST_GAP_NOTICES),
             job_changes: watch::Sender::new(0),
         };
@@ -153,6 +160,35 @@ impl Catalog {
             .send_modify(|newest| *newest = revision.max(*newest));
     }
 
+    /// Grows whenever a stored event is changed or deleted by a client through this handle or a clone:
+    /// whoever keeps events in memory reads them again then.
+    #[must_use]
+    pub fn event_edits(&self) -> u64 {
+        self.inner.event_edits.load(Ordering::SeqCst)
+    }
+
+    /// To be called after the commit.
+    pub(crate) fn note_event_edit(&self) {
+        self.inner.event_edits.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// As [`Catalog::event_edits`], for documents that were deleted. A changed one has a new revision.
+    #[must_use]
+    pub fn document_edits(&self) -> u64 {
+        self.inner.document_edits.load(Ordering::SeqCst)
+    }
+
+    /// To be called after the commit.
+    pub(crate) fn note_document_edit(&self) {
+        self.inner.document_edits.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How many searches of events and documents were begun through this handle and its clones.
+    #[must_use]
+    pub fn searches(&self) -> u64 {
+        self.inner.searches.load(Ordering::Relaxed)
+    }
+
     /// Gaps that are recorded through this handle or a clone from now on. Who reads too slowly is told
     /// how many were missed.
     #[must_use]
@@ -199,6 +235,7 @@ impl Catalog {
         work: impl AsyncFnOnce(&mut Search) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let limit = self.search_limit;
+        self.inner.searches.fetch_add(1, Ordering::Relaxed);
         within(operation, limit, async {
             let mut search = self.inner.db.begin_search(operation, limit).await?;
             let found = work(&mut search).await?;

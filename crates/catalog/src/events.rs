@@ -29,6 +29,33 @@ pub struct EventFilter {
     pub end: Option<WallTime>,
 }
 
+impl EventFilter {
+    /// Whether an event matches. Answers as the databases do.
+    #[must_use]
+    pub fn matches(&self, event: &Event) -> bool {
+        let has_any = |tags: &[String]| tags.iter().any(|tag| event.tags.contains_key(tag));
+        self.names
+            .as_ref()
+            .is_none_or(|names| names.contains(&event.name))
+            && self.start.is_none_or(|start| event.time >= start)
+            && self.end.is_none_or(|end| event.time <= end)
+            && (self.with_any_tag.is_empty() || has_any(&self.with_any_tag))
+            && !has_any(&self.without_tags)
+    }
+
+    /// [`Error::Invalid`] for more names and tags than a search takes.
+    pub fn check(&self) -> Result<(), Error> {
+        let words = self.names.as_ref().map_or(0, Vec::len)
+            + self.with_any_tag.len()
+            + self.without_tags.len();
+        if words > MOST_WORDS {
+            let text = format!("a filter of events takes {MOST_WORDS} names and tags at most");
+            return Err(Error::Invalid(text));
+        }
+        Ok(())
+    }
+}
+
 /// Kind of the durable job that stores the picture of an event; its parameters are `{"event": id}`.
 pub const EVENT_SNAPSHOT_JOB: &str = "event_snapshot";
 
@@ -172,6 +199,25 @@ impl Catalog {
         most: u64,
     ) -> Result<Vec<Event>, Error> {
         let matching = matching(self.dialect(), channels, filter)?;
+        self.events_among(&matching, revisions, most).await
+    }
+
+    /// As [`Catalog::events_after`], all events of all channels.
+    pub async fn all_events_after(
+        &self,
+        revisions: Revisions,
+        most: u64,
+    ) -> Result<Vec<Event>, Error> {
+        let all = Query::select().from("event").take();
+        self.events_among(&all, revisions, most).await
+    }
+
+    async fn events_among(
+        &self,
+        matching: &SelectStatement,
+        revisions: Revisions,
+        most: u64,
+    ) -> Result<Vec<Event>, Error> {
         self.search("search for new events", async |search| {
             let page = with_columns(matching.clone())
                 .and_where(Expr::col(("event", "revision")).gt(revisions.after))
@@ -218,7 +264,9 @@ impl Catalog {
             )
             .take();
         tx.execute(&put).await?;
-        tx.commit().await
+        tx.commit().await?;
+        self.note_event_edit();
+        Ok(())
     }
 
     /// Removes a tag; [`Error::NotFound`] if the event does not have it.
@@ -231,6 +279,7 @@ impl Catalog {
         if self.execute("deletion of a tag", &delete).await? == 0 {
             return Err(Error::not_found(format!("tag {tag:?} of event {id}")));
         }
+        self.note_event_edit();
         Ok(())
     }
 
@@ -275,6 +324,7 @@ impl Catalog {
         if self.execute("deletion of an event", &delete).await? == 0 {
             return Err(Error::not_found(format!("event {id}")));
         }
+        self.note_event_edit();
         Ok(())
     }
 
@@ -346,13 +396,7 @@ fn matching(
     channels: &[ChannelId],
     filter: &EventFilter,
 ) -> Result<SelectStatement, Error> {
-    let words = filter.names.as_ref().map_or(0, Vec::len)
-        + filter.with_any_tag.len()
-        + filter.without_tags.len();
-    if words > MOST_WORDS {
-        let text = format!("a filter of events takes {MOST_WORDS} names and tags at most");
-        return Err(Error::Invalid(text));
-    }
+    filter.check()?;
     let ids: Vec<i64> = channels.iter().map(|channel| channel.get()).collect();
     let column = |column| Expr::col(("event", column));
     let mut select = Query::select();

@@ -25,6 +25,7 @@ pub mod meta;
 mod meta_candidates;
 mod meta_changes;
 mod meta_filter;
+mod meta_match;
 mod meta_number;
 mod meta_rows;
 mod revision;

@@ -181,6 +181,7 @@ impl Catalog {
             }
         }
         tx.commit().await?;
+        self.note_document_edit();
         deleted.sort_unstable();
         Ok(deleted)
     }
@@ -235,6 +236,7 @@ impl Catalog {
                 .execute("deletion of matching documents", &delete)
                 .await?;
         }
+        self.note_document_edit();
         Ok(deleted)
     }
 

@@ -21,6 +21,35 @@ impl Catalog {
     ) -> Result<Vec<(i64, Document)>, Error> {
         let is_match = condition(filter, self.dialect())?;
         let ids: Vec<i64> = channels.iter().map(|channel| channel.get()).collect();
+        let is_among = self
+            .dialect()
+            .is_one_of(Expr::col(("meta_change", "channel")), &ids);
+        self.changes_where(is_among.and(is_match), revisions, most)
+            .await
+    }
+
+    /// As [`Catalog::documents_after`], all documents of all channels.
+    pub async fn all_documents_after(
+        &self,
+        revisions: Revisions,
+        most: u64,
+    ) -> Result<Vec<(i64, Document)>, Error> {
+        self.changes_where(Expr::cust("1 = 1"), revisions, most)
+            .await
+    }
+
+    /// [`Error::Invalid`] for a filter that no search takes: a value that is not of its field's type, or
+    /// absurd size.
+    pub fn check_filter(&self, filter: &Filter) -> Result<(), Error> {
+        condition(filter, self.dialect()).map(drop)
+    }
+
+    async fn changes_where(
+        &self,
+        is_wanted: Expr,
+        revisions: Revisions,
+        most: u64,
+    ) -> Result<Vec<(i64, Document)>, Error> {
         let change = |column| Expr::col(("meta_change", column));
         let page = with_columns(Query::select().from("meta_document").take())
             .column(("meta_change", "revision"))
@@ -28,10 +57,9 @@ impl Catalog {
                 "meta_change",
                 change("document").equals(("meta_document", "number")),
             )
-            .and_where(self.dialect().is_one_of(change("channel"), &ids))
             .and_where(change("revision").gt(revisions.after))
             .and_where(change("revision").lte(revisions.until))
-            .and_where(is_match)
+            .and_where(is_wanted)
             .order_by(("meta_change", "revision"), Order::Asc)
             .limit(most)
             .take();

@@ -26,6 +26,17 @@ impl Comparison {
             Self::Lte => column.lte(value),
         }
     }
+
+    /// The same in memory.
+    pub(crate) fn holds<T: PartialOrd + ?Sized>(self, one: &T, other: &T) -> bool {
+        match self {
+            Self::Eq => one == other,
+            Self::Gt => one > other,
+            Self::Gte => one >= other,
+            Self::Lt => one < other,
+            Self::Lte => one <= other,
+        }
+    }
 }
 
 /// The same test with a bound of the column's own type, or an answer that holds for every value.

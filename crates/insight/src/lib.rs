@@ -8,6 +8,7 @@
 mod camera_events;
 mod document;
 mod events;
+pub mod feed;
 mod filter;
 mod janitor;
 mod json;

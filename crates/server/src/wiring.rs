@@ -14,6 +14,7 @@ use framewell_footage::{Footage, Spool};
 use framewell_gallery::{EventSnapshotHandler, Gallery, TASK_KIND, TaskHandler};
 use framewell_imaging::Imaging;
 use framewell_ingest::{Ingest, IngestConfig};
+use framewell_insight::feed::Feeds;
 use framewell_insight::{CameraEvents, Insight};
 use framewell_jobs::{Jobs, JobsConfig};
 use framewell_live::{Registry, RingConfig, SystemClock};
@@ -56,6 +57,7 @@ struct Services {
     jobs: Jobs,
     playback: Playback,
     insight: Insight,
+    feeds: Feeds,
     clock: Arc<dyn WallClock>,
 }
 
@@ -175,6 +177,7 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
         pool,
         playback: Playback::new(registry.clone(), footage),
         insight: Insight::new(catalog.clone()),
+        feeds: Feeds::new(catalog.clone()),
         jobs: Jobs::new(catalog.clone(), JobsConfig::default(), Arc::clone(&clock))
             .register(TASK_KIND, config.images.tasks, tasks)
             .register(EVENT_SNAPSHOT_JOB, EVENT_SNAPSHOTS_AT_ONCE, snapshots),
@@ -244,6 +247,7 @@ impl Tasks {
             set.spawn(raw::serve(listener, raw_service(services), stop.clone()));
         }
         set.spawn(services.playback.clone().run(stop.clone()));
+        set.spawn(services.feeds.clone().run(stop.clone()));
         let report = decoders::report(config.decoder.sandbox, services.pool.clone());
         let until = stop.clone();
         set.spawn(async move {
@@ -371,6 +375,7 @@ fn app_state(
         jobs: services.jobs.clone(),
         playback: services.playback.clone(),
         insight: services.insight.clone(),
+        feeds: services.feeds.clone(),
         clock: Arc::clone(&services.clock),
         metrics,
         config: Arc::new(api_config(config, rtsp_port)),

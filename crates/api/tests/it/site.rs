@@ -14,6 +14,7 @@ use framewell_footage::{Footage, Spool};
 use framewell_gallery::{Gallery, GalleryConfig, NewPicture, Stored};
 use framewell_imaging::Imaging;
 use framewell_insight::Insight;
+use framewell_insight::feed::Feeds;
 use framewell_jobs::{Jobs, JobsConfig};
 use framewell_live::{Registry, RingConfig, SourceState};
 use framewell_model::{
@@ -29,6 +30,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use uuid::Uuid;
 
@@ -69,6 +72,7 @@ pub(crate) struct Site {
     pub(crate) clock: Arc<MovableClock>,
     router: Router,
     key: String,
+    _feeds: JoinSet<()>,
     _folder: TempDir,
 }
 
@@ -100,11 +104,14 @@ impl Site {
         let clock = Arc::new(MovableClock::new(start_of_test()));
         let state = state(&folder, Arc::clone(&clock) as Arc<dyn WallClock>, config).await;
         let (_, key) = state.access.create_account("test").await.unwrap();
+        let mut feeds = JoinSet::new();
+        feeds.spawn(state.feeds.clone().run(CancellationToken::new()));
         Self {
             router: router(state.clone()),
             state,
             clock,
             key: format!("LKey {}", key.expose()),
+            _feeds: feeds,
             _folder: folder,
         }
     }
@@ -350,6 +357,7 @@ async fn state(folder: &TempDir, clock: Arc<dyn WallClock>, config: ApiConfig) -
         access: Access::new(catalog.clone(), key, Arc::clone(&clock)),
         playback: Playback::new(registry.clone(), footage),
         insight: Insight::new(catalog.clone()),
+        feeds: Feeds::new(catalog.clone()),
         metrics: PrometheusBuilder::new().build_recorder().handle(),
         config: Arc::new(config),
         catalog,

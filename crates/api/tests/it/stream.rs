@@ -381,3 +381,69 @@ async fn a_websocket_says_the_same() {
     );
     assert!(tokio_tungstenite::connect_async(url).await.is_err());
 }
+
+/// Each of them would have asked the database for each event.
+#[tokio::test]
+async fn a_hundred_subscribers_that_keep_up_cost_the_database_as_much_as_one() {
+    const SUBSCRIBERS: usize = 100;
+    const EVENTS_TOLD: usize = 20;
+    let site = Site::new().await;
+    let (channel, other) = (site.channel("a").await, site.channel("b").await);
+    let (_, group) = site.group(&[&channel, &other], "watch").await;
+    let mut listeners = Vec::new();
+    for n in 0..SUBSCRIBERS {
+        // Filters of their own do not make questions of their own.
+        let uri = format!("{EVENTS}?names=motion,own{n}&without_tags=hidden");
+        let mut listener = Listener::open(&site, &group, &uri, None).await;
+        listener.expect("ready").await;
+        listeners.push(listener);
+    }
+    // From here on all of them are at the same place, which the tail has reached.
+    event(&site, &channel, "motion", json!({})).await;
+    for listener in &mut listeners {
+        listener.expect("event").await;
+    }
+    let before = site.state.catalog.searches();
+    let mut told = Vec::new();
+    for n in 0..EVENTS_TOLD {
+        let channel = if n % 2 == 0 { &channel } else { &other };
+        told.push(event(&site, channel, "motion", json!({})).await);
+        event(&site, channel, "motion", json!({"hidden": ""})).await;
+    }
+    for listener in &mut listeners {
+        for id in &told {
+            assert_eq!(listener.expect("event").await["event"]["id"], *id);
+        }
+    }
+    let searches = site.state.catalog.searches() - before;
+    let most = u64::try_from(2 * EVENTS_TOLD).unwrap();
+    assert!((1..=most).contains(&searches), "{searches} searches");
+}
+
+#[tokio::test]
+async fn a_tag_that_changes_before_an_event_is_told_counts_and_a_deleted_event_is_not_told() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
+    let mut witness = Listener::open(&site, &channel.watch, EVENTS, None).await;
+    let uri = format!("{EVENTS}?tags=seen");
+    let mut late = Listener::open(&site, &channel.watch, &uri, None).await;
+    witness.expect("ready").await;
+    late.expect("ready").await;
+    let first = event(&site, &channel, "motion", json!({})).await;
+    let second = event(&site, &channel, "motion", json!({"seen": "no"})).await;
+    // Both are in memory now.
+    witness.expect("event").await;
+    witness.expect("event").await;
+    let tags = format!("/api/v2/storage/events/{first}/meta/");
+    let tag = json!({"tag": "seen", "data": "yes"});
+    site.post(&channel.all, &tags, &tag).await.expect(201);
+    let path = format!("/api/v2/storage/events/{second}/");
+    assert_eq!(site.delete(&channel.all, &path).await.status.as_u16(), 204);
+    let third = event(&site, &channel, "motion", json!({"seen": ""})).await;
+    let heard = late.expect("event").await;
+    assert_eq!(
+        (&heard["event"]["id"], &heard["event"]["tags"]),
+        (&json!(first), &json!({"seen": "yes"}))
+    );
+    assert_eq!(late.expect("event").await["event"]["id"], third);
+}

@@ -236,6 +236,8 @@ conformance! {
         assert_eq!(rest[0].revision, newest);
         let own = catalog.events_after(&[second], &all, behind(0), 10).await.unwrap();
         assert_eq!(own.len(), 1);
+        let all_channels = catalog.all_events_after(behind(0), 10).await.unwrap();
+        assert_eq!(all_channels, catalog.events_after(&channels, &all, behind(0), 10).await.unwrap());
         let until = Revisions { after: 0, until: newest - 1 };
         assert_eq!(catalog.events_after(&channels, &all, until, 10).await.unwrap().len(), 2);
     }

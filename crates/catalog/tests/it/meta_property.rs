@@ -273,6 +273,10 @@ async fn check(
             .filter(|document| plain::matches(document, filter))
             .cloned()
             .collect();
+        for document in &documents {
+            let is_match = plain::matches(document, filter);
+            prop_assert_eq!(filter.matches(document), is_match, "{:?}", filter);
+        }
         expected.sort_by(|one, other| plain::order(one, other, sort));
         let page = catalog
             .find_documents(&[channel], filter, sort, ALL)

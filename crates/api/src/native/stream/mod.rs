@@ -1,6 +1,5 @@
 //! `/v1/events/stream` and `/v1/metadata/stream`: history and live in one subscription.
 
-mod feed;
 mod subscription;
 
 use super::group_select::Members;
@@ -15,8 +14,8 @@ use axum::extract::State;
 use axum::extract::ws::{self, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use feed::Feed;
 use framewell_catalog::EventFilter;
+use framewell_insight::feed::Topic;
 use framewell_insight::parse_filter;
 use futures::stream;
 use serde::Serialize;
@@ -65,8 +64,8 @@ pub(crate) async fn follow_events(
         without_tags: params.words("without_tags"),
         ..EventFilter::default()
     };
-    let feed = Feed::Events(filter);
-    follow(state, caller, feed, &params, &headers, upgrade).await
+    let topic = Topic::Events(filter);
+    follow(state, caller, topic, &params, &headers, upgrade).await
 }
 
 /// Follow metadata documents, from any point of the past on
@@ -102,8 +101,8 @@ pub(crate) async fn follow_documents(
             ApiError::invalid(format!("filter is not JSON (column {})", error.column()))
         })?),
     };
-    let feed = Feed::Documents(parse_filter(filter.as_ref(), |text| text.parse().ok())?);
-    follow(state, caller, feed, &params, &headers, upgrade).await
+    let topic = Topic::Documents(parse_filter(filter.as_ref(), |text| text.parse().ok())?);
+    follow(state, caller, topic, &params, &headers, upgrade).await
 }
 
 /// A message, for the description only.
@@ -129,14 +128,14 @@ pub(crate) struct StreamMessage {
 async fn follow(
     state: AppState,
     caller: Caller,
-    feed: Feed,
+    topic: Topic,
     params: &Params,
     headers: &HeaderMap,
     upgrade: Option<WebSocketUpgrade>,
 ) -> Result<Response, ApiError> {
     let members = Members::read(params, caller)?;
     let cursor = cursor(params, headers)?;
-    let subscription = Subscription::start(state, feed, members, cursor).await?;
+    let subscription = Subscription::start(state, topic, members, cursor).await?;
     Ok(match upgrade {
         Some(upgrade) => upgrade.on_upgrade(move |socket| speak(subscription, socket)),
         None => server_sent(subscription),
@@ -180,11 +179,8 @@ fn server_sent(subscription: Subscription) -> Response {
 
 /// JSON on one line has no line break that would end `data` early.
 fn sse(message: &Message) -> String {
-    let (word, cursor) = (message.word, message.cursor);
-    format!(
-        "event: {word}\nid: {cursor}\ndata: {}\n\n",
-        message.to_json()
-    )
+    let Message { word, cursor, text } = message;
+    format!("event: {word}\nid: {cursor}\ndata: {text}\n\n")
 }
 
 /// Speaks to a WebSocket until one of both ends it.
@@ -193,10 +189,7 @@ async fn speak(mut subscription: Subscription, mut socket: WebSocket) {
         tokio::select! {
             next = subscription.next() => {
                 let sent = match next {
-                    Ok(message) => {
-                        let text = message.to_json().to_string();
-                        send(&mut socket, ws::Message::Text(text.into())).await
-                    }
+                    Ok(message) => send(&mut socket, ws::Message::Text(message.text.into())).await,
                     Err(error) => {
                         let reason = "the subscription ended".to_owned();
                         return close_saying(&mut socket, Some(error), reason).await;

@@ -1,0 +1,137 @@
+//! One event or document as every subscriber is told of it.
+
+use framewell_catalog::meta::Document;
+use framewell_model::{ChannelId, Event, WallTime};
+use serde_json::{Value, json};
+
+/// An entry of a feed. Its text is made once, however many are told.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its number, the cursor behind it.
+    pub revision: i64,
+    /// What it is.
+    pub told: Told,
+    text: String,
+}
+
+/// What an entry is.
+#[derive(Debug)]
+pub enum Told {
+    /// An event with its tags.
+    Event(Event),
+    /// A metadata document.
+    Document(Document),
+}
+
+impl Entry {
+    pub(super) fn event(event: Event) -> Self {
+        Self {
+            revision: event.revision,
+            text: show_event(&event).to_string(),
+            told: Told::Event(event),
+        }
+    }
+
+    pub(super) fn document((revision, document): (i64, Document)) -> Self {
+        Self {
+            revision,
+            text: show_document(&document).to_string(),
+            told: Told::Document(document),
+        }
+    }
+
+    /// The channel that it is about.
+    #[must_use]
+    pub const fn channel(&self) -> ChannelId {
+        match &self.told {
+            Told::Event(event) => event.channel,
+            Told::Document(document) => document.channel,
+        }
+    }
+
+    /// The word for it: `event` or `document`.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self.told {
+            Told::Event(_) => "event",
+            Told::Document(_) => "document",
+        }
+    }
+
+    /// The JSON object that subscribers see, on one line.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The message about it, a JSON object on one line. `cursor` is where to go on after it, `behind` the
+    /// number of entries of all channels that are newer.
+    #[must_use]
+    pub fn message(&self, cursor: i64, behind: i64) -> String {
+        let (word, text) = (self.word(), &self.text);
+        format!(r#"{{"behind":{behind},"cursor":"{cursor}","{word}":{text},"type":"{word}"}}"#)
+    }
+}
+
+/// Paths that lead from an entry to its pixels, good for the token that reads them.
+fn links(channel: ChannelId, at: WallTime) -> Value {
+    const AROUND_US: i64 = 5_000_000;
+    let (start, end) = (at.plus_micros(-AROUND_US), at.plus_micros(AROUND_US));
+    json!({
+        "image": format!("/v1/channels/{channel}/image?at={at}"),
+        "clip": format!("/v1/channels/{channel}/clip.mp4?start={start}&end={end}"),
+        "live": format!("/v1/channels/{channel}/live"),
+    })
+}
+
+fn show_event(event: &Event) -> Value {
+    json!({
+        "id": event.id,
+        "channel": event.channel,
+        "name": event.name,
+        "time": event.time.to_rfc3339(),
+        "created": event.created.to_rfc3339(),
+        "source": event.source.as_str(),
+        "tags": event.tags,
+        "links": links(event.channel, event.time),
+    })
+}
+
+fn show_document(document: &Document) -> Value {
+    json!({
+        "id": document.id,
+        "channel": document.channel,
+        "timestamp": document.timestamp.to_rfc3339(),
+        "long": document.long,
+        "float": document.float,
+        "string": document.string,
+        "raw_data": document.raw_data,
+        "links": links(document.channel, document.timestamp),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_message_is_the_json_that_it_says_on_one_line() {
+        let document = Document {
+            id: "a\"\n".into(),
+            channel: ChannelId::new(7).unwrap(),
+            timestamp: WallTime::from_secs(0),
+            long: BTreeMap::from([("Person".into(), i64::MAX)]),
+            float: BTreeMap::new(),
+            string: BTreeMap::from([("line".into(), "one\r\ntwo\u{2028}".into())]),
+            raw_data: None,
+        };
+        let message = Entry::document((3, document)).message(5, 2);
+        assert_eq!(message.lines().count(), 1);
+        let read: Value = serde_json::from_str(&message).unwrap();
+        assert_eq!(read["type"], "document");
+        assert_eq!((&read["cursor"], &read["behind"]), (&json!("5"), &json!(2)));
+        assert_eq!(read["document"]["id"], "a\"\n");
+        assert_eq!(read["document"]["long"]["Person"], i64::MAX);
+    }
+}
