@@ -14,6 +14,7 @@ mod delivery;
 mod error;
 mod ingest;
 mod jump;
+mod metadata;
 mod parameters;
 mod session;
 mod source;
@@ -38,6 +39,9 @@ pub struct IngestConfig {
     /// Longest pause between attempts (default 30 s). After refused credentials every pause is this
     /// long: cameras lock accounts out that fail too often.
     pub backoff_max: Duration,
+    /// Whether metadata that a camera offers beside its pictures is read, over a second connection
+    /// (default true).
+    pub metadata: bool,
 }
 
 impl Default for IngestConfig {
@@ -47,6 +51,7 @@ impl Default for IngestConfig {
             connect: Duration::from_secs(15),
             backoff_min: Duration::from_millis(500),
             backoff_max: Duration::from_secs(30),
+            metadata: true,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One attempt with a camera: connect, read, deliver, until something fails.
 
 use crate::audio::Report;
+use crate::metadata::{self, MetadataSession};
 use crate::delivery::{AudioInput, Delivery, VideoInput};
 use crate::parameters::{self, Selection};
 use crate::source::Target;
@@ -18,6 +19,7 @@ use retina::codec::{CodecItem, FrameFormat};
 use retina::rtcp::ReceivedCompoundPacket;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +33,8 @@ pub(crate) struct CameraSession<'a> {
     pub(crate) clock: &'a Arc<dyn WallClock>,
     /// Knows which sessions the camera may still hold open.
     pub(crate) group: &'a Arc<SessionGroup>,
+    /// Whether to read the camera's metadata, if it has some.
+    pub(crate) wants_metadata: bool,
 }
 
 /// How a session went.
@@ -40,6 +44,8 @@ pub(crate) struct Outcome {
     pub(crate) error: Option<SessionError>,
     /// How long pictures came.
     pub(crate) delivered: Duration,
+    /// How long before the end the camera was first asked for its metadata.
+    pub(crate) metadata_for: Option<Duration>,
 }
 
 impl CameraSession<'_> {
@@ -47,14 +53,15 @@ impl CameraSession<'_> {
     pub(crate) async fn run(&self, stop: &CancellationToken) -> Outcome {
         let deadline = Instant::now() + self.config.connect;
         let opened = tokio::select! {
-            () = stop.cancelled() => return Outcome { error: None, delivered: Duration::ZERO },
+            () = stop.cancelled() => return Outcome::before_pictures(None),
             opened = tokio::time::timeout_at(deadline, Box::pin(self.open())) => opened,
         };
         let (stream, selection) = match opened {
             Ok(Ok(opened)) => opened,
-            Ok(Err(error)) => return Outcome::failed(error),
+            Ok(Err(error)) => return Outcome::before_pictures(Some(error)),
             Err(_elapsed) => {
-                return Outcome::failed(SessionError::ConnectTimeout(self.config.connect));
+                let error = SessionError::ConnectTimeout(self.config.connect);
+                return Outcome::before_pictures(Some(error));
             }
         };
         self.read(stream, selection, deadline, stop).await
@@ -105,6 +112,10 @@ impl CameraSession<'_> {
             last_video: None,
             first_video: None,
         };
+        let has_metadata = self.wants_metadata && metadata::is_offered(stream.streams());
+        // Ends with this session.
+        let mut metadata = JoinSet::new();
+        let mut asked = None;
         let stopped = stop.cancelled();
         tokio::pin!(stopped);
         // One timer for the whole session, moved by the first frame and when it fires: frames cost
@@ -121,6 +132,10 @@ impl CameraSession<'_> {
                         }
                         if let (false, Some(first)) = (is_open, reader.last_video) {
                             watchdog.as_mut().reset(first + self.config.silence);
+                            if has_metadata {
+                                metadata.spawn(self.metadata().follow());
+                                asked = Some(first);
+                            }
                         }
                     }
                     Some(Err(error)) => break Some(SessionError::streaming(&error)),
@@ -133,15 +148,27 @@ impl CameraSession<'_> {
                 },
             }
         };
-        reader.finish(error)
+        Outcome {
+            metadata_for: asked.map(|at| at.elapsed()),
+            ..reader.finish(error)
+        }
+    }
+
+    fn metadata(&self) -> MetadataSession {
+        MetadataSession {
+            target: self.target.clone(),
+            track: self.track.clone(),
+            clock: Arc::clone(self.clock),
+        }
     }
 }
 
 impl Outcome {
-    const fn failed(error: SessionError) -> Self {
+    const fn before_pictures(error: Option<SessionError>) -> Self {
         Self {
-            error: Some(error),
+            error,
             delivered: Duration::ZERO,
+            metadata_for: None,
         }
     }
 }
@@ -187,7 +214,7 @@ impl Reader<'_> {
                 });
             }
             CodecItem::Rtcp(packet) => self.take_report(&packet, arrival),
-            // Metadata streams are not set up, and nothing else has frames.
+            // Metadata has a session of its own, and nothing else has frames.
             _ => {}
         }
         Ok(())
@@ -241,6 +268,10 @@ impl Reader<'_> {
             (Some(first), Some(last)) => last.duration_since(first),
             _ => Duration::ZERO,
         };
-        Outcome { error, delivered }
+        Outcome {
+            error,
+            delivered,
+            metadata_for: None,
+        }
     }
 }

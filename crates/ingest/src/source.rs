@@ -34,7 +34,7 @@ pub fn check_source(source: &CameraSource) -> Result<(), SourceError> {
 }
 
 /// Where to connect, and as whom.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Target {
     /// Without credentials.
     pub(crate) url: Url,

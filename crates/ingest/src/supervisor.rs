@@ -17,6 +17,11 @@ use tracing::{debug, info, warn};
 const HEALTHY: Duration = Duration::from_secs(10);
 /// Longest wait for the camera's answer to the last TEARDOWN.
 const TEARDOWN: Duration = Duration::from_secs(2);
+/// A camera whose pictures end this soon after it was asked for its metadata may have no room for two
+/// sessions.
+const TOO_SOON: Duration = Duration::from_secs(5);
+/// So often in a row it is no accident, and its metadata is left alone: pictures matter more.
+const ACCIDENTS: u32 = 3;
 
 /// Owner of a channel's track as long as the channel has this source: the only one who writes.
 #[derive(Debug)]
@@ -57,7 +62,7 @@ impl ChannelSupervisor {
         status: &StatusBoard,
         stop: &CancellationToken,
     ) {
-        let session = CameraSession {
+        let mut session = CameraSession {
             config: &self.config,
             target,
             transport: self.source.transport,
@@ -65,7 +70,9 @@ impl ChannelSupervisor {
             status,
             clock: &self.clock,
             group,
+            wants_metadata: self.config.metadata,
         };
+        let mut too_soon = 0;
         let mut backoff = Backoff::new(&self.config);
         status.failed(ChannelStatus::Offline, String::from("connecting"));
         loop {
@@ -75,6 +82,13 @@ impl ChannelSupervisor {
                 return;
             };
             self.report(&error, status);
+            if let Some(after) = outcome.metadata_for {
+                too_soon = if after < TOO_SOON { too_soon + 1 } else { 0 };
+                if too_soon >= ACCIDENTS {
+                    warn!(channel.id = %self.channel, "the camera drops its pictures when its metadata is read: no more metadata");
+                    session.wants_metadata = false;
+                }
+            }
             if outcome.delivered >= HEALTHY {
                 backoff.reset();
             }

@@ -5,7 +5,9 @@
 use crate::Insight;
 use crate::events::{GAP_EVENT, NETWORK_EVENT, STORAGE_EVENT};
 use framewell_catalog::{EventFilter, NewGap, Order, Slice};
-use framewell_live::{Registry, SourceState};
+use crate::onvif;
+use crate::onvif_events::OnvifEvents;
+use framewell_live::{Registry, SourceMessage, SourceState};
 use framewell_model::{
     ChannelId, ChannelStatus, EventSource, GapReason, NewEvent, WallClock, WallTime,
 };
@@ -14,7 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -70,6 +72,7 @@ impl CameraEvents {
                 if !is_followed {
                     followed.insert(channel, state.clone());
                     tasks.spawn(self.clone().follow_camera(channel, state));
+                    tasks.spawn(self.clone().follow_messages(channel, track.messages()));
                 }
             }
         }
@@ -87,6 +90,30 @@ impl CameraEvents {
             }
             if state.changed().await.is_err() {
                 return;
+            }
+        }
+    }
+
+    /// What the camera itself has seen, where it says so.
+    async fn follow_messages(
+        self,
+        channel: ChannelId,
+        mut messages: broadcast::Receiver<SourceMessage>,
+    ) {
+        let mut events = OnvifEvents::new(channel);
+        loop {
+            let message = match messages.recv().await {
+                Ok(message) => message,
+                Err(RecvError::Lagged(missed)) => {
+                    tracing::warn!(channel.id = %channel, missed, "the camera says more than can be stored");
+                    continue;
+                }
+                Err(RecvError::Closed) => return,
+            };
+            for said in onvif::notifications(&message.document) {
+                if let Some(event) = events.take(said, message.arrival) {
+                    self.store(&event).await;
+                }
             }
         }
     }
@@ -167,8 +194,12 @@ impl CameraEvents {
             source: EventSource::Server,
             tags,
         };
-        if let Err(error) = self.insight.report_event(&event, self.clock.now()).await {
-            tracing::warn!(channel.id = %channel, error = &error as &dyn std::error::Error, "event {name} is lost");
+        self.store(&event).await;
+    }
+
+    async fn store(&self, event: &NewEvent) {
+        if let Err(error) = self.insight.report_event(event, self.clock.now()).await {
+            tracing::warn!(channel.id = %event.channel, error = &error as &dyn std::error::Error, "event {} is lost", event.name);
         }
     }
 }

@@ -12,6 +12,8 @@ pub mod feed;
 mod filter;
 mod janitor;
 mod json;
+mod onvif;
+mod onvif_events;
 
 pub use camera_events::CameraEvents;
 pub use document::{

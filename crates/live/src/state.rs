@@ -1,5 +1,6 @@
 //! What a channel's source is doing now.
 
+use bytes::Bytes;
 use framewell_model::{ChannelStatus, GapReason, RunId, WallTime};
 
 /// The present state of a channel's source, published through a `watch`.
@@ -26,6 +27,16 @@ impl SourceState {
             run: None,
         }
     }
+}
+
+/// What a camera says beside its pictures, as it came: an ONVIF metadata document (ONVIF Streaming
+/// Specification section 5.2). Nobody has looked into it yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceMessage {
+    /// When its last byte came.
+    pub arrival: WallTime,
+    /// XML, bounded by ingest.
+    pub document: Bytes,
 }
 
 /// Why a run ended.

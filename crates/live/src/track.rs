@@ -1,19 +1,21 @@
 //! A channel's live track: one writer, many readers.
 
 use crate::ring::{Gop, Ring, RingConfig};
-use crate::state::{EndReason, IngestStats, SourceState};
+use crate::state::{EndReason, IngestStats, SourceMessage, SourceState};
 use crate::subscriber::{Start, Subscriber};
 use framewell_media::{AccessUnit, StreamParameters, TrackKind};
 use framewell_model::{RunId, WallClock, WallTime};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 /// A batch reader is woken when this much payload waits, at the latest.
 const FLUSH_BYTES: usize = 512 << 10;
 /// A batch reader is woken when this much media time waits, at the latest.
 const FLUSH_US: i64 = 1_000_000;
+/// Messages of the camera that a reader may be behind; it misses the oldest then, and is told.
+const MESSAGES: usize = 32;
 
 /// The machine's clock.
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) flush: watch::Sender<()>,
     source: watch::Sender<SourceState>,
     recording: watch::Sender<bool>,
+    messages: broadcast::Sender<SourceMessage>,
     stats: Mutex<IngestStats>,
 }
 
@@ -80,6 +83,7 @@ impl Track {
                 flush: watch::Sender::default(),
                 source: watch::Sender::new(SourceState::inactive(now)),
                 recording: watch::Sender::new(false),
+                messages: broadcast::Sender::new(MESSAGES),
                 stats: Mutex::default(),
             }),
         }
@@ -153,6 +157,18 @@ impl Track {
         self.shared
             .recording
             .send_if_modified(|now| std::mem::replace(now, is_recording) != is_recording);
+    }
+
+    /// Ingest: hands on what the camera says beside its pictures. Never waits; without a reader it is gone.
+    pub fn tell(&self, message: SourceMessage) {
+        // An error means that nobody listens.
+        let _listeners = self.shared.messages.send(message);
+    }
+
+    /// What the camera says beside its pictures, from now on.
+    #[must_use]
+    pub fn messages(&self) -> broadcast::Receiver<SourceMessage> {
+        self.shared.messages.subscribe()
     }
 
     /// Ingest: counts lost packets.

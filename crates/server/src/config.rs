@@ -148,6 +148,9 @@ pub(crate) struct Ingest {
     pub(crate) backoff_min_s: f64,
     /// Longest pause between attempts, in seconds.
     pub(crate) backoff_max_s: f64,
+    /// Whether events that a camera offers beside its pictures (ONVIF metadata) are read, over a second
+    /// connection to it.
+    pub(crate) metadata: bool,
 }
 
 /// Logs.
@@ -267,6 +270,7 @@ impl Default for Ingest {
             connect_s: 15.0,
             backoff_min_s: 0.5,
             backoff_max_s: 30.0,
+            metadata: true,
         }
     }
 }

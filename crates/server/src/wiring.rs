@@ -414,6 +414,7 @@ fn ingest_config(config: &Config) -> IngestConfig {
         connect: Duration::from_secs_f64(config.ingest.connect_s),
         backoff_min: Duration::from_secs_f64(config.ingest.backoff_min_s),
         backoff_max: Duration::from_secs_f64(config.ingest.backoff_max_s),
+        metadata: config.ingest.metadata,
     }
 }
 

@@ -9,5 +9,6 @@ mod arrival;
 mod credentials;
 mod faults;
 mod footage;
+mod metadata;
 mod reconcile;
 mod rig;

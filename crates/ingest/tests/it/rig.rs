@@ -25,6 +25,7 @@ pub(crate) fn impatient() -> IngestConfig {
         connect: Duration::from_secs(10),
         backoff_min: Duration::from_millis(50),
         backoff_max: Duration::from_millis(200),
+        metadata: true,
     }
 }
 

@@ -20,6 +20,10 @@ pub(super) struct Faults {
     pub(super) is_silent_about_time: bool,
     /// Added to the NTP time of sender reports, in microseconds.
     pub(super) ntp_skew_us: i64,
+    /// The SDP offers a metadata track.
+    pub(super) offers_metadata: bool,
+    /// Present sessions are reset when one more begins to play.
+    pub(super) serves_one_session: bool,
     /// Video packets still to be lost.
     pub(super) packets_to_lose: u32,
 }
@@ -35,6 +39,8 @@ pub(super) enum SessionCommand {
     Reset,
     /// Send bytes that are no RTSP.
     Garbage,
+    /// Sessions that play the metadata track send this document; `false`: without its end.
+    Metadata(Arc<str>, bool),
 }
 
 /// Scripts the faults of one camera; cheap to clone. Commands act on the sessions of the moment,
@@ -101,6 +107,26 @@ impl Control {
     /// Names another video codec in the SDP, `None` for the true one.
     pub fn announce_codec(&self, name: Option<&str>) {
         self.state.faults().announced_codec = name.map(str::to_owned);
+    }
+
+    /// Whether the SDP offers a track of ONVIF metadata; sessions that are there know nothing of it.
+    pub fn offer_metadata(&self, offers: bool) {
+        self.state.faults().offers_metadata = offers;
+    }
+
+    /// Sends a metadata document, such as that of a [`super::Notification`], to the sessions that play that track.
+    pub fn send_metadata(&self, document: &str) {
+        self.command(SessionCommand::Metadata(document.into(), true));
+    }
+
+    /// The same without the marker bit that ends a document.
+    pub fn send_metadata_without_end(&self, document: &str) {
+        self.command(SessionCommand::Metadata(document.into(), false));
+    }
+
+    /// Whether the camera has room for one session only: a new one ends those before it.
+    pub fn set_serves_one_session(&self, one: bool) {
+        self.state.faults().serves_one_session = one;
     }
 
     /// Goes on with another clip in the same sessions: new parameter sets in mid-stream. The codec

@@ -6,6 +6,7 @@
 mod auth;
 mod control;
 mod live;
+mod onvif;
 mod packet;
 mod player;
 mod requests;
@@ -17,6 +18,7 @@ mod truth;
 
 pub use auth::AuthScheme;
 pub use control::Control;
+pub use onvif::Notification;
 pub use truth::Truth;
 
 use crate::encode::{ClipSpec, EncodedClip};

@@ -12,6 +12,9 @@ const RTP_HEADER: usize = 12;
 const MAX_PAYLOAD: usize = 1_400;
 const MARKER: u8 = 0x80;
 
+/// RTP payload type of ONVIF metadata.
+pub(crate) const METADATA_PAYLOAD_TYPE: u8 = 107;
+
 /// RTP payload type of a track.
 pub(crate) const fn payload_type(track: TrackKind, audio: Option<AudioCodec>) -> u8 {
     match (track, audio) {
@@ -101,6 +104,19 @@ impl Packets {
                 }
             }
         }
+    }
+
+    /// Packets of a metadata document (ONVIF Streaming Specification section 5.2.1.1), with or without
+    /// the marker that ends it.
+    pub(crate) fn metadata(document: &str, is_whole: bool) -> Self {
+        let mut packets = Self::default();
+        for chunk in document.as_bytes().chunks(MAX_PAYLOAD) {
+            packets.push(METADATA_PAYLOAD_TYPE, &[chunk]);
+        }
+        if is_whole {
+            packets.mark_last();
+        }
+        packets
     }
 
     fn push(&mut self, kind: u8, payload: &[&[u8]]) {

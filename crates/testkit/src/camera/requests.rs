@@ -23,8 +23,8 @@ pub(super) struct Exchange {
     client: IpAddr,
     nonce: String,
     session: String,
-    /// Video, audio; set up or not.
-    pub(super) tracks: [Option<TrackOut>; 2],
+    /// Video, audio, metadata; set up or not.
+    pub(super) tracks: [Option<TrackOut>; 3],
 }
 
 /// What to send, and what follows from it.
@@ -42,7 +42,7 @@ impl Exchange {
             client,
             nonce: format!("{:032x}", rand::random::<u128>()),
             session: format!("{:08x}", rand::random::<u32>()),
-            tracks: [None, None],
+            tracks: [None, None, None],
         }
     }
 
@@ -139,9 +139,11 @@ impl Exchange {
 
     async fn setup(&mut self, request: &Request<Vec<u8>>) -> io::Result<Answer> {
         let path = request.request_uri().map_or("", |uri| uri.path());
-        let which = TRACKS
-            .iter()
-            .position(|t| path.ends_with(sdp::control(*t)))
+        let controls = TRACKS.map(sdp::control);
+        let which = controls
+            .into_iter()
+            .chain([sdp::METADATA_CONTROL])
+            .position(|control| path.ends_with(control))
             .unwrap_or(0);
         let Ok(Some(offered)) = request.typed_header::<Transports>() else {
             return Ok(plain(StatusCode::BadRequest));
@@ -201,11 +203,11 @@ fn describe(request: &Request<Vec<u8>>, camera: &CameraState) -> Answer {
     };
     let uri = request.request_uri().map_or("", |uri| uri.as_str());
     let base = format!("{}/", uri.trim_end_matches('/'));
-    let announced = camera.faults().announced_codec.clone();
+    let faults = camera.faults().clone();
     let response = Response::builder(Version::V1_0, StatusCode::Ok)
         .header(headers::CONTENT_BASE, base)
         .header(headers::CONTENT_TYPE, "application/sdp")
-        .build(sdp::describe(&parameters, announced.as_deref()));
+        .build(sdp::describe(&parameters, &faults));
     Answer {
         response,
         starts_play: false,

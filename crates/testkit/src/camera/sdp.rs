@@ -1,7 +1,8 @@
 //! The session description of a camera (RFC 8866; payload formats: RFC 6184 section 8.2.1, RFC 7798
 //! section 7.2.2, RFC 3640 section 4.1, RFC 3551).
 
-use super::packet::payload_type;
+use super::control::Faults;
+use super::packet::{METADATA_PAYLOAD_TYPE, payload_type};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use framewell_media::{AudioCodec, AudioParameters, StreamParameters, TrackKind, VideoCodec};
@@ -18,13 +19,20 @@ pub(super) const fn control(track: TrackKind) -> &'static str {
     }
 }
 
-/// Describes the tracks; `announced` replaces the video codec's name by one that is not true.
-pub(super) fn describe(parameters: &StreamParameters, announced: Option<&str>) -> Vec<u8> {
+/// Control name of the metadata track.
+pub(super) const METADATA_CONTROL: &str = "trackID=2";
+
+/// Describes the tracks, not always truly.
+pub(super) fn describe(parameters: &StreamParameters, faults: &Faults) -> Vec<u8> {
     let origin = Origin::new("1", 1, NetType::In, AddrType::Ip4, "127.0.0.1");
     let mut session = Session::new(origin, "camera");
+    let announced = faults.announced_codec.as_deref();
     session.medias.push(video(&parameters.video, announced));
     if let Some(audio) = &parameters.audio {
         session.medias.push(self::audio(audio));
+    }
+    if faults.offers_metadata {
+        session.medias.push(metadata());
     }
     let mut text = Vec::new();
     session
@@ -36,6 +44,15 @@ pub(super) fn describe(parameters: &StreamParameters, announced: Option<&str>) -
 fn media(kind: MediaType, track: TrackKind, payload: u8) -> builders::Media {
     Media::builder(kind, 0, TransportProto::RtpAvp, payload)
         .attribute_with_value("control", control(track))
+}
+
+/// ONVIF Streaming Specification section 5.1.2.1.1.
+fn metadata() -> Media {
+    let payload = METADATA_PAYLOAD_TYPE;
+    Media::builder(MediaType::Application, 0, TransportProto::RtpAvp, payload)
+        .attribute_with_value("control", METADATA_CONTROL)
+        .attribute_with_value("rtpmap", format!("{payload} vnd.onvif.metadata/90000"))
+        .build()
 }
 
 fn video(parameters: &VideoParameters, announced: Option<&str>) -> Media {

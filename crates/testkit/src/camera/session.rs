@@ -1,9 +1,10 @@
 //! One RTSP connection: requests in, packets out.
 
 use super::control::SessionCommand;
-use super::packet::ntp;
+use super::packet::{Packets, ntp};
 use super::requests::Exchange;
 use super::state::{CameraState, Sample};
+use crate::clock::wall_now;
 use framewell_media::TrackKind;
 use framewell_model::WallTime;
 use std::collections::BTreeMap;
@@ -173,6 +174,11 @@ impl Session {
             && let Some(camera) = self.exchange.camera()
         {
             self.play = Some(Play::new(camera));
+            if camera.faults().serves_one_session {
+                // This session, too, is told; it looks only from now on.
+                let _others = camera.commands.send(SessionCommand::Reset);
+                self.commands = Some(camera.commands.subscribe());
+            }
         }
         Ok(if answer.ends { Next::End } else { Next::GoOn })
     }
@@ -209,6 +215,25 @@ impl Session {
         Ok(Next::GoOn)
     }
 
+    async fn send_metadata(&mut self, document: &str, is_whole: bool) -> io::Result<()> {
+        let (Some(_), Some(track)) = (&self.play, &mut self.exchange.tracks[2]) else {
+            return Ok(());
+        };
+        let now = wall_now();
+        let sample = Sample {
+            track: TrackKind::Video,
+            is_key: false,
+            rtp_time: u32::try_from(now.micros().rem_euclid(1 << 32)).unwrap_or(0),
+            capture: now,
+            packets: Arc::new(Packets::metadata(document, is_whole)),
+        };
+        self.output.clear();
+        track
+            .send(&sample, 0, &mut self.output, &mut self.scratch)
+            .await;
+        self.stream.write_all(&self.output).await
+    }
+
     async fn obey(&mut self, command: SessionCommand) -> io::Result<Next> {
         match command {
             SessionCommand::Hang => {
@@ -227,6 +252,10 @@ impl Session {
                     .map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()[3] | 0x80)
                     .collect();
                 self.stream.write_all(&garbage).await?;
+                Ok(Next::GoOn)
+            }
+            SessionCommand::Metadata(document, is_whole) => {
+                self.send_metadata(&document, is_whole).await?;
                 Ok(Next::GoOn)
             }
         }

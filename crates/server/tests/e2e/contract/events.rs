@@ -9,8 +9,10 @@ use crate::server::{Server, wait_for};
 use crate::site::{
     ChannelKeys, acc, create_channel, create_channel_from, create_group, wait_for_status,
 };
+use framewell_testkit::camera::Notification;
 use framewell_testkit::stamp::read_stamp_jpeg;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const EVENTS: &str = "/api/v2/storage/events/";
 
@@ -183,4 +185,41 @@ async fn a_camera_that_goes_and_comes_back_makes_events() {
     wait_for_status(&server, &channel, "offline").await;
     camera.control().set_unplugged(false);
     assert_eq!(told(&server, "online", known).await, known + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn motion_that_the_camera_tells_is_an_event_with_the_picture_of_its_instant() {
+    let server = Server::start().await;
+    let camera = cameras::h264().await;
+    camera.control().offer_metadata(true);
+    let channel = create_channel(&server, "gate", &camera).await;
+    wait_for_status(&server, &channel, "active").await;
+    let api = acc(&server, &channel);
+    let motion = format!("{}motion/", processing_of(&channel));
+    api.put(&motion, &json!({ "snapshot": true }))
+        .await
+        .expect(200);
+    let limit = Duration::from_secs(30);
+    camera.control().wait_for_plays(2, limit).await.unwrap();
+    let at = cameras::now();
+    let notification = Notification {
+        topic: "tns1:RuleEngine/CellMotionDetector/Motion",
+        at,
+        operation: Some("Changed"),
+        source: &[("Rule", "yard")],
+        data: &[("IsMotion", "true")],
+    };
+    let query = format!("{EVENTS}?events=motion&include_meta=true");
+    let event = wait_for("the event with its picture", 30, async || {
+        // Cameras say again and again what goes on.
+        camera.control().send_metadata(&notification.document());
+        let page = api.get(&query).await.expect(200);
+        let event = objects(&page).first().cloned();
+        event.filter(|event| event["thumb"].is_object())
+    })
+    .await;
+    assert_eq!(text(&event["time"]), at.to_naive_text());
+    assert_eq!(event["meta"]["Rule"], "yard");
+    let page = api.get(&query).await.expect(200);
+    assert_eq!(page["meta"]["total_count"], 1, "it began once");
 }
