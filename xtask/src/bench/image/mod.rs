@@ -32,9 +32,33 @@ pub(crate) struct Args {
     /// Pictures at random instants.
     #[arg(long, default_value_t = 100)]
     random: usize,
+    /// What to measure; each has a table of its own.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Singles, Part::Many, Part::Day])]
+    only: Vec<Part>,
     /// Only print; leave docs/benchmarks.md as it is.
     #[arg(long)]
     dry_run: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Pictures asked for one by one.
+    Singles,
+    /// Rates and key frames over the whole footage.
+    Many,
+    /// The first picture of 24 hours.
+    Day,
+}
+
+impl Part {
+    /// Its place in docs/benchmarks.md.
+    const fn place(self) -> &'static str {
+        match self {
+            Self::Singles => "image-singles",
+            Self::Many => "image-many",
+            Self::Day => "image-day",
+        }
+    }
 }
 
 pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
@@ -60,19 +84,24 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
         limit: &binaries.join("examples/limit"),
         file: &file,
     };
-    let singles = singles(&recording, &theirs, args.random, seconds)?;
-    let jobs = many(&recording, &theirs, seconds)?;
-    let first = first_of_a_day(&recording, &binaries)?;
-    let text = format!(
-        "{}\n{}\n{first}\n\n{}\n\n{}",
-        singles.table(),
-        report::many(&jobs),
-        caption(args, scene),
-        machine::describe()?
-    );
-    println!("\n{text}");
-    if !args.dry_run {
-        document::replace("image", &text)?;
+    let machine = machine::describe()?;
+    for part in &args.only {
+        let text = match part {
+            Part::Singles => {
+                let singles = singles(&recording, &theirs, args.random, seconds)?;
+                format!("{}\n{}", singles.table(), caption_of_singles(args, scene))
+            }
+            Part::Many => {
+                let jobs = many(&recording, &theirs, seconds)?;
+                format!("{}\n{}", report::many(&jobs), caption_of_many(args, scene))
+            }
+            Part::Day => first_of_a_day(&recording, &binaries)?,
+        };
+        let text = format!("{text}\n\n{machine}");
+        println!("\n{text}");
+        if !args.dry_run {
+            document::replace(part.place(), &text)?;
+        }
     }
     Ok(())
 }
@@ -99,9 +128,12 @@ fn singles(
     let random = side_by_side(recording, theirs, Job::Random(&offsets))?;
     // The last ones asked for: what is kept between requests is bounded.
     let recent = &offsets[offsets.len().saturating_sub(20)..];
-    let after: Vec<f64> = recent.iter().map(|offset| offset + 0.04).collect();
+    let begin = recent.first().copied().unwrap_or(0.0);
+    let frames: Vec<f64> = (1..=20).map(|n| begin + f64::from(n) * FRAME_S).collect();
     let again = one_by_one(recording, recent, "")?;
-    let next = one_by_one(recording, &after, "")?;
+    // The decoder gets to the first of them.
+    one_by_one(recording, &[begin + FRAME_S / 2.0], "&width=320")?;
+    let next = one_by_one(recording, &frames, "")?;
     term::step("Key frames at random instants");
     // Other instants than before, so that no GOP is warm.
     let offsets: Vec<f64> = random_offsets(2 * count, seconds).split_off(count);
@@ -164,14 +196,24 @@ fn first_of_a_day(recording: &Recording, binaries: &Path) -> anyhow::Result<Stri
     Ok(format!("{}.", line.trim_end_matches(';')))
 }
 
-fn caption(args: &Args, scene: &str) -> String {
+/// How long a picture is shown, in seconds.
+const FRAME_S: f64 = 0.04;
+const FOOTAGE: &str = "1080p, 25 frames/s, H.264, 4 Mbit/s, a key frame every 2 s";
+
+fn caption_of_singles(args: &Args, scene: &str) -> String {
     format!(
-        "{} minutes of {scene}: 1080p, 25 frames/s, H.264, 4 Mbit/s, a key frame every 2 s. Single pictures: {} instants, \
-         one request after the other; the last two rows ask 20 times. Many: ours is one request for the range, on all \
-         cores; the others make one pass with one thread. Full size, JPEG of quality 80 (ffmpeg: `-q:v 4`); CPU of the \
-         server and its decoder processes. PyAV keeps the file open and encodes from YUV with libjpeg-turbo; ffmpeg is \
-         started for each single picture. The bare limit is `crates/decoder/examples/limit.rs`: decode what is needed, \
-         encode JPEG, nothing else.",
+        "{} minutes of {scene}: {FOOTAGE}. {} instants, one request after the other; the last two rows ask 20 times. \
+         Full size, JPEG of quality 80 (ffmpeg: `-q:v 4`); CPU of the server and its decoder processes. PyAV keeps the \
+         file open and encodes from YUV with libjpeg-turbo; ffmpeg is started for each picture.",
         args.minutes, args.random
+    )
+}
+
+fn caption_of_many(args: &Args, scene: &str) -> String {
+    format!(
+        "{} minutes of {scene}: {FOOTAGE}. Ours is one request for the range, on all cores; the others make one pass \
+         with one thread. Full size, JPEG of quality 80 (ffmpeg: `-q:v 4`); CPU of the server and its decoder processes. \
+         The bare limit is `crates/decoder/examples/limit.rs`: decode what is needed, encode JPEG, nothing else.",
+        args.minutes
     )
 }

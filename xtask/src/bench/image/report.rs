@@ -6,7 +6,7 @@ use super::outcome::Outcome;
 pub(super) struct Singles {
     pub(super) random: Vec<Outcome>,
     pub(super) key: Vec<Outcome>,
-    /// Ours only: the frame after each of the random ones.
+    /// Ours only: one frame after the other.
     pub(super) next: Outcome,
     /// Ours only: the random ones again.
     pub(super) again: Outcome,
@@ -27,7 +27,7 @@ impl Singles {
             }
         }
         let own = [
-            ("exact, the frame after one that was asked for", &self.next),
+            ("exact, frame after frame", &self.next),
             ("exact, asked for before", &self.again),
         ];
         for (what, outcome) in own {
