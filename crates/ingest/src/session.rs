@@ -1,8 +1,8 @@
 //! One attempt with a camera: connect, read, deliver, until something fails.
 
 use crate::audio::Report;
-use crate::metadata::{self, MetadataSession};
 use crate::delivery::{AudioInput, Delivery, VideoInput};
+use crate::metadata::{self, MetadataSession};
 use crate::parameters::{self, Selection};
 use crate::source::Target;
 use crate::status::StatusBoard;

@@ -4,9 +4,9 @@
 
 use crate::Insight;
 use crate::events::{GAP_EVENT, NETWORK_EVENT, STORAGE_EVENT};
-use framewell_catalog::{EventFilter, NewGap, Order, Slice};
 use crate::onvif;
 use crate::onvif_events::OnvifEvents;
+use framewell_catalog::{EventFilter, NewGap, Order, Slice};
 use framewell_live::{Registry, SourceMessage, SourceState};
 use framewell_model::{
     ChannelId, ChannelStatus, EventSource, GapReason, NewEvent, WallClock, WallTime,

@@ -108,21 +108,29 @@ fn name(topic: &str) -> Option<&'static str> {
 
 /// The value of a state; `None` if no item is one.
 fn is_on(data: &BTreeMap<String, String>) -> Option<bool> {
-    data.values().find_map(|value| match value.as_str() {
-        "true" | "True" | "TRUE" => Some(true),
-        "false" | "False" | "FALSE" => Some(false),
-        // Booleans of XML Schema are numbers, too; only the names that states have are taken for them.
-        _ => None,
-    })
-    .or_else(|| {
-        let state = ["IsMotion", "State", "IsInside", "IsTamper", "IsSoundDetected", "LogicalState"];
-        let value = state.iter().find_map(|name| data.get(*name))?;
-        match value.as_str() {
-            "1" => Some(true),
-            "0" => Some(false),
+    data.values()
+        .find_map(|value| match value.as_str() {
+            "true" | "True" | "TRUE" => Some(true),
+            "false" | "False" | "FALSE" => Some(false),
+            // Booleans of XML Schema are numbers, too; only the names that states have are taken for them.
             _ => None,
-        }
-    })
+        })
+        .or_else(|| {
+            let state = [
+                "IsMotion",
+                "State",
+                "IsInside",
+                "IsTamper",
+                "IsSoundDetected",
+                "LogicalState",
+            ];
+            let value = state.iter().find_map(|name| data.get(*name))?;
+            match value.as_str() {
+                "1" => Some(true),
+                "0" => Some(false),
+                _ => None,
+            }
+        })
 }
 
 #[cfg(test)]
@@ -137,7 +145,9 @@ mod tests {
 
     fn pairs(items: &[(&str, &str)]) -> BTreeMap<String, String> {
         let items = items.iter();
-        items.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        items
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     fn motion(rule: &str, value: &str) -> Notification {

@@ -165,11 +165,12 @@ impl Exchange {
         };
         let uri = request.request_uri().map_or("", |uri| uri.as_str());
         let info = self.rtp_info(uri.trim_end_matches('/'), camera, &parameters);
-        let fields = [
+        let mut fields = vec![
             (headers::SESSION, self.session.as_str()),
             (headers::RANGE, "npt=now-"),
-            (headers::RTP_INFO, &info),
         ];
+        // Nothing is known of the clock of metadata.
+        fields.extend((!info.is_empty()).then_some((headers::RTP_INFO, info.as_str())));
         Answer {
             starts_play: true,
             ..with(StatusCode::Ok, &fields)
