@@ -10,7 +10,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -40,12 +40,12 @@ pub(crate) async fn serve(
     max_connections: usize,
     stop: CancellationToken,
 ) {
-    let permits = Arc::new(Semaphore::new(max_connections));
+    let places = Arc::new(Semaphore::new(max_connections));
     let mut connections = JoinSet::new();
     loop {
-        // When all permits are taken, new connections wait in the kernel's backlog.
-        let permit = tokio::select! {
-            permit = Arc::clone(&permits).acquire_owned() => permit,
+        // When all places are taken, new connections wait in the kernel's backlog.
+        let place = tokio::select! {
+            place = Arc::clone(&places).acquire_owned() => place.expect("it is never closed"),
             () = stop.cancelled() => break,
         };
         let accepted = tokio::select! {
@@ -55,11 +55,12 @@ pub(crate) async fn serve(
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok((stream, peer)) => {
-                let serving = connection(stream, peer, PATIENCE, &router, stop.clone());
-                connections.spawn(async move {
-                    serving.await;
-                    drop(permit);
-                });
+                let client = Client {
+                    stream,
+                    peer,
+                    place,
+                };
+                connections.spawn(connection(client, PATIENCE, &router, stop.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "accepting an HTTP connection failed");
@@ -78,13 +79,25 @@ pub(crate) async fn serve(
     connections.shutdown().await;
 }
 
-fn connection(
+/// Somebody who has connected.
+struct Client {
     stream: TcpStream,
     peer: SocketAddr,
+    /// Among the connections.
+    place: OwnedSemaphorePermit,
+}
+
+fn connection(
+    client: Client,
     patience: Patience,
     router: &Router,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + Send + 'static {
+    let Client {
+        stream,
+        peer,
+        place,
+    } = client;
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was refused");
     }
@@ -94,7 +107,7 @@ fn connection(
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(patience.header);
-    let stream = Impatient::new(stream, patience.write);
+    let stream = Impatient::new(stream, patience.write, place);
     let service = TowerToHyperService::new(router.clone());
     let serving = builder
         .serve_connection(TokioIo::new(stream), service)
@@ -118,8 +131,9 @@ fn connection(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::extract::ws::{WebSocket, WebSocketUpgrade};
     use axum::routing::get;
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     /// Serves a client that sends these bytes and then neither writes nor reads; whether the server
     /// gave it up.
@@ -130,7 +144,13 @@ mod tests {
         let (stream, peer) = listener.accept().await.expect("accepted");
         let big = || async { "x".repeat(64 << 20) };
         let router = Router::new().route("/big", get(big));
-        let serving = connection(stream, peer, patience, &router, CancellationToken::new());
+        let places = Arc::new(Semaphore::new(1));
+        let client = Client {
+            stream,
+            peer,
+            place: places.acquire_owned().await.expect("free"),
+        };
+        let serving = connection(client, patience, &router, CancellationToken::new());
         client.write_all(bytes).await.expect("sent");
         let limit = Duration::from_secs(20);
         tokio::time::timeout(limit, serving).await.is_ok()
@@ -162,5 +182,42 @@ mod tests {
             write: SHORT,
         };
         assert!(gives_up_on(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n", patience).await);
+    }
+
+    /// Listens until the client goes.
+    async fn listen(mut socket: WebSocket) {
+        while let Some(Ok(_)) = socket.recv().await {}
+    }
+
+    #[tokio::test]
+    async fn a_websocket_holds_its_place_until_it_ends() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let address = listener.local_addr().expect("an address");
+        let upgrade = async |upgrade: WebSocketUpgrade| upgrade.on_upgrade(listen);
+        let router = Router::new()
+            .route("/socket", get(upgrade))
+            .route("/", get(async || "hello"));
+        let stop = CancellationToken::new();
+        let mut server = JoinSet::new();
+        server.spawn(serve(listener, router, 1, stop.clone()));
+        let url = format!("ws://{address}/socket");
+        let upgraded = tokio_tungstenite::connect_async(url).await;
+        let (mut socket, _) = upgraded.expect("upgraded");
+        // The kernel takes the next client in; the server does not.
+        let mut next = TcpStream::connect(address).await.expect("connected");
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        next.write_all(request).await.expect("sent");
+        let early = tokio::time::timeout(SHORT, next.readable()).await;
+        assert!(early.is_err(), "answered beside a socket that is open");
+        socket.close(None).await.expect("closed");
+        drop(socket);
+        let mut answer = String::new();
+        let reading = next.read_to_string(&mut answer);
+        let limit = Duration::from_secs(20);
+        let read = tokio::time::timeout(limit, reading).await;
+        read.expect("in time").expect("read");
+        assert!(answer.ends_with("hello"), "{answer}");
+        stop.cancel();
+        server.join_next().await.expect("one").expect("no panic");
     }
 }

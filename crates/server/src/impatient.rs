@@ -1,10 +1,11 @@
-//! A socket whose peer must take what is written to it.
+//! A socket whose peer must take what is written to it, and that counts as one connection while it is open.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 
 /// Fails a write that makes no progress for `limit`; reads may wait as long as they like.
@@ -14,14 +15,18 @@ pub(crate) struct Impatient<S> {
     limit: Duration,
     /// Runs while a write waits.
     patience: Option<Pin<Box<Sleep>>>,
+    /// With the socket and not with the HTTP connection: an upgraded one goes on behind that.
+    _place: OwnedSemaphorePermit,
 }
 
 impl<S> Impatient<S> {
-    pub(crate) const fn new(inner: S, limit: Duration) -> Self {
+    /// `place` is given back when the socket is closed.
+    pub(crate) const fn new(inner: S, limit: Duration, place: OwnedSemaphorePermit) -> Self {
         Self {
             inner,
             limit,
             patience: None,
+            _place: place,
         }
     }
 
