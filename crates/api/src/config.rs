@@ -1,7 +1,7 @@
 //! Settings of the HTTP faces.
 
-use crate::error::ApiError;
-use framewell_model::ErrorKind;
+use crate::places::{Occupation, Places};
+use framewell_imaging::batch::MAX_BATCHES;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -33,36 +33,6 @@ impl BodyBudget {
     }
 }
 
-/// Pushes of pictures that may run at a time; cheap to clone, one for all.
-#[derive(Debug, Clone)]
-pub struct PushLimit {
-    places: Arc<Semaphore>,
-    most: usize,
-}
-
-impl PushLimit {
-    /// So many.
-    #[must_use]
-    pub fn new(most: usize) -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(most)),
-            most,
-        }
-    }
-
-    /// A place for one push, until the permit is dropped.
-    pub(crate) fn take(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        place.map_err(|_| {
-            let text = format!(
-                "{} pushes of pictures are running, as many as may",
-                self.most
-            );
-            ApiError::new(ErrorKind::Unavailable, text).with_detail("limit", self.most)
-        })
-    }
-}
-
 /// Where clients reach the server, if that is not what their `Host` header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicEndpoint {
@@ -90,8 +60,13 @@ pub struct ApiConfig {
     pub meta_body_limit: usize,
     /// Memory for bodies of metadata writes and searches (default 64 MiB); beyond it 503.
     pub meta_memory: BodyBudget,
-    /// Pushes of pictures at a time (default 256); beyond it 503.
-    pub pushes: PushLimit,
+    /// Pushes of pictures at a time (default 256, half of them for one token); beyond it 503, and 429
+    /// for the token that has its share.
+    pub pushes: Places,
+    /// The same for batches of pictures (default as many as `imaging` runs).
+    pub batches: Places,
+    /// The same for streams of events and documents (default 512).
+    pub streams: Places,
     /// A body that takes longer than this to arrive is refused (default 30 s).
     pub body_timeout: Duration,
     /// A subscriber that heard nothing for this long is told that there is nothing (default 10 s).
@@ -104,6 +79,8 @@ pub struct ApiConfig {
 
 impl Default for ApiConfig {
     fn default() -> Self {
+        /// Percent of the places for one token.
+        const HALF: u8 = 50;
         Self {
             public: None,
             rtsp_port: 8554,
@@ -111,7 +88,9 @@ impl Default for ApiConfig {
             body_limit: 1 << 20,
             meta_body_limit: 16 << 20,
             meta_memory: BodyBudget::of_bytes(64 << 20),
-            pushes: PushLimit::new(256),
+            pushes: Places::new(Occupation::Push, 256, HALF),
+            batches: Places::new(Occupation::Batch, MAX_BATCHES, HALF),
+            streams: Places::new(Occupation::Stream, 512, HALF),
             body_timeout: Duration::from_secs(30),
             heartbeat: Duration::from_secs(10),
             ticket_lifetime: Duration::from_secs(3600),

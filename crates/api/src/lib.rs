@@ -21,14 +21,16 @@ mod ops;
 mod origin;
 mod params;
 mod picture;
+mod places;
 mod ranged;
 mod router;
 pub mod routes;
 mod state;
 mod vxg;
 
-pub use config::{ApiConfig, BodyBudget, PublicEndpoint, PushLimit};
+pub use config::{ApiConfig, BodyBudget, PublicEndpoint};
 pub use error::ApiError;
 pub use openapi::document as openapi_document;
+pub use places::{Occupation, Places};
 pub use router::router;
 pub use state::AppState;

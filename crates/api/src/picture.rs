@@ -5,7 +5,7 @@ use crate::error::ApiError;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use framewell_imaging::{DecodeError, Error, Image, Match, Output, Request, When};
-use framewell_model::{ChannelId, WallTime};
+use framewell_model::{ChannelId, ErrorKind, WallTime};
 use sha2::{Digest, Sha256};
 
 /// JPEG quality where nobody asks for another.
@@ -49,6 +49,10 @@ pub(crate) fn explain_ref(error: &Error) -> ApiError {
             .with_detail("frames", *frames)
             .with_detail("limit", *limit),
         Error::Decode { source, .. } => of_decoder(api, source),
+        // Whose share it is has been looked at before: this is the server's own limit.
+        Error::TooManyBatches(limit) => {
+            ApiError::new(ErrorKind::Unavailable, api.message).with_detail("limit", *limit)
+        }
         _ => api,
     }
 }

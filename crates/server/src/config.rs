@@ -66,6 +66,11 @@ pub(crate) struct Http {
     pub(crate) public_https_port: u16,
     /// Most connections at once.
     pub(crate) max_connections: usize,
+    /// Most streams of events and metadata at once; beyond it 503.
+    pub(crate) max_streams: usize,
+    /// How much of the places for pushes, batches and streams one token may take, in percent; beyond it
+    /// 429. 100: all.
+    pub(crate) token_share_percent: u8,
     /// Lifetime of the tickets inside media URLs, in seconds.
     pub(crate) ticket_lifetime_s: u64,
 }
@@ -203,6 +208,8 @@ impl Default for Http {
             public_port: 0,
             public_https_port: 0,
             max_connections: 4_096,
+            max_streams: 512,
+            token_share_percent: 50,
             ticket_lifetime_s: 3_600,
         }
     }
@@ -381,6 +388,9 @@ fn check(config: &Config) -> anyhow::Result<()> {
     logging::filter(&config.log.level)?;
     if config.ingest.backoff_max_s < config.ingest.backoff_min_s {
         bail!("ingest.backoff_max_s must not be less than ingest.backoff_min_s");
+    }
+    if !(1..=100).contains(&config.http.token_share_percent) {
+        bail!("http.token_share_percent must be 1 to 100");
     }
     if config.http.ticket_lifetime_s < 60 {
         bail!("http.ticket_lifetime_s must be at least 60");

@@ -145,12 +145,12 @@ mod tests {
         let big = || async { "x".repeat(64 << 20) };
         let router = Router::new().route("/big", get(big));
         let places = Arc::new(Semaphore::new(1));
-        let client = Client {
+        let served = Client {
             stream,
             peer,
             place: places.acquire_owned().await.expect("free"),
         };
-        let serving = connection(client, patience, &router, CancellationToken::new());
+        let serving = connection(served, patience, &router, CancellationToken::new());
         client.write_all(bytes).await.expect("sent");
         let limit = Duration::from_secs(20);
         tokio::time::timeout(limit, serving).await.is_ok()

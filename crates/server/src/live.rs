@@ -14,7 +14,7 @@ pub(crate) struct Live {
     pub(crate) lease_s: f64,
     /// Most channels that are decoded live at a time; beyond it 503.
     pub(crate) max_decoders: usize,
-    /// Most pushes of pictures of one channel at a time; beyond it 503.
+    /// Most pushes of pictures at a time, of channels and of groups; beyond it 503.
     pub(crate) max_pushes: usize,
 }
 

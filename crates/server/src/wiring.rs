@@ -6,13 +6,14 @@ use crate::reconcile::Reconciler;
 use crate::{decoders, http, open_files, shutdown, signing_key};
 use anyhow::Context;
 use framewell_access::Access;
-use framewell_api::{ApiConfig, AppState, PublicEndpoint, PushLimit};
+use framewell_api::{ApiConfig, AppState, Occupation, Places, PublicEndpoint};
 use framewell_blob::{BlobStore, S3Config};
 use framewell_catalog::{Catalog, CatalogConfig, EVENT_SNAPSHOT_JOB};
 use framewell_decode::Pool;
 use framewell_footage::{Footage, Spool};
 use framewell_gallery::{EventSnapshotHandler, Gallery, TASK_KIND, TaskHandler};
 use framewell_imaging::Imaging;
+use framewell_imaging::batch::MAX_BATCHES;
 use framewell_ingest::{Ingest, IngestConfig};
 use framewell_insight::feed::Feeds;
 use framewell_insight::{CameraEvents, Insight};
@@ -390,11 +391,14 @@ fn api_config(config: &Config, rtsp_port: u16) -> ApiConfig {
         http_port: port(http.public_port),
         https_port: port(http.public_https_port),
     });
+    let places = |what, most| Places::new(what, most, http.token_share_percent);
     ApiConfig {
         public,
         rtsp_port: port(config.rtsp.public_port).unwrap_or(rtsp_port),
         ticket_lifetime: Duration::from_secs(http.ticket_lifetime_s),
-        pushes: PushLimit::new(config.live.max_pushes),
+        pushes: places(Occupation::Push, config.live.max_pushes),
+        batches: places(Occupation::Batch, MAX_BATCHES),
+        streams: places(Occupation::Stream, http.max_streams),
         ..ApiConfig::default()
     }
 }

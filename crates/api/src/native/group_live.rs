@@ -10,6 +10,7 @@ use crate::error::ApiError;
 use crate::multipart::{Multipart, error_object, json_type};
 use crate::params::Params;
 use crate::picture;
+use crate::places::Place;
 use axum::body::Body;
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket};
@@ -22,7 +23,6 @@ use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 
 /// How often the gate is asked again: whether the token still stands, and which channels it opens.
@@ -66,6 +66,7 @@ const BOUNDED: usize = 8;
         (status = 101, description = "WebSocket"),
         (status = 200, description = "Parts without an end", content_type = "multipart/mixed", body = FileBytes),
         (status = 400, description = "Bad parameter", body = ErrorBody),
+        (status = 429, description = "As many pushes of this token run as one token may have; see `Retry-After`", body = ErrorBody),
         (status = 503, description = "As many pushes run as may", body = ErrorBody),
     ),
 )]
@@ -76,7 +77,7 @@ pub(crate) async fn push_group_images(
     Upgrade(upgrade): Upgrade,
 ) -> Result<Response, ApiError> {
     let request = read(&params, state.clock.now())?;
-    let members = Members::read(&params, caller)?;
+    let members = Members::read(&params, &caller)?;
     let channels = members.now(&state).await?;
     if channels.len() > MAX_LIMIT {
         return Err(ApiError::invalid(format!(
@@ -84,7 +85,7 @@ pub(crate) async fn push_group_images(
             channels.len()
         )));
     }
-    let place = state.config.pushes.take()?;
+    let place = state.config.pushes.take(&caller.grant)?;
     let tolerance_ms = request.tolerance_us / 1_000;
     let push = Push {
         feed: state.imaging.live_group(channels, request),
@@ -159,7 +160,7 @@ struct Push {
     /// When the gate is asked again.
     recheck_at: Instant,
     tolerance_ms: i64,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Push {

@@ -86,10 +86,10 @@ pub(crate) struct Members {
 
 impl Members {
     /// Of this caller; reads `channels`.
-    pub(crate) fn read(params: &Params, caller: Caller) -> Result<Self, ApiError> {
+    pub(crate) fn read(params: &Params, caller: &Caller) -> Result<Self, ApiError> {
         Ok(Self {
             named: named(params)?,
-            grant: caller.grant,
+            grant: caller.grant.clone(),
         })
     }
 

@@ -64,8 +64,8 @@ use framewell_model::{ChannelId, ErrorKind, TimeRange};
         (status = 200, description = "A part for each picture with the headers of a single one and `Framewell-Cursor`; gaps, errors and the end as parts of type `application/json` with `Framewell-Entry`", content_type = "multipart/mixed", body = FileBytes),
         (status = 400, description = "Bad parameter, a range in the future, more instants than a request may name; the text says the limit", body = ErrorBody),
         (status = 404, description = "No such channel behind this token, or no footage in the range", body = ErrorBody),
-        (status = 429, description = "Too many such answers are running; see `Retry-After`", body = ErrorBody),
-        (status = 503, description = "The footage cannot be looked up; the camera is not streaming, or as many pushes or live decoders run as may", body = ErrorBody),
+        (status = 429, description = "As many such answers or pushes of this token run as one token may have; see `Retry-After`", body = ErrorBody),
+        (status = 503, description = "The footage cannot be looked up; the camera is not streaming, or as many such answers, pushes or live decoders run as may", body = ErrorBody),
     ),
 )]
 pub(crate) async fn list_images(
@@ -83,6 +83,7 @@ pub(crate) async fn list_images(
     }
     let container = images_params::container(&params, &headers)?;
     let request = images_params::request(&params, channel, state.clock.now(), container)?;
+    let place = state.config.batches.take(&caller.grant)?;
     let (first, batch) = start(&state, channel, request).await?;
     let writer = Writer {
         state,
@@ -92,7 +93,7 @@ pub(crate) async fn list_images(
         form: form_query(&params, container),
         wrapping: container.into(),
     };
-    Ok(images_body::respond(writer, first, batch))
+    Ok(images_body::respond(writer, first, batch, place))
 }
 
 /// Waits for the first entry: what fails before it is an error of the whole.

@@ -6,6 +6,7 @@ use crate::auth::Caller;
 use crate::multipart::Multipart;
 use crate::origin::{Links, Origin};
 use crate::picture::{self, content_tag};
+use crate::places::Place;
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
@@ -52,7 +53,7 @@ impl From<Container> for Wrapping {
 }
 
 /// An answer that is written as the entries get ready; the client's pace is the batch's pace.
-pub(crate) fn respond(writer: Writer, first: Entry, batch: Batch) -> Response {
+pub(crate) fn respond(writer: Writer, first: Entry, batch: Batch, place: Place) -> Response {
     let content_type = match &writer.wrapping {
         Wrapping::Multipart(multipart) => multipart.content_type(),
         Wrapping::Tar => "application/x-tar".to_owned(),
@@ -63,6 +64,7 @@ pub(crate) fn respond(writer: Writer, first: Entry, batch: Batch) -> Response {
         caller: writer.caller.clone(),
         channel: writer.channel,
         next: tokio::time::interval_at(tokio::time::Instant::now() + RECHECK, RECHECK),
+        _place: place,
     };
     let rest = stream::unfold((batch, gate), |(mut batch, mut gate)| async move {
         let entry = gate.next(&mut batch).await?;
@@ -86,6 +88,8 @@ struct Gate {
     caller: Caller,
     channel: ChannelId,
     next: tokio::time::Interval,
+    /// Among the batches, as long as this one runs.
+    _place: Place,
 }
 
 impl Gate {

@@ -8,12 +8,12 @@ use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::picture;
+use crate::places::Place;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::response::Response;
 use framewell_imaging::{Error, LiveFeed, LiveImage};
 use framewell_model::{ChannelId, ErrorKind};
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 /// How often the gate is asked again whether the token still opens the channel.
@@ -41,7 +41,7 @@ pub(crate) struct Push {
     feed: LiveFeed,
     /// When the gate is asked again.
     recheck_at: Instant,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Push {
@@ -52,7 +52,7 @@ impl Push {
         params: &Params,
     ) -> Result<Self, ApiError> {
         let request = push_params::read(params, channel, state.clock.now())?;
-        let place = state.config.pushes.take()?;
+        let place = state.config.pushes.take(&caller.grant)?;
         let feed = state
             .imaging
             .live(request)

@@ -3,6 +3,7 @@
 
 use crate::AppState;
 use crate::live_stats::{newest, rates};
+use crate::places::{Occupancy, Places, Refused};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -23,6 +24,12 @@ const STATES: [ChannelStatus; 4] = [
 pub(crate) async fn show_metrics(State(state): State<AppState>) -> Response {
     let mut text = state.metrics.render();
     text.push_str(&channel_text(&state.registry.channels(), state.clock.now()));
+    let config = &state.config;
+    text.push_str(&place_text([
+        &config.pushes,
+        &config.batches,
+        &config.streams,
+    ]));
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
 }
 
@@ -101,6 +108,58 @@ const FAMILIES: &[Family] = &[
         },
     },
 ];
+
+/// One figure of every kind of places, or several with a label more.
+struct PlaceFamily {
+    name: &'static str,
+    kind: &'static str,
+    help: &'static str,
+    values: fn(&Occupancy) -> Vec<(&'static str, u64)>,
+}
+
+const PLACE_FAMILIES: &[PlaceFamily] = &[
+    PlaceFamily {
+        name: "framewell_places_taken",
+        kind: "gauge",
+        help: "Pushes, batches and streams that are open",
+        values: |now| vec![("", now.taken)],
+    },
+    PlaceFamily {
+        name: "framewell_places",
+        kind: "gauge",
+        help: "How many of them may be open",
+        values: |now| vec![("", now.most)],
+    },
+    PlaceFamily {
+        name: "framewell_places_refused_total",
+        kind: "counter",
+        help: "Refused because all places were taken (full), or the token had its share",
+        values: |now| {
+            let Refused { full, share } = now.refused;
+            vec![(",why=\"full\"", full), (",why=\"share\"", share)]
+        },
+    },
+];
+
+fn place_text(kinds: [&Places; 3]) -> String {
+    let mut text = String::new();
+    for PlaceFamily {
+        name,
+        kind,
+        help,
+        values,
+    } in PLACE_FAMILIES
+    {
+        text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+        for places in kinds {
+            let label = places.label();
+            for (more, value) in values(&places.occupancy()) {
+                text.push_str(&format!("{name}{{kind=\"{label}\"{more}}} {value}\n"));
+            }
+        }
+    }
+    text
+}
 
 fn channel_text(channels: &[(ChannelId, Track)], now: WallTime) -> String {
     let mut text = String::new();

@@ -18,6 +18,7 @@ mod meta;
 mod native;
 mod openapi;
 mod ops;
+mod places;
 mod player;
 mod records;
 mod secrets;

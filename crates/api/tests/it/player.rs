@@ -51,8 +51,8 @@ async fn the_player_boots_with_nothing_but_the_inner_token() {
     );
 }
 
-/// Puts two seconds of 25 fps video with GOPs of 25 into the ring.
-fn stream(site: &Site, channel: framewell_model::ChannelId) {
+/// Puts two seconds of 25 fps video with GOPs of 25 into the ring, from 11:59:50 on.
+pub(crate) fn stream(site: &Site, channel: framewell_model::ChannelId) {
     let track = site.state.registry.track(channel);
     site.set_active(channel);
     let video = VideoParameters {

@@ -28,7 +28,7 @@ mod walk;
 
 pub use cursor::{Cursor, CursorError};
 pub use rule::{COUNT, MAX_INSTANTS, PERIOD_US, RATE, Rule};
-pub use run::Batch;
+pub use run::{Batch, MAX_BATCHES};
 
 pub(crate) use run::Batches;
 

@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 /// Batches that may run at a time: each holds a few GOPs and pictures.
-const MAX_BATCHES: usize = 64;
+pub const MAX_BATCHES: usize = 64;
 /// Most pictures decoded in one go.
 const CHUNK_IMAGES: u64 = 16;
 /// Bytes of finished pictures that one go may make, as far as they can be guessed.

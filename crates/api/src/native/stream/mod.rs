@@ -9,6 +9,7 @@ use crate::AppState;
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::Params;
+use crate::places::Place;
 use axum::body::Body;
 use axum::extract::State;
 use axum::extract::ws::{self, WebSocket, WebSocketUpgrade};
@@ -48,6 +49,8 @@ use utoipa::ToSchema;
         (status = 200, description = "Server-sent events; `data` of each is this object", content_type = "text/event-stream", body = StreamMessage),
         (status = 400, description = "Bad parameter, or a cursor of another server", body = ErrorBody),
         (status = 401, description = "No good token", body = ErrorBody),
+        (status = 429, description = "As many streams of this token run as one token may have; see `Retry-After`", body = ErrorBody),
+        (status = 503, description = "As many streams run as may; see `Retry-After`", body = ErrorBody),
     ),
 )]
 pub(crate) async fn follow_events(
@@ -86,6 +89,8 @@ pub(crate) async fn follow_events(
         (status = 200, description = "Server-sent events; `data` of each is this object", content_type = "text/event-stream", body = StreamMessage),
         (status = 400, description = "Bad parameter, or a cursor of another server", body = ErrorBody),
         (status = 401, description = "No good token", body = ErrorBody),
+        (status = 429, description = "As many streams of this token run as one token may have; see `Retry-After`", body = ErrorBody),
+        (status = 503, description = "As many streams run as may; see `Retry-After`", body = ErrorBody),
     ),
 )]
 pub(crate) async fn follow_documents(
@@ -133,12 +138,13 @@ async fn follow(
     headers: &HeaderMap,
     upgrade: Option<WebSocketUpgrade>,
 ) -> Result<Response, ApiError> {
-    let members = Members::read(params, caller)?;
+    let members = Members::read(params, &caller)?;
     let cursor = cursor(params, headers)?;
+    let place = state.config.streams.take(&caller.grant)?;
     let subscription = Subscription::start(state, topic, members, cursor).await?;
     Ok(match upgrade {
-        Some(upgrade) => upgrade.on_upgrade(move |socket| speak(subscription, socket)),
-        None => server_sent(subscription),
+        Some(upgrade) => upgrade.on_upgrade(move |socket| speak(subscription, socket, place)),
+        None => server_sent(subscription, place),
     })
 }
 
@@ -158,11 +164,11 @@ fn cursor(params: &Params, headers: &HeaderMap) -> Result<Option<i64>, ApiError>
 }
 
 /// Server-sent events (HTML standard, section 9.2). Ends when the token stops to be good.
-fn server_sent(subscription: Subscription) -> Response {
-    let messages = stream::unfold(Some(subscription), |subscription| async {
-        let mut subscription = subscription?;
+fn server_sent(subscription: Subscription, place: Place) -> Response {
+    let messages = stream::unfold(Some((subscription, place)), |open| async {
+        let (mut subscription, place) = open?;
         match subscription.next().await {
-            Ok(message) => Some((sse(&message), Some(subscription))),
+            Ok(message) => Some((sse(&message), Some((subscription, place)))),
             Err(error) => Some((
                 format!("event: end\ndata: {}\n\n", describe_end(Some(error))),
                 None,
@@ -184,7 +190,7 @@ fn sse(message: &Message) -> String {
 }
 
 /// Speaks to a WebSocket until one of both ends it.
-async fn speak(mut subscription: Subscription, mut socket: WebSocket) {
+async fn speak(mut subscription: Subscription, mut socket: WebSocket, _place: Place) {
     loop {
         tokio::select! {
             next = subscription.next() => {
