@@ -3,7 +3,7 @@
 use crate::hub::MAX_BYTES;
 use crate::sets::{Assembler, Rule};
 use crate::{Delivery, Error, Grid, ImageSet, Imaging, LiveFeed, LiveImage, LiveRequest, Output};
-use framewell_model::{ChannelId, WallTime};
+use framewell_model::{ChannelId, ErrorKind, HasKind, WallTime};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -130,6 +130,11 @@ fn rule_of(request: &GroupRequest) -> Rule {
     }
 }
 
+/// Whether what was asked for cannot be had of a channel, now or later: a crop outside of its pictures.
+fn is_final(error: &Error) -> bool {
+    error.kind() == ErrorKind::InvalidArgument
+}
+
 /// Sets that wait for the receiver: one ([`Delivery::Latest`]), or the bound that was asked for, and
 /// then the oldest are dropped and counted; [`Delivery::All`] waits for room instead.
 #[derive(Debug)]
@@ -228,7 +233,7 @@ struct Worker {
     parked: Vec<(Member, LiveFeed)>,
     members: BTreeMap<ChannelId, u64>,
     joined: u64,
-    /// Members without a feed.
+    /// Members without a feed that are tried again.
     failed: BTreeSet<ChannelId>,
     outbox: Arc<Outbox>,
 }
@@ -315,9 +320,13 @@ impl Worker {
         }
     }
 
+    /// Goes on without the channel; every set says why. It is tried again, but for what cannot be had of
+    /// it: another feed would come to the same.
     fn give_up(&mut self, channel: ChannelId, error: Error) {
+        if !is_final(&error) {
+            self.failed.insert(channel);
+        }
         self.assembler.failed(channel, error);
-        self.failed.insert(channel);
         if self.request.until.is_some() {
             self.assembler.over(channel);
         }
@@ -339,6 +348,10 @@ impl Worker {
             Some(Ok(live)) => {
                 let now = (Instant::now(), self.imaging.clock.now());
                 self.assembler.picture(channel, live.image, now);
+            }
+            Some(Err(error)) if is_final(&error) => {
+                self.give_up(channel, error);
+                return;
             }
             Some(Err(error)) => self.assembler.failed(channel, error),
             None if self.request.until.is_some() => {

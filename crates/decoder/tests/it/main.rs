@@ -17,6 +17,7 @@ mod exact;
 mod faults;
 mod footage;
 mod forms;
+mod group_forms;
 mod hostile;
 mod live_faults;
 mod live_feeds;
