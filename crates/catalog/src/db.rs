@@ -31,6 +31,9 @@ const MOST_GAP_NOTICES: usize = 1_024;
 /// SQLite readers; more only compete for the same disk.
 const MOST_SQLITE_READERS: u32 = 4;
 
+/// Bytes of the tags of one page of events.
+const MOST_TAG_BYTES: i64 = 32 << 20;
+
 /// Which database.
 #[derive(Debug, Clone)]
 pub struct CatalogConfig {
@@ -45,6 +48,8 @@ pub struct CatalogConfig {
 pub struct Catalog {
     inner: Arc<Inner>,
     search_limit: Duration,
+    /// Most bytes of the tags of one page of events.
+    most_tag_bytes: i64,
 }
 
 #[derive(Debug)]
@@ -86,7 +91,20 @@ impl Catalog {
         Ok(Self {
             inner: Arc::new(inner),
             search_limit: SEARCH_LIMIT,
+            most_tag_bytes: MOST_TAG_BYTES,
         })
+    }
+
+    /// The same catalog with another bound for the tags of one page of events (default 32 MiB), which are
+    /// all in memory at once. A page that would have more is shorter; it has one event at least.
+    #[must_use]
+    pub fn with_most_tag_bytes(mut self, bytes: i64) -> Self {
+        self.most_tag_bytes = bytes;
+        self
+    }
+
+    pub(crate) const fn most_tag_bytes(&self) -> i64 {
+        self.most_tag_bytes
     }
 
     /// The same catalog with another limit for searches of documents and events (default 10 s). What

@@ -13,6 +13,7 @@ use crate::sql_search::Search;
 use crate::{Catalog, Error, NewJob, Order, Page, Revisions, Slice, job_rows};
 use framewell_model::{ChannelId, Event, EventId, NewEvent, WallTime};
 use sea_query::{Expr, ExprTrait as _, LockType, OnConflict, Query, SelectStatement};
+use std::collections::HashMap;
 
 /// Which events a list shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,13 +57,21 @@ impl EventFilter {
     }
 }
 
+/// Events in the order in which they became visible.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewEvents {
+    /// Ascending by revision.
+    pub events: Vec<Event>,
+    /// Whether there may be more behind the last one: there are as many as were asked for, or the tags of
+    /// more would be too long together.
+    pub is_cut: bool,
+}
+
 /// Kind of the durable job that stores the picture of an event; its parameters are `{"event": id}`.
 pub const EVENT_SNAPSHOT_JOB: &str = "event_snapshot";
 
 /// Most names or tags of one filter.
 const MOST_WORDS: usize = 500;
-/// Most bytes of the tags of one list: all of them are in memory at once.
-const MOST_LISTED_TAG_BYTES: i64 = 32 << 20;
 
 impl Catalog {
     /// Stores an event, and the jobs that follow from it: either all of it or nothing. [`Error::Invalid`]
@@ -140,8 +149,8 @@ impl Catalog {
         Ok(event)
     }
 
-    /// Events of these channels by time. [`Error::TooSlow`] as for documents; [`Error::Invalid`] if
-    /// the tags of one page are more than 32 MiB.
+    /// Events of these channels by time. [`Error::TooSlow`] as for documents. A page is shorter than asked
+    /// for if the tags of its events are too long together ([`Catalog::with_most_tag_bytes`]).
     pub async fn list_events(
         &self,
         channels: &[ChannelId],
@@ -183,7 +192,7 @@ impl Catalog {
             slice.apply(&mut page);
             let mut items = without_tags(search, &page).await?;
             if has_tags {
-                add_tags(search, &mut items).await?;
+                add_tags(search, &mut items, self.most_tag_bytes()).await?;
             }
             Ok(Page { items, total })
         })
@@ -197,7 +206,7 @@ impl Catalog {
         filter: &EventFilter,
         revisions: Revisions,
         most: u64,
-    ) -> Result<Vec<Event>, Error> {
+    ) -> Result<NewEvents, Error> {
         let matching = matching(self.dialect(), channels, filter)?;
         self.events_among(&matching, revisions, most).await
     }
@@ -207,7 +216,7 @@ impl Catalog {
         &self,
         revisions: Revisions,
         most: u64,
-    ) -> Result<Vec<Event>, Error> {
+    ) -> Result<NewEvents, Error> {
         let all = Query::select().from("event").take();
         self.events_among(&all, revisions, most).await
     }
@@ -217,7 +226,7 @@ impl Catalog {
         matching: &SelectStatement,
         revisions: Revisions,
         most: u64,
-    ) -> Result<Vec<Event>, Error> {
+    ) -> Result<NewEvents, Error> {
         self.search("search for new events", async |search| {
             let page = with_columns(matching.clone())
                 .and_where(Expr::col(("event", "revision")).gt(revisions.after))
@@ -226,8 +235,12 @@ impl Catalog {
                 .limit(most)
                 .take();
             let mut events = without_tags(search, &page).await?;
-            add_tags(search, &mut events).await?;
-            Ok(events)
+            let is_full = u64::try_from(events.len()).is_ok_and(|found| found >= most);
+            let is_cut = add_tags(search, &mut events, self.most_tag_bytes()).await?;
+            Ok(NewEvents {
+                events,
+                is_cut: is_cut || is_full,
+            })
         })
         .await
     }
@@ -369,25 +382,45 @@ async fn without_tags(search: &mut Search, page: &SelectStatement) -> Result<Vec
     rows.iter().map(event).collect()
 }
 
-async fn add_tags(search: &mut Search, events: &mut [Event]) -> Result<(), Error> {
-    let ids: Vec<i64> = events.iter().map(|event| event.id.get()).collect();
-    if ids.is_empty() {
-        return Ok(());
+/// Adds the tags, up to so many bytes: the events from which on they would be more are left out, but for the
+/// first one. Whether any was.
+async fn add_tags(
+    search: &mut Search,
+    events: &mut Vec<Event>,
+    most_bytes: i64,
+) -> Result<bool, Error> {
+    let ids =
+        |events: &[Event]| -> Vec<i64> { events.iter().map(|event| event.id.get()).collect() };
+    if events.is_empty() {
+        return Ok(false);
     }
-    let is_wanted = search.dialect().is_one_of(Expr::col("event"), &ids);
-    let sums = with_tag_sums(Query::select())
-        .and_where(is_wanted.clone())
+    let is_wanted = search.dialect().is_one_of(Expr::col("event"), &ids(events));
+    let sums = with_tag_sums(Query::select().column("event").take())
+        .and_where(is_wanted)
+        .group_by_col("event")
         .take();
-    let bytes: i64 = only(&search.fetch(&sums).await?)?.get("bytes")?;
-    if bytes > MOST_LISTED_TAG_BYTES {
-        let text = format!(
-            "the tags of these events are {bytes} bytes, more than {MOST_LISTED_TAG_BYTES}: ask for \
-             fewer events at a time"
-        );
-        return Err(Error::Invalid(text));
+    let mut bytes = HashMap::new();
+    for row in search.fetch(&sums).await? {
+        bytes.insert(row.get::<i64>("event")?, row.get::<i64>("bytes")?);
     }
+    let fitting = fitting(events, &bytes, most_bytes);
+    let is_cut = fitting < events.len();
+    events.truncate(fitting);
+    let is_wanted = search.dialect().is_one_of(Expr::col("event"), &ids(events));
     let tags = search.fetch(&select_tags(is_wanted)).await?;
-    distribute_tags(events, &tags)
+    distribute_tags(events, &tags)?;
+    Ok(is_cut)
+}
+
+/// How many of these events have so many bytes of tags together; one at least, so that whoever asks for
+/// the rest gets on.
+fn fitting(events: &[Event], bytes: &HashMap<i64, i64>, most_bytes: i64) -> usize {
+    let mut left = most_bytes;
+    let fits = |event: &&Event| {
+        left -= bytes.get(&event.id.get()).copied().unwrap_or(0);
+        left >= 0
+    };
+    events.iter().take_while(fits).count().max(1)
 }
 
 /// Events of these channels that match; no columns yet.

@@ -45,6 +45,7 @@ pub(crate) async fn list_events(
             .list_events_without_tags(&channels, &filter, order, slice)
             .await
     }?;
+    let list = list.cut_to(page.items.len(), page.total);
     let thumbs = Thumbs::load(&state, &page.items).await?;
     let links = Links::new(&state, &origin, &caller.grant);
     let show = |event| event_object(&links, event, &thumbs, shown);

@@ -46,6 +46,17 @@ impl ListRequest {
         })
     }
 
+    /// The same with a lower limit, which the answer then says, if a page was cut to so many objects
+    /// because more would have been too long together.
+    pub(crate) fn cut_to(mut self, shown: usize, total: i64) -> Self {
+        let shown = i64::try_from(shown).unwrap_or(i64::MAX);
+        let Slice { limit, offset } = self.slice;
+        if (1..limit).contains(&shown) && offset.saturating_add(shown) < total {
+            self.slice.limit = shown;
+        }
+        self
+    }
+
     /// The answer; `expire` is the end of the URLs in the list.
     pub(crate) fn answer(
         &self,
@@ -105,6 +116,20 @@ mod tests {
         assert_eq!(last["previous"], "/api/v3/channels/?limit=2&offset=2");
         assert_eq!(page("", 20)["next"], Value::Null);
         assert_eq!(page("limit=0", 20)["next"], Value::Null);
+    }
+
+    #[test]
+    fn a_page_that_was_cut_leads_to_what_was_left_out() {
+        let uri = Uri::from_static("/x");
+        let cut = |shown, total| {
+            let params = Params::parse(Some("limit=4&offset=4"));
+            let list = ListRequest::read(&uri, &params, DEFAULT_LIMIT, MAX_LIMIT).unwrap();
+            let page = list.cut_to(shown, total).answer(Vec::new(), total, None);
+            page.0["meta"]["next"].clone()
+        };
+        assert_eq!(cut(3, 8), "/x/?limit=3&offset=7");
+        assert_eq!(cut(4, 9), "/x/?limit=4&offset=8");
+        assert_eq!((cut(3, 7), cut(0, 0)), (Value::Null, Value::Null));
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub(crate) struct Site {
     pub(crate) clock: Arc<MovableClock>,
     router: Router,
     key: String,
-    _feeds: JoinSet<()>,
+    tasks: JoinSet<()>,
     _folder: TempDir,
 }
 
@@ -111,7 +111,7 @@ impl Site {
             state,
             clock,
             key: format!("LKey {}", key.expose()),
-            _feeds: feeds,
+            tasks: feeds,
             _folder: folder,
         }
     }
@@ -120,6 +120,16 @@ impl Site {
     pub(crate) fn limit_searches(&mut self, limit: Duration) {
         let catalog = self.state.catalog.clone().with_search_limit(limit);
         self.state.insight = Insight::new(catalog);
+        self.router = router(self.state.clone());
+    }
+
+    /// From now on, a page of events holds so many bytes of tags.
+    pub(crate) fn limit_tags(&mut self, bytes: i64) {
+        let catalog = self.state.catalog.clone().with_most_tag_bytes(bytes);
+        self.state.feeds = Feeds::new(catalog.clone());
+        let feeds = self.state.feeds.clone();
+        self.tasks.spawn(feeds.run(CancellationToken::new()));
+        self.state.catalog = catalog;
         self.router = router(self.state.clone());
     }
 

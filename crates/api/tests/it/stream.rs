@@ -190,6 +190,36 @@ async fn filters_and_tokens_say_what_comes() {
 }
 
 #[tokio::test]
+async fn events_with_long_tags_come_a_few_at_a_time_and_all() {
+    let mut site = Site::new().await;
+    let channel = site.channel("a").await;
+    let mut stored = Vec::new();
+    for size in [10, 9_000, 9_000, 20, 9_000] {
+        let tags = json!({ "long": "x".repeat(size) });
+        stored.push(event(&site, &channel, "motion", tags).await);
+    }
+    site.limit_tags(10_000);
+    let uri = format!("{EVENTS}?after=0");
+    let mut listener = Listener::open(&site, &channel.watch, &uri, None).await;
+    listener.expect("ready").await;
+    for (id, cursor) in stored.iter().zip(1..) {
+        let heard = listener.expect("event").await;
+        assert_eq!(heard["event"]["id"], *id);
+        assert_eq!(heard["cursor"], cursor.to_string());
+    }
+    // The list says how many it has, and where the others are.
+    let mut next = "/api/v2/storage/events/?include_meta=true&limit=5".to_owned();
+    let mut listed = Vec::new();
+    while !next.is_empty() {
+        let page = site.get(&channel.watch, &next).await.expect(200);
+        let objects = page["objects"].as_array().unwrap();
+        listed.extend(objects.iter().map(|object| object["id"].as_i64().unwrap()));
+        next = page["meta"]["next"].as_str().unwrap_or_default().to_owned();
+    }
+    assert_eq!(listed, stored);
+}
+
+#[tokio::test]
 async fn what_cannot_be_followed_is_refused() {
     let site = Site::new().await;
     let (a, b) = (site.channel("a").await, site.channel("b").await);

@@ -228,18 +228,58 @@ conformance! {
         let newest = catalog.newest_event_revision().await.unwrap();
         assert_eq!(*moved.borrow_and_update(), newest);
         let all = EventFilter::default();
-        let page = catalog.events_after(&channels, &all, behind(0), 2).await.unwrap();
+        let found = catalog.events_after(&channels, &all, behind(0), 2).await.unwrap();
+        assert!(found.is_cut);
+        let page = found.events;
         assert_eq!([page[0].time, page[1].time], [at(9), at(1)]);
         assert_eq!(page[1].tags.len(), 1);
-        let rest = catalog.events_after(&channels, &all, behind(page[1].revision), 10).await.unwrap();
+        let found = catalog.events_after(&channels, &all, behind(page[1].revision), 10).await.unwrap();
+        assert!(!found.is_cut);
+        let rest = found.events;
         assert_eq!(rest.iter().map(|event| event.time).collect::<Vec<_>>(), [at(5)]);
         assert_eq!(rest[0].revision, newest);
         let own = catalog.events_after(&[second], &all, behind(0), 10).await.unwrap();
-        assert_eq!(own.len(), 1);
+        assert_eq!(own.events.len(), 1);
         let all_channels = catalog.all_events_after(behind(0), 10).await.unwrap();
         assert_eq!(all_channels, catalog.events_after(&channels, &all, behind(0), 10).await.unwrap());
         let until = Revisions { after: 0, until: newest - 1 };
-        assert_eq!(catalog.events_after(&channels, &all, until, 10).await.unwrap().len(), 2);
+        assert_eq!(catalog.events_after(&channels, &all, until, 10).await.unwrap().events.len(), 2);
+    }
+
+    /// Tags of 10,000 bytes each, and pages that hold 25,000.
+    async fn pages_of_events_with_long_tags_are_shorter_and_lose_nothing(catalog: &Catalog) {
+        let catalog = catalog.clone().with_most_tag_bytes(25_000);
+        let channel = channel(&catalog).await.id;
+        let long = "x".repeat(9_999);
+        let mut stored = Vec::new();
+        for seconds in 0..5 {
+            stored.push(insert(&catalog, channel, "motion", seconds, &[("n", &long)]).await);
+        }
+        let all = EventFilter::default();
+        let list = async |offset| {
+            let slice = Slice { limit: 4, offset };
+            let page = catalog.list_events(&[channel], &all, Order::Ascending, slice).await.unwrap();
+            assert_eq!(page.total, 5);
+            page.items
+        };
+        assert_eq!(list(0).await, stored[..2]);
+        assert_eq!(list(2).await, stored[2..4]);
+        assert_eq!(list(4).await, stored[4..]);
+        let mut followed = Vec::new();
+        loop {
+            let last = followed.last().map_or(0, |event: &Event| event.revision);
+            let found = catalog.events_after(&[channel], &all, behind(last), 10).await.unwrap();
+            assert!((1..=2).contains(&found.events.len()));
+            followed.extend(found.events);
+            if !found.is_cut {
+                break;
+            }
+        }
+        assert_eq!(followed, stored);
+        // One that is too long alone comes all the same.
+        let tiny = catalog.with_most_tag_bytes(1);
+        let found = tiny.events_after(&[channel], &all, behind(0), 10).await.unwrap();
+        assert_eq!((found.events, found.is_cut), (stored[..1].to_vec(), true));
     }
 
     /// Many writers at once, and a reader that always asks for what comes after the last it saw.
@@ -256,7 +296,7 @@ conformance! {
             let all = EventFilter::default();
             let (mut seen, mut last) = (Vec::new(), 0);
             while seen.len() < usize::try_from(WRITERS * EACH).unwrap() {
-                for event in catalog.events_after(&[channel], &all, behind(last), 7).await.unwrap() {
+                for event in catalog.events_after(&[channel], &all, behind(last), 7).await.unwrap().events {
                     assert!(event.revision > last);
                     last = event.revision;
                     seen.push(event.time);

@@ -16,8 +16,8 @@ pub use entry::{Entry, Told};
 pub use follower::Follower;
 
 use crate::Error;
-use framewell_catalog::meta::Filter;
-use framewell_catalog::{Catalog, EventFilter, Revisions};
+use framewell_catalog::meta::{Document, Filter};
+use framewell_catalog::{Catalog, EventFilter, NewEvents, Revisions};
 use framewell_model::ChannelId;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -29,7 +29,8 @@ use tokio_util::sync::CancellationToken;
 const SPAN: i64 = 10_000;
 /// Documents of one answer.
 const MOST_DOCUMENTS: u64 = 200;
-/// Events of one answer: their tags are 64 KiB each at most, so these are 4 MiB.
+/// Events of one answer: new ones have 64 KiB of tags each at most, so these are 4 MiB; pages of older ones
+/// with more are cut by the catalog.
 const MOST_EVENTS: u64 = 64;
 
 /// Which sequence of numbers.
@@ -132,8 +133,8 @@ pub struct Step {
 }
 
 impl Step {
-    fn of(kind: FeedKind, entries: Vec<Entry>, until: i64) -> Self {
-        let is_cut = entries.len() as u64 == kind.most();
+    /// `is_cut`: there may be more entries behind these, up to `until`.
+    fn of(entries: Vec<Entry>, is_cut: bool, until: i64) -> Self {
         let last = entries.last().map(|entry| entry.revision);
         Self {
             entries: entries.into_iter().map(Arc::new).collect(),
@@ -152,17 +153,29 @@ pub async fn read_history(
 ) -> Result<Step, Error> {
     let (kind, revisions) = (topic.kind(), span(after, newest));
     let channels: Vec<ChannelId> = channels.iter().copied().collect();
-    let entries = match topic {
+    let (entries, is_cut) = match topic {
         Topic::Events(filter) => {
             let found = catalog.events_after(&channels, filter, revisions, kind.most());
-            found.await?.into_iter().map(Entry::event).collect()
+            events(found.await?)
         }
         Topic::Documents(filter) => {
             let found = catalog.documents_after(&channels, filter, revisions, kind.most());
-            found.await?.into_iter().map(Entry::document).collect()
+            documents(found.await?)
         }
     };
-    Ok(Step::of(kind, entries, revisions.until))
+    Ok(Step::of(entries, is_cut, revisions.until))
+}
+
+/// Entries, and whether there may be more behind them.
+fn events(found: NewEvents) -> (Vec<Entry>, bool) {
+    let entries = found.events.into_iter().map(Entry::event);
+    (entries.collect(), found.is_cut)
+}
+
+/// The same of documents.
+fn documents(found: Vec<(i64, Document)>) -> (Vec<Entry>, bool) {
+    let is_cut = found.len() as u64 == MOST_DOCUMENTS;
+    (found.into_iter().map(Entry::document).collect(), is_cut)
 }
 
 fn span(after: i64, newest: i64) -> Revisions {

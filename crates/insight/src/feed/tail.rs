@@ -1,6 +1,6 @@
 //! The newest entries of a feed, in memory: read from the database once for all that follow.
 
-use super::{Entry, FeedKind, Step, span};
+use super::{Entry, FeedKind, Step, documents, events, span};
 use crate::Error;
 use framewell_catalog::Catalog;
 use parking_lot::Mutex;
@@ -195,17 +195,13 @@ async fn advance(tail: &Tail, catalog: &Catalog, kind: FeedKind) -> Result<(), E
     while tail.until() < newest {
         let edits = kind.edits(catalog);
         let revisions = span(tail.until(), newest);
-        let entries = match kind {
-            FeedKind::Events => {
-                let found = catalog.all_events_after(revisions, kind.most());
-                found.await?.into_iter().map(Entry::event).collect()
-            }
+        let (entries, is_cut) = match kind {
+            FeedKind::Events => events(catalog.all_events_after(revisions, kind.most()).await?),
             FeedKind::Documents => {
-                let found = catalog.all_documents_after(revisions, kind.most());
-                found.await?.into_iter().map(Entry::document).collect()
+                documents(catalog.all_documents_after(revisions, kind.most()).await?)
             }
         };
-        tail.push(Step::of(kind, entries, revisions.until), edits);
+        tail.push(Step::of(entries, is_cut, revisions.until), edits);
     }
     Ok(())
 }
@@ -232,7 +228,7 @@ mod tests {
 
     fn step(revisions: std::ops::RangeInclusive<i64>) -> Step {
         let until = *revisions.end();
-        Step::of(FeedKind::Events, revisions.map(entry).collect(), until)
+        Step::of(revisions.map(entry).collect(), false, until)
     }
 
     fn numbers(found: Found) -> (Vec<i64>, i64) {
@@ -257,7 +253,7 @@ mod tests {
         assert_eq!(numbers(tail.after(6, 0)), (vec![7], 7));
         assert!(matches!(tail.after(7, 0), Found::Nothing));
         // Numbers that no event has any more are done with, too.
-        tail.push(Step::of(FeedKind::Events, Vec::new(), 9), 0);
+        tail.push(Step::of(Vec::new(), false, 9), 0);
         assert_eq!(numbers(tail.after(7, 0)), (vec![], 9));
     }
 
