@@ -19,6 +19,8 @@ use utoipa::{Modify, OpenApi};
     paths(
         native::channels::list_channels,
         native::channels::show_channel,
+        native::recording::show_recording,
+        native::recording::update_recording,
         native::image::show_image,
         native::images::list_images,
         native::sheet::show_sheet,

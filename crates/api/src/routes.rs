@@ -58,6 +58,8 @@ pub const TABLE: &[Route] = &[
     // Native face.
     route("GET", "/v1/channels", WATCH, || get(native::channels::list_channels)),
     route("GET", "/v1/channels/{id}", WATCH, || get(native::channels::show_channel)),
+    route("GET", "/v1/channels/{id}/recording", WATCH, || get(native::recording::show_recording)),
+    route("PUT", "/v1/channels/{id}/recording", CONFIGURE, || put(native::recording::update_recording)),
     route("GET", "/v1/channels/{id}/image", WATCH, || get(native::image::show_image)),
     route("GET", "/v1/images", WATCH, || get(native::group_images::list_group_images)),
     route("GET", "/v1/channels/{id}/images", WATCH, || get(native::images::list_images)),

@@ -7,7 +7,7 @@ use crate::Error;
 use crate::slice::check_key;
 use crate::sql::{Row, Tx};
 use framewell_model::{
-    AccountId, CameraSource, Channel, ChannelId, RecMode, RtspTransport, Secret, WallTime,
+    AccountId, CameraSource, Channel, ChannelId, RecMode, RtspTransport, Schedule, Secret, WallTime,
 };
 use sea_query::{
     DeleteStatement, Expr, ExprTrait as _, InsertStatement, LockType, Query, SelectStatement,
@@ -35,6 +35,9 @@ pub(crate) fn with_columns(mut select: SelectStatement) -> SelectStatement {
             ("channel", "timezone"),
             ("channel", "retention_s"),
             ("channel", "image_period_us"),
+            ("channel", "pre_roll_us"),
+            ("channel", "post_roll_us"),
+            ("channel", "schedule"),
             ("channel", "source_url"),
             ("channel", "source_transport"),
             ("camera_credential", "login"),
@@ -83,8 +86,18 @@ fn channel(row: &Row) -> Result<Channel, Error> {
         source: source(row)?,
         retention_s: row.get("retention_s")?,
         image_period_us: row.get("image_period_us")?,
+        pre_roll_us: row.get("pre_roll_us")?,
+        post_roll_us: row.get("post_roll_us")?,
+        schedule: schedule(row)?,
         meta: BTreeMap::new(),
     })
+}
+
+fn schedule(row: &Row) -> Result<Option<Schedule>, Error> {
+    let text = row.get::<Option<String>>("schedule")?;
+    text.map(|text| serde_json::from_str(&text))
+        .transpose()
+        .map_err(|error| Error::corrupt("schedule", error))
 }
 
 fn source(row: &Row) -> Result<Option<CameraSource>, Error> {

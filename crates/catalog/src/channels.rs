@@ -85,6 +85,9 @@ impl Catalog {
             source: new.source.clone(),
             retention_s: new.retention_s,
             image_period_us: None,
+            pre_roll_us: None,
+            post_roll_us: None,
+            schedule: None,
             meta: new.meta.clone(),
         })
     }
@@ -266,11 +269,17 @@ fn apply(channel: &mut Channel, patch: &ChannelPatch) {
     channel.source = patch.source.unwrap_or(channel.source.take());
     channel.retention_s = patch.retention_s.unwrap_or(channel.retention_s);
     channel.image_period_us = patch.image_period_us.unwrap_or(channel.image_period_us);
+    channel.pre_roll_us = patch.pre_roll_us.unwrap_or(channel.pre_roll_us);
+    channel.post_roll_us = patch.post_roll_us.unwrap_or(channel.post_roll_us);
+    channel.schedule = patch.schedule.unwrap_or(channel.schedule.take());
     channel.meta = patch.meta.unwrap_or(std::mem::take(&mut channel.meta));
 }
 
 async fn store(tx: &mut Tx, channel: &Channel) -> Result<(), Error> {
     let source = channel.source.as_ref();
+    let schedule = channel.schedule.as_ref().map(serde_json::to_string);
+    let schedule = schedule.transpose();
+    let schedule = schedule.map_err(|error| Error::Invalid(error.to_string()))?;
     let update = Query::update()
         .table("channel")
         .value("name", channel.name.as_str())
@@ -279,6 +288,9 @@ async fn store(tx: &mut Tx, channel: &Channel) -> Result<(), Error> {
         .value("timezone", channel.timezone.as_str())
         .value("retention_s", channel.retention_s)
         .value("image_period_us", channel.image_period_us)
+        .value("pre_roll_us", channel.pre_roll_us)
+        .value("post_roll_us", channel.post_roll_us)
+        .value("schedule", schedule)
         .value("source_url", source.map(|source| source.url.clone()))
         .value(
             "source_transport",

@@ -50,6 +50,19 @@ impl Catalog {
         rows.first().map(processing).transpose()
     }
 
+    /// Channels and names of events around which footage is kept.
+    pub async fn list_recorded_events(&self) -> Result<Vec<(ChannelId, String)>, Error> {
+        let select = Query::select()
+            .columns(["channel", "name"])
+            .from("event_processing")
+            .and_where(Expr::col("record").eq(true))
+            .take();
+        let rows = self.read("load of event processing", &select).await?;
+        rows.iter()
+            .map(|row| Ok((row.id("channel", ChannelId::new)?, row.get("name")?)))
+            .collect()
+    }
+
     /// Sets it, new or not.
     pub async fn put_event_processing(
         &self,

@@ -12,7 +12,7 @@ mod subscriber;
 mod track;
 
 pub use registry::Registry;
-pub use ring::{Gop, GopId, RingConfig};
+pub use ring::{Gop, GopId, GopSpan, RingConfig};
 pub use state::{EndReason, IngestStats, SourceMessage, SourceState};
 pub use subscriber::{Batch, Start, Subscriber, Wake};
 pub use track::{SystemClock, Track};

@@ -72,6 +72,19 @@ impl Gop {
     }
 }
 
+/// When a GOP in the ring was captured, without its units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GopSpan {
+    /// Its number.
+    pub id: GopId,
+    /// The run it belongs to.
+    pub run: RunId,
+    /// Capture time of the key frame.
+    pub start: WallTime,
+    /// Whether no more units will come.
+    pub is_closed: bool,
+}
+
 /// The ring itself; [`crate::Track`] guards it with a mutex held for a push or a copy of handles.
 #[derive(Debug)]
 pub(crate) struct Ring {

@@ -1,6 +1,6 @@
 //! A channel's live track: one writer, many readers.
 
-use crate::ring::{Gop, Ring, RingConfig};
+use crate::ring::{Gop, GopSpan, Ring, RingConfig};
 use crate::state::{EndReason, IngestStats, SourceMessage, SourceState};
 use crate::subscriber::{Start, Subscriber};
 use framewell_media::{AccessUnit, StreamParameters, TrackKind};
@@ -252,6 +252,21 @@ impl Track {
             .filter(|gop| !gop.units.is_empty())
             .cloned()
             .collect()
+    }
+
+    /// When the GOPs in the ring were captured, oldest first, without a copy of their units.
+    #[must_use]
+    pub fn gop_spans(&self) -> Vec<GopSpan> {
+        let locked = self.shared.state.lock();
+        let span = |gop: &Gop| {
+            Some(GopSpan {
+                id: gop.id,
+                run: gop.run,
+                start: gop.start()?,
+                is_closed: gop.is_closed,
+            })
+        };
+        locked.ring.iter().filter_map(span).collect()
     }
 
     /// The GOP on screen at `at`: the newest one that starts at or before it, if its own footage, or

@@ -1,6 +1,6 @@
 //! Channels: one camera as the API sees it, with its recording mode.
 
-use crate::{AccountId, ChannelId, Secret, WallTime};
+use crate::{AccountId, ChannelId, Schedule, Secret, WallTime};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ pub enum RecMode {
     On,
     /// Never.
     Off,
-    /// Around events that the camera or an engine reports.
+    /// Around events, whoever reports them.
     ByEvent,
-    /// Around events that the server itself finds.
+    /// Around events that an engine reports or the server itself finds; the camera's own do not count.
     ServerByEvent,
 }
 
@@ -121,6 +121,12 @@ pub struct Channel {
     /// Time between stored pictures of the live stream, in microseconds, more than 0; `None`: none are
     /// made.
     pub image_period_us: Option<i64>,
+    /// How much is kept before an event, in microseconds; `None`: what the server is set to.
+    pub pre_roll_us: Option<i64>,
+    /// How much is kept behind an event, in microseconds; `None`: what the server is set to.
+    pub post_roll_us: Option<i64>,
+    /// Modes by time of week, which count more than `rec_mode`.
+    pub schedule: Option<Schedule>,
     /// Tags of the contract's section 4.3.
     pub meta: BTreeMap<String, String>,
 }
@@ -157,6 +163,12 @@ pub struct ChannelPatch {
     pub retention_s: Option<Option<i64>>,
     /// New time between stored pictures; `Some(None)` ends them.
     pub image_period_us: Option<Option<i64>>,
+    /// New time to be kept before an event; `Some(None)` goes back to the server's.
+    pub pre_roll_us: Option<Option<i64>>,
+    /// New time to be kept behind an event; `Some(None)` goes back to the server's.
+    pub post_roll_us: Option<Option<i64>>,
+    /// New modes by time of week; `Some(None)` removes them.
+    pub schedule: Option<Option<Schedule>>,
     /// Replaces the whole tag map.
     pub meta: Option<BTreeMap<String, String>>,
 }

@@ -13,6 +13,7 @@ mod group;
 mod id;
 mod image;
 mod job;
+mod schedule;
 mod secret;
 mod segment;
 mod time;
@@ -32,6 +33,7 @@ pub use id::{
 };
 pub use image::{ImageOrigin, StoredImage};
 pub use job::JobState;
+pub use schedule::{Day, MOST_PERIODS, MinuteOfDay, Period, Schedule};
 pub use secret::Secret;
 pub use segment::{Gap, GapReason, Segment, SegmentState};
 pub use time::{ClockSource, MediaTime, ParseTimeError, TimeRange, Timescale, WallTime};

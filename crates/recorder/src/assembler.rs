@@ -1,6 +1,6 @@
 //! From batches of access units to fragments and segments. Sans-IO.
 
-use framewell_live::{Batch, EndReason, GopId};
+use framewell_live::{Batch, EndReason};
 use framewell_media::{AccessUnit, Cut, SegmentPlanner, StreamParameters, TrackKind};
 use framewell_model::{ClockSource, RunId, WallTime};
 use std::sync::Arc;
@@ -51,8 +51,6 @@ pub(crate) struct Assembler {
     planner: SegmentPlanner,
     run: Option<RunId>,
     parameters: Option<Arc<StreamParameters>>,
-    /// Newest GOP that units were taken from.
-    gop: Option<GopId>,
     is_open: bool,
     units: Vec<AccessUnit>,
     /// DTS of the first video unit of the open segment, in microseconds.
@@ -67,7 +65,6 @@ impl Assembler {
             planner: SegmentPlanner::new(segment, fragment),
             run: None,
             parameters: None,
-            gop: None,
             is_open: false,
             units: Vec::new(),
             first_dts_us: 0,
@@ -78,11 +75,6 @@ impl Assembler {
     /// Whether a segment is open.
     pub(crate) const fn is_open(&self) -> bool {
         self.is_open
-    }
-
-    /// Newest GOP that units were taken from.
-    pub(crate) const fn gop(&self) -> Option<GopId> {
-        self.gop
     }
 
     pub(crate) fn push(&mut self, batch: Batch) -> Vec<Step> {
@@ -102,7 +94,6 @@ impl Assembler {
             !Arc::ptr_eq(known, &batch.parameters) && *known != batch.parameters
         });
         self.parameters = Some(Arc::clone(&batch.parameters));
-        self.gop = Some(batch.gop);
         for unit in batch.units {
             self.take(unit, std::mem::take(&mut has_new_parameters), &mut steps);
         }
@@ -182,6 +173,22 @@ impl Assembler {
         steps
     }
 
+    /// Ends the open segment before a GOP that is not recorded, whose first picture gives the last one of
+    /// the segment its duration.
+    pub(crate) fn finish_before(&mut self, batch: &Batch) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut units = batch.units.iter();
+        let next = units.find(|unit| unit.track == TrackKind::Video);
+        let next = next.filter(|_| self.run == Some(batch.run) && batch.missed_gops == 0);
+        let next =
+            next.filter(|unit| unit.dts.micros().saturating_sub(self.last_dts_us) <= HOLE_US);
+        if let Some(next) = next.filter(|_| self.is_open) {
+            self.flush(Some(next.dts.ticks), &mut steps);
+        }
+        self.end(&mut steps);
+        steps
+    }
+
     /// Forgets the open segment, which could not be written; goes on at the next key frame.
     pub(crate) fn abandon(&mut self) {
         self.is_open = false;
@@ -193,6 +200,7 @@ impl Assembler {
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use framewell_live::GopId;
     use framewell_media::{VideoCodec, VideoParameters};
     use framewell_model::{MediaTime, Timescale};
     use uuid::Uuid;
@@ -281,6 +289,23 @@ mod tests {
         assert_eq!(push_all(&mut a, [gop(3, 50, 25)]), "25 )(");
         assert_eq!(sketch(&a.finish()), "25! )");
         assert_eq!(sketch(&a.finish()), "");
+    }
+
+    #[test]
+    fn a_gop_that_is_not_wanted_ends_the_segment_and_times_its_last_picture() {
+        let mut a = assembler();
+        assert_eq!(push_all(&mut a, [gop(1, 0, 25), gop(2, 25, 10)]), "(25 ");
+        assert_eq!(sketch(&a.finish_before(&gop(3, 35, 25))), "10 )");
+        assert!(!a.is_open());
+        assert_eq!(push_all(&mut a, [gop(4, 60, 25)]), "(");
+        let after_a_hole = gop(5, 600, 25);
+        assert_eq!(sketch(&a.finish_before(&after_a_hole)), "25! )");
+        push_all(&mut a, [gop(6, 700, 5)]);
+        let other_run = Batch {
+            run: run(2),
+            ..gop(7, 705, 25)
+        };
+        assert_eq!(sketch(&a.finish_before(&other_run)), "5! )");
     }
 
     #[test]

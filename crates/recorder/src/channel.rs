@@ -1,63 +1,45 @@
-//! One recorded channel: follows its ring, writes, and says what is missing.
+//! One recorded channel: follows its ring as its mode says.
 
-use crate::assembler::{Assembler, Step};
-use crate::config::Policy;
-use crate::gaps::{Coverage, LedgerSender};
-use crate::publish::{PublishSender, spool_bytes};
-use crate::segment::{ClosedSegment, OpenSegment};
+use crate::config::{Keep, Policy};
+use crate::gaps::LedgerSender;
+use crate::publish::PublishSender;
 use crate::supervisor::Shared;
-use framewell_fmp4::{FragmentEntry, SegmentIdentity};
-use framewell_live::{Batch, EndReason, GopId, SourceState, Start, Subscriber, Track, Wake};
-use framewell_media::{AccessUnit, StreamParameters};
-use framewell_model::{
-    ChannelId, ChannelStatus, ClockSource, GapReason, RunId, SegmentId, TimeRange, WallTime,
-};
-use metrics::{Counter, Gauge};
-use parking_lot::Mutex;
-use std::io;
+use crate::windows::{end_of, plan};
+use crate::writer::{Desk, Writer};
+use framewell_live::{Batch, GopId, GopSpan, SourceState, Start, Subscriber, Wake};
+use framewell_media::{AccessUnit, TrackKind};
+use framewell_model::{ChannelId, ChannelStatus, GapReason, WallTime};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 /// A source that stays in a new state this long has it as the reason of its gap: a reconnect that
 /// works at once makes no rows of its own.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// What outlives a channel's task: the task may end and start again.
-#[derive(Debug, Default)]
-pub(crate) struct Memory {
-    pub(crate) coverage: Coverage,
-    /// The newest run, and the place in it of its next segment.
-    next: Option<(RunId, i64)>,
-    /// Newest GOP with recorded units.
-    gop: Option<GopId>,
-}
+/// Pictures of the last moments of a window may take this long from the camera to the ring.
+const LATE_US: i64 = 10_000_000;
 
-#[derive(Debug)]
-struct Meters {
-    lag: Gauge,
-    bytes: Counter,
-    spooled: Gauge,
-}
+/// A channel with windows looks at the clock at least this often: clocks are set, and timers are not.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What a channel's task owns.
 #[derive(Debug)]
 pub(crate) struct ChannelRecorder {
-    channel: ChannelId,
-    track: Track,
-    shared: Arc<Shared>,
-    memory: Arc<Mutex<Memory>>,
-    publish: PublishSender,
-    ledger: LedgerSender,
-    assembler: Assembler,
-    /// A segment that waits for its first fragment, which says when the clock of its file starts.
-    begun: Option<(SegmentIdentity, Arc<StreamParameters>)>,
-    segment: Option<OpenSegment>,
-    has_failed: bool,
-    meters: Meters,
+    desk: Desk,
+    writer: Writer,
+    bell: Arc<Notify>,
+    keep: Option<Keep>,
+    reader: Option<Subscriber>,
+    /// The GOP that the reader has come to, of a channel that records by event.
+    reading: Option<GopId>,
+    /// When the state of the source says why nothing comes.
+    settle: Option<Instant>,
+    /// When windows are looked at again.
+    look: Option<Instant>,
 }
 
 impl ChannelRecorder {
@@ -67,24 +49,17 @@ impl ChannelRecorder {
         publish: PublishSender,
         ledger: LedgerSender,
     ) -> Self {
-        let labels = [("channel", channel.to_string())];
-        let assembler = Assembler::new(shared.config.segment, shared.config.fragment);
+        let bell = Arc::clone(&shared.memory(channel).bell);
+        let desk = Desk::new(channel, shared, publish, ledger);
         Self {
-            channel,
-            track: shared.registry.track(channel),
-            memory: shared.memory(channel),
-            shared,
-            publish,
-            ledger,
-            assembler,
-            begun: None,
-            segment: None,
-            has_failed: false,
-            meters: Meters {
-                lag: metrics::gauge!("framewell_recorder_lag_seconds", &labels),
-                bytes: metrics::counter!("framewell_recorder_bytes_total", &labels),
-                spooled: spool_bytes(channel),
-            },
+            writer: Writer::new(desk.clone()),
+            desk,
+            bell,
+            keep: None,
+            reader: None,
+            reading: None,
+            settle: None,
+            look: None,
         }
     }
 
@@ -94,212 +69,251 @@ impl ChannelRecorder {
         mut policy: watch::Receiver<Option<Policy>>,
         stop: CancellationToken,
     ) {
-        let mut source = self.track.source_state();
-        let mut reader: Option<Subscriber> = None;
-        let mut settle = Some(Instant::now() + SETTLE);
+        let mut source = self.desk.track.source_state();
+        let bell = Arc::clone(&self.bell);
         loop {
             let wanted = *policy.borrow_and_update();
-            match (wanted.is_some_and(|policy| policy.is_on()), &mut reader) {
-                (true, None) => {
-                    reader = Some(self.track.subscribe(self.first_gop()));
-                    settle = Some(Instant::now() + SETTLE);
-                }
-                (false, open) => {
-                    self.finish(open.take(), GapReason::RecordingOff).await;
-                    settle = None;
-                }
-                (true, Some(_)) => {}
-            }
+            self.follow(wanted.map_or(Keep::Nothing, |policy| policy.keep()))
+                .await;
             if wanted.is_none() {
                 return;
             }
             tokio::select! {
                 biased;
-                () = stop.cancelled() => {
-                    // Where recording is off, footage is not missing because the server is down.
-                    if reader.is_some() {
-                        self.finish(reader, GapReason::ServerDown).await;
-                    }
-                    return;
-                }
+                () = stop.cancelled() => return self.stop().await,
                 changed = policy.changed() => if changed.is_err() {
                     // The supervisor was dropped without a stop, and this task with it.
                     return;
                 },
-                () = sleep_until(settle) => {
-                    settle = None;
+                () = bell.notified() => {}
+                () = sleep_until(self.look) => self.look = None,
+                () = sleep_until(self.settle) => {
+                    self.settle = None;
                     self.source_settled(&source);
                 }
                 Ok(()) = source.changed() => {
                     source.mark_unchanged();
-                    settle = reader.is_some().then(|| Instant::now() + SETTLE);
+                    self.settle = self.reader.is_some().then(|| Instant::now() + SETTLE);
                 }
-                batch = next(&mut reader) => {
-                    let has_ended = batch.run_end.is_some();
-                    self.record(batch).await;
-                    if has_ended {
-                        settle = Some(Instant::now() + SETTLE);
-                    }
+                batch = next(&mut self.reader) => self.take(batch).await,
+            }
+        }
+    }
+
+    /// Does what the mode asks for now; one that is new takes effect at once.
+    async fn follow(&mut self, keep: Keep) {
+        if self.keep != Some(keep) {
+            self.switch(keep).await;
+        }
+        match keep {
+            Keep::Nothing => self.desk.memory.lock().windows.clear(),
+            Keep::AroundEvents => self.follow_events().await,
+            Keep::Everything => {
+                let before = self.now().plus_micros(-LATE_US);
+                self.desk.memory.lock().windows.forget_before(before);
+                if self.reader.is_none() {
+                    self.open(self.first_gop());
                 }
             }
         }
+    }
+
+    async fn switch(&mut self, keep: Keep) {
+        let now = self.now();
+        let before = self.keep;
+        match keep {
+            Keep::Nothing => {
+                self.drain().await;
+                self.desk.memory.lock().coverage.begin(now);
+                self.desk.missing(GapReason::RecordingOff, now);
+                self.settle = None;
+            }
+            Keep::Everything => self.desk.memory.lock().coverage.begin(now),
+            // The GOP that is on is kept as a whole: an event may need the rest of it.
+            Keep::AroundEvents if before == Some(Keep::Everything) => self.read_on().await,
+            Keep::AroundEvents => {
+                if before.is_some() || self.desk.memory.lock().windows.is_empty() {
+                    self.desk.idle(now);
+                }
+            }
+        }
+        self.keep = Some(keep);
+        self.reading = None;
     }
 
     /// Recording starts with a key frame that is there already, so that it starts at once. A GOP of
     /// which a part is recorded is not recorded twice, nor one that ended with its run.
     fn first_gop(&self) -> Start {
-        let known = self.memory.lock().gop;
-        match self.track.newest_gop() {
-            Some(gop) if gop.is_closed || Some(gop.id) == known => Start::NextKey,
+        let memory = self.desk.memory.lock();
+        match self.desk.track.newest_gop() {
+            Some(gop) if gop.is_closed || memory.recorded.contains(gop.id) => Start::NextKey,
             _ => Start::NewestKey,
         }
     }
 
-    /// Takes what is readable, closes the segment, and says what is missing from now on.
-    async fn finish(&mut self, reader: Option<Subscriber>, reason: GapReason) {
-        if let Some(mut reader) = reader {
-            while let Some(batch) = reader.try_next() {
-                self.record(batch).await;
+    fn open(&mut self, start: Start) {
+        self.reader = Some(self.desk.track.subscribe(start));
+        self.settle = Some(Instant::now() + SETTLE);
+    }
+
+    fn now(&self) -> WallTime {
+        self.desk.shared.clock.now()
+    }
+
+    /// Records what is readable now.
+    async fn read_on(&mut self) {
+        while let Some(batch) = self.reader.as_mut().and_then(Subscriber::try_next) {
+            self.take(batch).await;
+        }
+    }
+
+    /// Records what is readable, and closes the segment.
+    async fn drain(&mut self) {
+        self.read_on().await;
+        self.reader = None;
+        self.writer.finish().await;
+    }
+
+    /// The server stops. Where nothing is wanted, nothing is missing because of it.
+    async fn stop(mut self) {
+        let now = self.now();
+        self.read_on().await;
+        let was_reading = self.reader.is_some();
+        self.drain().await;
+        match self.keep {
+            Some(Keep::Everything) if was_reading => {
+                self.desk.missing(GapReason::ServerDown, now);
             }
-        }
-        for step in self.assembler.finish() {
-            self.step(step).await;
-        }
-        self.missing(reason, self.shared.clock.now());
-    }
-
-    async fn record(&mut self, batch: Batch) {
-        let steps = self.assembler.push(batch);
-        for step in steps {
-            self.step(step).await;
-        }
-        if self.begun.is_none() && self.segment.is_none() {
-            // A write failed: the units behind it have no segment.
-            self.assembler.abandon();
-        }
-        self.memory.lock().gop = self.assembler.gop();
-    }
-
-    async fn step(&mut self, step: Step) {
-        match step {
-            Step::Begin {
-                run,
-                parameters,
-                wall,
-                clock,
-            } => self.begun = Some((self.identity(run, wall, clock), parameters)),
-            Step::Fragment { units, end_dts } => self.fragment(&units, end_dts).await,
-            Step::End => {
-                let closed = self
-                    .segment
-                    .take()
-                    .map(|segment| (segment.id(), segment.close()));
-                self.closed(closed);
+            Some(Keep::AroundEvents) if was_reading => {
+                if self.desk.memory.lock().windows.is_over(now) {
+                    self.desk.idle(now);
+                } else {
+                    self.desk.missing(GapReason::ServerDown, now);
+                }
             }
-            Step::Missed { gops } => {
-                tracing::warn!(channel.id = %self.channel, gops, "recorder fell behind the ring; footage is lost");
-                let mut memory = self.memory.lock();
-                memory.coverage.expect(GapReason::RecorderLagged);
-            }
-            Step::RunEnded { reason } => self.run_ended(reason),
+            _ => {}
         }
     }
 
-    fn identity(&self, run: RunId, wall_start: WallTime, clock: ClockSource) -> SegmentIdentity {
-        let mut memory = self.memory.lock();
-        let sequence = match memory.next {
-            Some((known, next)) if known == run => next,
-            _ => 0,
-        };
-        memory.next = Some((run, sequence + 1));
-        SegmentIdentity {
-            segment: SegmentId::from_uuid(Uuid::now_v7()),
-            channel: self.channel,
-            run,
-            sequence,
-            wall_start,
-            clock,
-        }
-    }
-
-    async fn fragment(&mut self, units: &[AccessUnit], end_dts: Option<i64>) {
-        if let Some((identity, parameters)) = self.begun.take() {
-            let (spool_dir, spool) = (&self.shared.config.spool_dir, &self.shared.spool);
-            let segment = OpenSegment::new(spool_dir, identity, parameters, units);
-            // Known before there is a file: a file that nobody knows counts as left behind.
-            spool.open(&segment.announcement());
-            self.segment = Some(segment);
-        }
-        // Between a failed write and the next segment, there is nothing to append to.
-        let Some(segment) = &mut self.segment else {
+    async fn take(&mut self, batch: Batch) {
+        let is_by_event = self.keep == Some(Keep::AroundEvents);
+        if is_by_event && batch.starts_gop && !self.is_wanted(&batch) {
+            self.writer.end_before(&batch).await;
+            self.rest();
             return;
+        }
+        if is_by_event {
+            self.reading = Some(batch.gop);
+        }
+        let has_ended = batch.run_end.is_some();
+        self.writer.record(batch).await;
+        if has_ended {
+            self.settle = Some(Instant::now() + SETTLE);
+        }
+    }
+
+    /// Whether a GOP that begins now lies in a window.
+    fn is_wanted(&self, batch: &Batch) -> bool {
+        let video = |unit: &&AccessUnit| unit.track == TrackKind::Video;
+        let Some(first) = batch.units.iter().find(video) else {
+            return false;
         };
-        match segment.append(units, end_dts).await {
-            Ok(entry) => self.written(entry),
-            Err(error) => self.write_failed(&error).await,
-        }
+        let newest = batch.units.iter().filter(video).map(|unit| unit.wall);
+        let newest = newest.fold(self.now(), WallTime::max);
+        let end = end_of(&self.desk.track.gop_spans(), batch.gop, newest);
+        let memory = self.desk.memory.lock();
+        memory.windows.wants(first.wall, end) && !memory.recorded.contains(batch.gop)
     }
 
-    fn written(&mut self, entry: FragmentEntry) {
-        let Some(segment) = &self.segment else { return };
-        self.shared.spool.append(segment.id(), entry);
-        // In an open GOP, pictures behind the key frame are shown before it.
-        let start = entry.wall_of(entry.min_pts);
-        let range = TimeRange {
-            start,
-            end: entry.wall_of(entry.end_pts).max(start),
+    /// Nothing more is wanted until the next window begins.
+    fn rest(&mut self) {
+        let now = self.now();
+        let window = self.desk.memory.lock().windows.begun(now);
+        let end = window.map_or(now, |window| window.end.min(now));
+        self.reader = None;
+        self.reading = None;
+        self.settle = None;
+        self.desk.idle(end);
+    }
+
+    /// Records what the windows want and the ring has, and waits for the rest.
+    async fn follow_events(&mut self) {
+        if self.reader.is_none() && self.desk.memory.lock().windows.is_empty() {
+            self.look = None;
+            return;
+        }
+        let now = self.now();
+        let spans = self.desk.track.gop_spans();
+        let plan = {
+            let memory = self.desk.memory.lock();
+            plan(&spans, &memory.windows, &memory.recorded, self.reading, now)
         };
-        let change = self.memory.lock().coverage.footage(range);
-        self.ledger.send(self.channel, change);
-        self.track.set_recording(true);
-        if std::mem::take(&mut self.has_failed) {
-            tracing::info!(channel.id = %self.channel, "spool can be written again");
+        for stretch in plan.older {
+            self.catch_up(stretch).await;
         }
-        let lag_us = self.shared.clock.now().micros_since(range.end);
-        self.meters.lag.set(lag_us as f64 / 1e6);
-        self.meters.bytes.increment(u64::from(entry.len));
-        self.meters.spooled.increment(f64::from(entry.len));
-    }
-
-    /// Keeps what is complete and goes on at the next key frame.
-    async fn write_failed(&mut self, error: &io::Error) {
-        if !std::mem::replace(&mut self.has_failed, true) {
-            tracing::error!(channel.id = %self.channel, error = %error, "spool cannot be written; footage is lost until it can");
-        }
-        if let Some(segment) = self.segment.take() {
-            let closed = (segment.id(), segment.close_damaged().await);
-            self.closed(Some(closed));
-        }
-        self.missing(GapReason::StorageFailed, self.shared.clock.now());
-    }
-
-    fn closed(&self, closed: Option<(SegmentId, Option<ClosedSegment>)>) {
-        match closed {
-            Some((_, Some(segment))) => self.publish.send(segment),
-            Some((id, None)) => self.shared.spool.remove(id),
-            None => {}
-        }
-    }
-
-    fn run_ended(&mut self, reason: EndReason) {
-        match reason {
-            EndReason::CameraLost => {
-                let status = self.track.source_state().borrow().status;
-                let reason = match status {
-                    ChannelStatus::Unauthorized => GapReason::Unauthorized,
-                    _ => GapReason::CameraOffline,
-                };
-                self.missing(reason, self.shared.clock.now());
+        let late = now.plus_micros(-LATE_US);
+        let (is_over, is_long_over) = {
+            let windows = &self.desk.memory.lock().windows;
+            (windows.is_over(now), windows.is_over_since(now, late))
+        };
+        if self.reader.is_none() {
+            let newest = spans.last().map_or(0, |span| span.id);
+            let first = plan.next.or((!is_over).then_some(newest + 1));
+            if let Some(first) = first {
+                self.begin(first, now);
             }
-            // The source is changed or removed, or the server stops: which of them shows shortly.
-            EndReason::Stopped => self.memory.lock().coverage.expect(GapReason::RecordingOff),
-            EndReason::TimeJump => self.memory.lock().coverage.expect(reason.gap_reason()),
+        } else if !self.writer.is_open() && is_long_over {
+            self.rest();
         }
+        self.forget(&spans, late);
+        self.plan_look(now);
+    }
+
+    /// Follows the ring from a GOP on.
+    fn begin(&mut self, gop: GopId, now: WallTime) {
+        let mut memory = self.desk.memory.lock();
+        let from = memory.windows.begun(now).map_or(now, |window| window.start);
+        memory.coverage.begin(from);
+        drop(memory);
+        self.open(Start::Gop(gop));
+        self.reading = Some(gop);
+    }
+
+    /// Forgets windows that ended before `late`, unless the reader is still in them.
+    fn forget(&self, spans: &[GopSpan], late: WallTime) {
+        let reading = spans.iter().find(|span| Some(span.id) == self.reading);
+        let before = reading.map_or(late, |span| span.start.min(late));
+        self.desk.memory.lock().windows.forget_before(before);
+    }
+
+    fn plan_look(&mut self, now: WallTime) {
+        let memory = self.desk.memory.lock();
+        let is_idle = self.reader.is_none() && memory.windows.is_empty();
+        let next = memory.windows.next_start(now);
+        let until = next.map_or(LOOK, |next| {
+            let micros = u64::try_from(next.micros_since(now)).unwrap_or(0);
+            Duration::from_micros(micros).min(LOOK)
+        });
+        self.look = (!is_idle).then(|| Instant::now() + until);
+    }
+
+    /// Records complete GOPs that lie before what is recorded or being recorded.
+    async fn catch_up(&self, gops: RangeInclusive<GopId>) {
+        let mut writer = Writer::late(self.desk.clone());
+        let mut reader = self.desk.track.subscribe(Start::Gop(*gops.start()));
+        while let Some(batch) = reader.try_next() {
+            if !gops.contains(&batch.gop) {
+                writer.end_before(&batch).await;
+                return;
+            }
+            writer.record(batch).await;
+        }
+        writer.finish().await;
     }
 
     /// The source has been in its state for a while.
     fn source_settled(&mut self, source: &watch::Receiver<SourceState>) {
-        if self.assembler.is_open() {
+        if self.writer.is_open() {
             return;
         }
         let (status, since) = {
@@ -312,13 +326,7 @@ impl ChannelRecorder {
             ChannelStatus::Unauthorized => GapReason::Unauthorized,
             ChannelStatus::Inactive => GapReason::RecordingOff,
         };
-        self.missing(reason, since);
-    }
-
-    fn missing(&self, reason: GapReason, at: WallTime) {
-        let change = self.memory.lock().coverage.missing(reason, at);
-        self.ledger.send(self.channel, change);
-        self.track.set_recording(false);
+        self.desk.missing(reason, since);
     }
 }
 

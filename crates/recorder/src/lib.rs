@@ -5,24 +5,30 @@
 //! object put, row published. A janitor finishes what a crash interrupted. Every hole becomes a gap
 //! row with its reason.
 //!
-//! The way of a unit: `channel` reads batches from the ring -> `assembler` (sans-IO) cuts them into
-//! fragments and segments -> `segment` writes them -> `publish` moves closed ones to the store.
+//! The way of a unit: `channel` reads batches from the ring, of a channel that records by event those that
+//! lie in its `windows` -> `assembler` (sans-IO) cuts them into fragments and segments -> `writer` and
+//! `segment` write them -> `publish` moves closed ones to the store.
 //! Beside it, `gaps` keeps the account of what is missing. Neither database nor store is on the way
 //! of a fragment: with both away, recording goes on into the spool folder.
 //!
 //! Entry point: [`Recorder`].
 
 mod assembler;
+mod by_event;
 mod channel;
 mod config;
 mod file;
 mod gaps;
 mod janitor;
+mod memory;
 mod publish;
 mod recover;
 mod retry;
 mod segment;
 mod supervisor;
+mod windows;
+mod writer;
 
-pub use config::{Error, Policy, RecorderConfig};
+pub use by_event::Reach;
+pub use config::{Error, Policy, RecorderConfig, Rolls};
 pub use supervisor::Recorder;

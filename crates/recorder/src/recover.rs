@@ -8,7 +8,9 @@ use crate::{Error, Recorder};
 use framewell_blob::ObjectKey;
 use framewell_catalog::{Catalog, NewGap, StagedSegment};
 use framewell_fmp4::scan_segment;
-use framewell_model::{ChannelId, ErrorKind, GapReason, HasKind, SegmentId, TimeRange, WallTime};
+use framewell_model::{
+    ChannelId, ErrorKind, GapReason, HasKind, RecMode, SegmentId, TimeRange, WallTime,
+};
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
@@ -81,6 +83,10 @@ impl Recorder {
         let catalog = &self.shared.catalog;
         for channel in catalog.all_channels().await? {
             let id = channel.id;
+            if matches!(channel.rec_mode, RecMode::ByEvent | RecMode::ServerByEvent) {
+                self.recover_by_event(&channel).await?;
+                continue;
+            }
             let (tail, open) = catalog.recording_tail(id).await?;
             let Some(tail) = tail else { continue };
             let reason = match open {
@@ -100,7 +106,7 @@ impl Recorder {
                 }
             };
             let memory = self.shared.memory(id);
-            memory.lock().coverage = Coverage::recovered(Some(tail), Some(reason));
+            memory.state.lock().coverage = Coverage::recovered(Some(tail), Some(reason));
         }
         Ok(())
     }

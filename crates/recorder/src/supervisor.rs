@@ -1,8 +1,9 @@
 //! Keeps one task per wanted channel, and the tasks that publish and clean up.
 
-use crate::channel::{ChannelRecorder, Memory};
+use crate::channel::ChannelRecorder;
 use crate::config::{Policy, RecorderConfig};
 use crate::gaps::{Ledger, LedgerSender};
+use crate::memory::ChannelMemory;
 use crate::publish::{PublishLoop, PublishSender, Publisher};
 use framewell_blob::BlobStore;
 use framewell_catalog::Catalog;
@@ -36,14 +37,14 @@ pub(crate) struct Shared {
     pub(crate) wanted: watch::Sender<BTreeMap<ChannelId, Policy>>,
     /// Files that are in no queue wait in the spool folder.
     pub(crate) has_overflowed: Arc<AtomicBool>,
-    memories: Mutex<BTreeMap<ChannelId, Arc<Mutex<Memory>>>>,
+    memories: Mutex<BTreeMap<ChannelId, ChannelMemory>>,
 }
 
 impl Shared {
-    /// What is known of a channel across its tasks; a few dozen bytes each, kept for the life of the
+    /// What is known of a channel across its tasks; a few hundred bytes each, kept for the life of the
     /// process.
-    pub(crate) fn memory(&self, channel: ChannelId) -> Arc<Mutex<Memory>> {
-        Arc::clone(self.memories.lock().entry(channel).or_default())
+    pub(crate) fn memory(&self, channel: ChannelId) -> ChannelMemory {
+        self.memories.lock().entry(channel).or_default().clone()
     }
 }
 

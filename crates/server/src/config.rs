@@ -111,6 +111,11 @@ pub(crate) struct Record {
     pub(crate) retention_hours: u64,
     /// Most bytes of footage of all channels together; the oldest goes first. 0: no limit.
     pub(crate) max_bytes: u64,
+    /// What channels that record by event keep before an event, in seconds. It comes from the live ring:
+    /// what that does not hold is not there.
+    pub(crate) pre_roll_s: f64,
+    /// What they keep behind it, in seconds.
+    pub(crate) post_roll_s: f64,
 }
 
 /// S3-compatible store for recordings.
@@ -243,6 +248,8 @@ impl Default for Record {
             fragment_s: 1.0,
             retention_hours: 0,
             max_bytes: 0,
+            pre_roll_s: 5.0,
+            post_roll_s: 10.0,
         }
     }
 }
@@ -379,6 +386,7 @@ fn check(config: &Config) -> anyhow::Result<()> {
             bail!("{key} = {value} must be more than 0 and at most 86400 seconds");
         }
     }
+    check_rolls(config)?;
     check_address("http.listen", &config.http.listen)?;
     check_address("rtsp.listen", &config.rtsp.listen)?;
     check_s3(&config.s3)?;
@@ -394,6 +402,22 @@ fn check(config: &Config) -> anyhow::Result<()> {
     }
     if config.http.ticket_lifetime_s < 60 {
         bail!("http.ticket_lifetime_s must be at least 60");
+    }
+    Ok(())
+}
+
+fn check_rolls(config: &Config) -> anyhow::Result<()> {
+    let record = &config.record;
+    for (key, value) in [
+        ("record.pre_roll_s", record.pre_roll_s),
+        ("record.post_roll_s", record.post_roll_s),
+    ] {
+        if !(0.0..=3_600.0).contains(&value) {
+            bail!("{key} = {value} must be 0 to 3600 seconds");
+        }
+    }
+    if record.pre_roll_s > config.ring.max_age_s {
+        bail!("record.pre_roll_s must not be more than ring.max_age_s: it comes from the ring");
     }
     Ok(())
 }

@@ -55,6 +55,9 @@ fn a_misspelt_key_is_an_error_that_names_it() {
 #[test]
 fn absurd_values_and_missing_files_are_refused() {
     Jail::expect_with(|jail| {
+        jail.create_file("a.toml", "[record]\npre_roll_s = 31.0")?;
+        let error = load_with("a.toml", Overrides::default()).expect_err("beyond the ring");
+        assert!(error.to_string().contains("ring.max_age_s"), "{error}");
         jail.create_file("a.toml", "[record]\nsegment_s = 0.0")?;
         let error = load_with("a.toml", Overrides::default()).expect_err("zero seconds");
         assert!(error.to_string().contains("record.segment_s"), "{error}");

@@ -3,6 +3,7 @@
 mod accounts;
 mod config;
 mod decoders;
+mod event_recording;
 mod http;
 mod impatient;
 mod live;
@@ -11,6 +12,7 @@ mod on_demand;
 mod open_files;
 mod pictures;
 mod reconcile;
+mod schedule;
 mod shutdown;
 mod signing_key;
 mod wiring;

@@ -1,12 +1,14 @@
 //! Keeps ingest and recorder in step with the channels in the catalog.
 
+use crate::schedule;
 use framewell_catalog::Catalog;
 use framewell_gallery::{ChannelPolicy, Gallery};
 use framewell_ingest::Ingest;
 use framewell_live::Registry;
-use framewell_model::{Channel, ChannelId};
-use framewell_recorder::{Policy, Recorder};
+use framewell_model::{Channel, ChannelId, WallClock};
+use framewell_recorder::{Policy, Recorder, Rolls};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +23,9 @@ pub(crate) struct Reconciler {
     pub(crate) ingest: Ingest,
     pub(crate) recorder: Recorder,
     pub(crate) gallery: Gallery,
+    pub(crate) clock: Arc<dyn WallClock>,
+    /// Applied where a channel does not say how much it keeps around an event.
+    pub(crate) default_rolls: Rolls,
     /// Applied where a channel has no retention of its own.
     pub(crate) default_retention: Option<Duration>,
 }
@@ -43,7 +48,7 @@ impl Reconciler {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = changes.changed() => {}
-                () = tokio::time::sleep(POLL) => {}
+                () = tokio::time::sleep(POLL.min(schedule::until_next_minute(self.clock.now()))) => {}
             }
         }
     }
@@ -74,8 +79,9 @@ impl Reconciler {
 
     fn policy(&self, channel: &Channel) -> Policy {
         Policy {
-            mode: channel.rec_mode,
+            mode: schedule::mode(channel, self.clock.now()),
             retention: self.retention(channel),
+            rolls: Some(Rolls::of(channel, self.default_rolls)),
         }
     }
 

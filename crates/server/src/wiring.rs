@@ -2,6 +2,7 @@
 //! and in which order it stops.
 
 use crate::config::Config;
+use crate::event_recording::EventRecording;
 use crate::reconcile::Reconciler;
 use crate::{decoders, http, open_files, shutdown, signing_key};
 use anyhow::Context;
@@ -21,7 +22,7 @@ use framewell_jobs::{Jobs, JobsConfig};
 use framewell_live::{Registry, RingConfig, SystemClock};
 use framewell_model::WallClock;
 use framewell_playback::Playback;
-use framewell_recorder::{Recorder, RecorderConfig};
+use framewell_recorder::{Recorder, RecorderConfig, Rolls};
 use framewell_streaming::raw::{self, RawConfig, RawListener, RawService};
 use framewell_streaming::rtsp::{self, RtspConfig};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -228,6 +229,11 @@ impl Tasks {
             Arc::clone(&services.clock),
         );
         set.spawn(camera_events.run(stop.clone()));
+        let event_recording = EventRecording {
+            catalog: services.catalog.clone(),
+            recorder: services.recorder.clone(),
+        };
+        set.spawn(event_recording.run(stop.clone()));
         set.spawn(insight.sweep_until(Arc::clone(&services.clock), stop.clone()));
         let (stop, set) = &mut tasks.ingest;
         set.spawn(ingest_thread(services.ingest.clone(), stop.clone())?);
@@ -309,6 +315,8 @@ fn reconciler(config: &Config, services: &Services) -> Reconciler {
         ingest: services.ingest.clone(),
         recorder: services.recorder.clone(),
         gallery: services.gallery.clone(),
+        clock: Arc::clone(&services.clock),
+        default_rolls: rolls(config),
         default_retention: (hours > 0).then(|| Duration::from_secs(hours.saturating_mul(3_600))),
     }
 }
@@ -428,6 +436,14 @@ fn recorder_config(config: &Config) -> RecorderConfig {
         segment: Duration::from_secs_f64(config.record.segment_s),
         fragment: Duration::from_secs_f64(config.record.fragment_s),
         max_bytes: Some(config.record.max_bytes).filter(|bytes| *bytes > 0),
+        rolls: rolls(config),
+    }
+}
+
+fn rolls(config: &Config) -> Rolls {
+    Rolls {
+        pre: Duration::from_secs_f64(config.record.pre_roll_s),
+        post: Duration::from_secs_f64(config.record.post_roll_s),
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) mod push;
 mod push_params;
 mod push_parts;
 mod push_socket;
+pub(crate) mod recording;
 pub(crate) mod sheet;
 mod socket;
 pub(crate) mod stream;

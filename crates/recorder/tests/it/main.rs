@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed helper fails the test")]
 
+mod by_event;
 mod crash;
 mod gaps;
 mod outage;

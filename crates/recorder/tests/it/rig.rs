@@ -10,7 +10,7 @@ use framewell_model::{
     ChannelId, ChannelStatus, Gap, GapReason, MediaTime, NewChannel, RecMode, RunId, Secret,
     TimeRange, WallClock, WallTime,
 };
-use framewell_recorder::{Policy, Recorder, RecorderConfig};
+use framewell_recorder::{Policy, Recorder, RecorderConfig, Rolls};
 use framewell_testkit::clock::MovableClock;
 use framewell_testkit::encode::{ClipSpec, EncodedClip};
 use std::collections::BTreeMap;
@@ -116,6 +116,7 @@ impl Rig {
         self.set_policy(Policy {
             mode,
             retention: None,
+            rolls: None,
         });
     }
 
@@ -295,6 +296,10 @@ impl Node {
             segment: Duration::from_secs(2),
             fragment: Duration::from_secs(1),
             max_bytes,
+            rolls: Rolls {
+                pre: Duration::from_secs(2),
+                post: Duration::from_secs(3),
+            },
         };
         let clock: Arc<dyn WallClock> = Arc::<MovableClock>::clone(clock);
         let spool = Spool::new();

@@ -3,6 +3,7 @@
 mod bad_input;
 mod browser;
 mod bucket;
+mod by_event;
 mod cameras;
 mod client;
 mod contract;
