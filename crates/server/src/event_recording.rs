@@ -33,7 +33,8 @@ pub(crate) struct EventRecording {
 impl EventRecording {
     /// Runs until `stop`.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        stop.run_until_cancelled(self.follow()).await;
+        let following = Box::pin(self.follow());
+        stop.run_until_cancelled(following).await;
     }
 
     async fn follow(self) {
