@@ -67,6 +67,9 @@ impl EventRecording {
             names.entry(channel).or_default().insert(name);
         }
         let channels: Vec<ChannelId> = names.keys().copied().collect();
+        if channels.is_empty() {
+            *cursor = newest;
+        }
         while *cursor < newest {
             let until = newest.min(cursor.saturating_add(SPAN));
             let revisions = Revisions {
@@ -74,23 +77,18 @@ impl EventRecording {
                 until,
             };
             let filter = EventFilter::default();
-            let events = if channels.is_empty() {
-                Vec::new()
-            } else {
-                let found = self
-                    .catalog
-                    .events_after(&channels, &filter, revisions, MOST_EVENTS);
-                found.await?
-            };
-            let is_cut = events.len() as u64 == MOST_EVENTS;
-            for event in &events {
+            let found = self
+                .catalog
+                .events_after(&channels, &filter, revisions, MOST_EVENTS);
+            let found = found.await?;
+            for event in &found.events {
                 let known = names.get(&event.channel);
                 if known.is_some_and(|names| names.contains(&event.name)) {
                     self.record(event).await;
                 }
             }
-            let last = events.last().map(|event| event.revision);
-            *cursor = last.filter(|_| is_cut).unwrap_or(until);
+            let last = found.events.last().map(|event| event.revision);
+            *cursor = last.filter(|_| found.is_cut).unwrap_or(until);
         }
         Ok(())
     }
