@@ -1,7 +1,7 @@
 //! The task that owns a channel's running decoder: reads the ring, decides who gets which picture, and
 //! has each picture decoded once.
 
-use super::frames::{Frame, Frames, in_order};
+use super::frames::{Frame, Frames, has_leading, in_order};
 use super::line::Line;
 use super::nows::{Now, Nows};
 use super::orders::{Orders, Wanted};
@@ -255,36 +255,23 @@ impl Follower {
     /// Decides on each picture and hands the block to the line. Returns whether it has to be decoded
     /// now. Lone key frames are decoded here.
     async fn take_in(&mut self, block: Vec<Frame>, is_edge: bool) -> bool {
-        let key = if self.line.is_ready() {
-            Some(0)
-        } else {
-            block.iter().position(|f| f.unit.is_key)
-        };
-        let starts_at = key
-            .filter(|_| !self.line.is_ready())
-            .map(|key| block[key].pts());
-        let can_decode = |index: usize| {
-            let is_leading = starts_at.is_some_and(|start| block[index].pts() < start);
-            key.is_some_and(|key| index >= key) && !is_leading
-        };
+        let keep = self.line.can_decode(&block);
         let is_waiting = self.orders.is_waiting();
         let mut wanted = vec![Wanted::No; block.len()];
         for index in in_order(&block) {
-            wanted[index] = self.orders.decide(&block[index], can_decode(index));
+            wanted[index] = self.orders.decide(&block[index], keep[index]);
         }
         let is_hot = self.is_hot();
         let is_needed = is_hot
             || wanted.contains(&Wanted::Yes)
             || is_waiting
             || self.orders.may_want(self.gop_end());
-        let key_pts = block.iter().rfind(|f| f.unit.is_key).map(Frame::pts);
-        let has_leading = key_pts.is_some_and(|key| block.last().is_some_and(|f| f.pts() < key));
+        let has_leading = has_leading(&block);
         // A decoder that reorders gives a picture out when more have come in.
         let reorders = block
             .first()
             .is_some_and(|f| f.parameters.video.reorder_depth > 0);
         let is_expected = reorders && (is_waiting || wanted.contains(&Wanted::Yes));
-        let keep: Vec<bool> = (0..block.len()).map(can_decode).collect();
         let last = block.len().saturating_sub(1);
         for (index, frame) in block.into_iter().enumerate() {
             let is_newest = is_hot && is_edge && index == last;

@@ -179,6 +179,13 @@ impl Frames {
     }
 }
 
+/// Whether a piece that [`Frames::take`] gave has pictures behind its key frame that are shown before it;
+/// they may refer to what came before it (open GOP, ITU-T H.265 section 3.81).
+pub(crate) fn has_leading(block: &[Frame]) -> bool {
+    let key = block.iter().rfind(|frame| frame.unit.is_key).map(Frame::pts);
+    key.is_some_and(|key| block.last().is_some_and(|last| last.pts() < key))
+}
+
 /// Indices in presentation order.
 pub(crate) fn in_order(frames: &[Frame]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..frames.len()).collect();

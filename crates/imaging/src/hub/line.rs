@@ -68,6 +68,21 @@ impl Line {
         self.has_position || !self.held.is_empty()
     }
 
+    /// Which pictures of a piece that follows can be decoded: without a position only those from a key
+    /// frame on, and not its leading ones.
+    pub(crate) fn can_decode(&self, block: &[Frame]) -> Vec<bool> {
+        if self.is_ready() {
+            return vec![true; block.len()];
+        }
+        let key = block.iter().position(|frame| frame.unit.is_key);
+        let frames = block.iter().enumerate();
+        frames
+            .map(|(index, frame)| {
+                key.is_some_and(|key| index >= key && frame.pts() >= block[key].pts())
+            })
+            .collect()
+    }
+
     /// Whether no picture is held.
     pub(crate) const fn is_empty(&self) -> bool {
         self.held.is_empty()

@@ -1,7 +1,7 @@
 //! A push in the past: reads the ring at the receiver's pace with a decoder of its own, until it has
 //! caught up with the running decoder.
 
-use super::frames::{Frame, Frames, Mark, in_order};
+use super::frames::{Frame, Frames, Mark, has_leading, in_order};
 use super::line::Line;
 use super::orders::image_of;
 use super::picker::{Choice, Picker};
@@ -273,23 +273,13 @@ impl<'a> Reader<'a> {
 
     /// Chooses, and hands the block to the line.
     fn take_in(&mut self, block: Vec<Frame>) -> Vec<Want> {
-        let is_ready = self.line.is_ready();
-        let key = block.iter().position(|frame| frame.unit.is_key);
-        let first = if is_ready { Some(0) } else { key };
-        let starts_at = key.filter(|_| !is_ready).map(|key| block[key].pts());
-        let keep: Vec<bool> = (0..block.len())
-            .map(|index| {
-                let is_leading = starts_at.is_some_and(|start| block[index].pts() < start);
-                first.is_some_and(|first| index >= first) && !is_leading
-            })
-            .collect();
+        let keep = self.line.can_decode(&block);
         let mut chosen = vec![None; block.len()];
         for index in in_order(&block) {
             let choice = self.choose(&block[index]);
             chosen[index] = choice.filter(|_| keep[index]);
         }
-        let key_pts = block.iter().rfind(|f| f.unit.is_key).map(Frame::pts);
-        let has_leading = key_pts.is_some_and(|key| block.last().is_some_and(|f| f.pts() < key));
+        let has_leading = has_leading(&block);
         let mut wanted = Vec::new();
         for (index, frame) in block.into_iter().enumerate() {
             if !keep[index] {
