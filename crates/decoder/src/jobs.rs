@@ -68,7 +68,7 @@ impl Jobs {
             None => {
                 let mut position = start(self.warm.take(), parameters, self.device.as_ref())?;
                 self.work(request, payload, &mut position, emit)?;
-                position.newest = None;
+                position.shown.clear();
                 self.warm = Some(position);
             }
             Some(SessionUse {

@@ -8,9 +8,11 @@ use crate::samples::Content;
 use ffmpeg_next::codec::decoder;
 use framewell_decode::Want;
 use framewell_decode::protocol::wire::{Codec, Failure, Request};
+use std::collections::VecDeque;
 
 /// Pictures that a decoder holds besides those that wait for their turn: references (streams of
-/// cameras have one to four), the one in work, the newest one given out.
+/// cameras have one to four), the one in work, the newest one given out. As many as it reorders over wait
+/// inside of it, and as many stay outside.
 const HELD_PICTURES: u64 = 8;
 /// Size taken for granted until the first picture says otherwise.
 const USUAL_PIXELS: u64 = 1920 * 1088;
@@ -39,8 +41,8 @@ pub(crate) struct Position {
     pub(crate) decoder: decoder::Video,
     /// Wanted pictures that it has not given out yet.
     pub(crate) open: Vec<Want>,
-    /// The last picture that it gave out.
-    pub(crate) newest: Option<Decoded>,
+    /// The last pictures that it gave out, at most [`Position::most_shown`], the newest one last.
+    pub(crate) shown: VecDeque<Decoded>,
     /// Of the last picture that it gave out.
     pub(crate) orientation: Orientation,
     pub(crate) damage: Damage,
@@ -62,7 +64,7 @@ impl Position {
             parameters,
             decoder,
             open: Vec::new(),
-            newest: None,
+            shown: VecDeque::new(),
             orientation: Orientation::default(),
             damage: Damage::default(),
             inside: Inside::default(),
@@ -80,7 +82,7 @@ impl Position {
     pub(crate) fn reset(&mut self) {
         self.decoder.flush();
         self.open.clear();
-        self.newest = None;
+        self.shown.clear();
         self.orientation = Orientation::default();
         self.damage = Damage::default();
         self.inside = Inside::default();
@@ -119,6 +121,21 @@ impl Position {
         }
     }
 
+    /// How many pictures stay at hand once they are out. A session of a decoder that reorders is told
+    /// what is wanted when all pictures shown before it have come in. So many more have come by then as
+    /// it reorders over, and at a key frame it may have given all of them out.
+    fn most_shown(&self) -> usize {
+        1 + usize::from(self.parameters.reorder_depth)
+    }
+
+    /// Keeps a picture that came out as the newest one.
+    pub(crate) fn keep(&mut self, picture: Decoded) {
+        while self.shown.len() >= self.most_shown() {
+            self.shown.pop_front();
+        }
+        self.shown.push_back(picture);
+    }
+
     /// About how much memory it takes, in bytes.
     pub(crate) fn memory_bytes(&self) -> u64 {
         let pixels = match u64::from(self.decoder.width()) * u64::from(self.decoder.height()) {
@@ -133,7 +150,7 @@ impl Position {
         };
         let references = u64::try_from(self.decoder.references()).unwrap_or(0);
         let reordered = u64::from(self.parameters.reorder_depth);
-        (HELD_PICTURES.max(references + 3) + reordered) * pixels * bytes_per_pixel
+        (HELD_PICTURES.max(references + 3) + 2 * reordered) * pixels * bytes_per_pixel
     }
 }
 

@@ -85,12 +85,12 @@ impl Run<'_, '_> {
         self.check_open(keeps)
     }
 
-    /// A job may ask once more for the picture that came out last.
+    /// A job may ask once more for the pictures that came out last.
     fn serve_again(&mut self) -> Result<(), JobError> {
-        match self.position.newest.take() {
-            Some(picture) => self.offer(picture),
-            None => Ok(()),
-        }
+        let shown = std::mem::take(&mut self.position.shown);
+        shown
+            .into_iter()
+            .try_for_each(|picture| self.offer(picture))
     }
 
     fn feed(&mut self, packet: &Packet, pts: i64, content: Content) -> Result<(), JobError> {
@@ -160,14 +160,14 @@ impl Run<'_, '_> {
     fn offer(&mut self, picture: Decoded) -> Result<(), JobError> {
         let is_meant = |want: &Want| want.pick == Pick::Pts(picture.pts);
         self.finish(&picture, is_meant)?;
-        self.position.newest = Some(picture);
+        self.position.keep(picture);
         Ok(())
     }
 
     fn finish_newest(&mut self) -> Result<(), JobError> {
-        if let Some(picture) = self.position.newest.take() {
+        if let Some(picture) = self.position.shown.pop_back() {
             self.finish(&picture, |want| want.pick == Pick::Newest)?;
-            self.position.newest = Some(picture);
+            self.position.keep(picture);
         }
         Ok(())
     }
@@ -227,7 +227,7 @@ impl Run<'_, '_> {
 
     /// Whether everything wanted came, or can still come if the decoder goes on.
     fn check_open(&self, keeps: bool) -> Result<(), JobError> {
-        let shown = self.position.newest.as_ref().map(|picture| picture.pts);
+        let shown = self.position.shown.back().map(|picture| picture.pts);
         let can_come = |want: &Want| match want.pick {
             Pick::Pts(pts) => {
                 shown.is_none_or(|shown| shown < pts) && self.position.damage.spares(pts)

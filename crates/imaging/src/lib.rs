@@ -41,7 +41,7 @@ use crate::loader::Loader;
 use crate::share::Share;
 use framewell_decode::Pool;
 use framewell_footage::Footage;
-use framewell_live::{Gop, Registry};
+use framewell_live::Registry;
 use framewell_model::{ChannelId, ErrorKind, HasKind, WallClock, WallTime};
 use std::sync::Arc;
 use std::time::Instant;
@@ -260,10 +260,7 @@ impl Imaging {
         let found = match request.when {
             When::At(at) => self.finder.find(channel, at, request.matching).await?,
             When::Now if request.matching == Match::Keyframe => self.newest_key(channel).await?,
-            When::Now => match self.newest_of_reordered(channel).await? {
-                Some(newest) => newest,
-                None => return self.newest(channel, output).await,
-            },
+            When::Now => return self.newest(channel, output).await,
         };
         // What the newest picture takes is not the caller's choice.
         let limit = match request.when {
@@ -288,7 +285,9 @@ impl Imaging {
         })
     }
 
-    /// The newest picture, decoded before anybody asked if somebody did so lately.
+    /// The newest picture, decoded before anybody asked if somebody did so lately. Of a stream that is
+    /// reordered it is the one whose turn on screen has come: one that is shown before it can no more
+    /// arrive.
     async fn newest(&self, channel: ChannelId, output: Output) -> Result<Image, Error> {
         let image = self.hub.newest(channel, output).await?;
         let frame = image.frame;
@@ -301,20 +300,6 @@ impl Imaging {
         // Whoever asks for this very moment next gets the same bytes.
         self.cache.insert(ContentKey { frame, output }, finished);
         Ok(image)
-    }
-
-    /// The newest picture of a stream whose decoder reorders. A decoder that goes on holds it back until
-    /// more have come, so its GOP is decoded to the end for it.
-    async fn newest_of_reordered(&self, channel: ChannelId) -> Result<Option<Found>, Error> {
-        let reorders = |gop: Gop| gop.parameters.video.reorder_depth > 0;
-        let track = self.registry.get(channel);
-        let Some(track) = track.filter(|track| track.newest_gop().is_some_and(reorders)) else {
-            return Ok(None);
-        };
-        hub::prove(&track, self.clock.as_ref())
-            .await
-            .map_err(|newest| Error::NotLive { channel, newest })?;
-        Ok(ring::newest(&track).map(Found::from))
     }
 
     /// A camera that has sent nothing since the start: the newest picture is a recorded one.

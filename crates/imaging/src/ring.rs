@@ -35,13 +35,6 @@ pub(crate) fn newest_key(track: &Track) -> Option<Hit> {
     Some(Hit { gop, index: 0 })
 }
 
-/// The newest picture in presentation order.
-pub(crate) fn newest(track: &Track) -> Option<Hit> {
-    let gops = track.gops();
-    let newest = gops.last()?.newest()?;
-    last_by(&gops, newest)
-}
-
 /// Looks for a picture. Waits at the live edge until those that count have arrived, a second at most.
 pub(crate) async fn find(
     track: &Track,

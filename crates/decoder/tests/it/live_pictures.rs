@@ -87,16 +87,88 @@ async fn leading_pictures_of_an_open_gop_are_found() {
     }
 }
 
+/// The newest picture whose turn on screen has come: whatever still comes is decoded, hence shown, after
+/// the last one that came.
+fn newest_shown(units: &[&AccessUnit]) -> WallTime {
+    let passed = units.last().unwrap().dts.ticks;
+    let shown = units.iter().filter(|unit| unit.pts.ticks <= passed);
+    shown.map(|unit| unit.wall).max().unwrap()
+}
+
 #[tokio::test]
 async fn now_is_the_newest_picture() {
     let (spec, clip) = b_clip();
     let rig = Rig::new(spec.start + ms(2_000)).await;
     rig.stream(1, &clip, clip.video());
     let image = rig.image(None).await.unwrap();
-    assert_eq!(stamp(&image), spec.stamp(47));
-    assert_eq!(image.captured, spec.stamp(47).capture);
+    let units: Vec<&AccessUnit> = clip.video().collect();
+    assert_eq!(stamp(&image).capture, newest_shown(&units));
+    assert_eq!(image.captured, newest_shown(&units));
     assert_eq!(image.requested, spec.start + ms(2_000));
     assert!(image.is_live);
+}
+
+#[tokio::test]
+async fn now_stays_hot_though_the_decoder_reorders() {
+    // The first request finds the decoder in the middle of a GOP, or right behind a key frame: then what
+    // is on screen is of the GOP before.
+    for (codec, b_frames, first, begin) in [
+        (VideoCodec::H264, 1, 17, 12),
+        (VideoCodec::H264, 2, 13, 0),
+        (VideoCodec::H265, 2, 17, 12),
+        (VideoCodec::H265, 3, 13, 0),
+    ] {
+        let spec = ClipSpec {
+            codec,
+            width: 320,
+            height: 240,
+            gop: 12,
+            b_frames,
+            frames: 48,
+            ..ClipSpec::default()
+        };
+        let clip = spec.encode().unwrap();
+        assert!(clip.parameters.video.reorder_depth > 0);
+        let units: Vec<&AccessUnit> = clip.video().collect();
+        let rig = Rig::new(spec.start + ms(2_000)).await;
+        rig.stream(1, &clip, units[..first].iter().copied());
+        for count in first..=units.len() {
+            for _ in 0..2 {
+                let image = within(rig.image(None)).await.unwrap();
+                let expected = newest_shown(&units[..count]);
+                assert_eq!(image.captured, expected, "{codec:?} {b_frames} {count}");
+                assert_eq!(stamp(&image).capture, expected);
+            }
+            rig.push(units.get(count).copied());
+        }
+        // From the key frame at which it began, each picture once.
+        let stats = rig.imaging.hub_stats();
+        assert_eq!((stats.starts, stats.samples), (1, 48 - begin), "{codec:?}");
+        assert_eq!(rig.imaging.decode_counts().frames, 0);
+    }
+}
+
+#[tokio::test]
+async fn an_open_gop_keeps_now_hot_too() {
+    let clip = open_gop_clip();
+    let units: Vec<&AccessUnit> = clip.video().collect();
+    let key = units.iter().rposition(|unit| unit.is_key).unwrap();
+    let first = units[..key].iter().rposition(|unit| unit.is_key).unwrap();
+    let rig = Rig::new(units[key].wall + ms(500)).await;
+    // The leading pictures of the key frame that the decoder begins with cannot be shown.
+    rig.stream(1, &clip, units[..first + 6].iter().copied());
+    for count in first + 6..=units.len() {
+        let image = within(rig.image(None)).await.unwrap();
+        let expected = newest_shown(&units[..count]);
+        assert_eq!(
+            (image.captured, stamp(&image).capture),
+            (expected, expected)
+        );
+        rig.push(units.get(count).copied());
+    }
+    let stats = rig.imaging.hub_stats();
+    assert_eq!(stats.starts, 1);
+    assert!(stats.samples <= (units.len() - first) as u64);
 }
 
 #[tokio::test]
@@ -108,7 +180,9 @@ async fn now_is_never_too_costly() {
         ..ImagesConfig::default()
     });
     rig.stream(1, &clip, clip.video());
-    assert_eq!(stamp(&rig.image(None).await.unwrap()), spec.stamp(47));
+    let units: Vec<&AccessUnit> = clip.video().collect();
+    let now = rig.image(None).await.unwrap();
+    assert_eq!(stamp(&now).capture, newest_shown(&units));
     let error = rig.image(Some(spec.stamp(47).capture)).await.unwrap_err();
     assert!(matches!(error, Error::TooCostly { .. }), "{error:?}");
 }
@@ -151,7 +225,7 @@ async fn a_camera_whose_clock_is_slow_is_live_as_long_as_it_delivers() {
     );
     rig.push(units[36..37].iter().copied());
     let image = within(image).await.unwrap();
-    assert_eq!(stamp(&image).capture, units[36].wall);
+    assert_eq!(stamp(&image).capture, newest_shown(&units[..37]));
 }
 
 #[tokio::test]
@@ -266,7 +340,8 @@ async fn callers_of_the_same_picture_share_one_decode() {
     // The first caller goes away; the others do not notice.
     drop(callers.remove(0));
     for caller in callers {
-        assert_eq!(stamp(&within(caller).await.unwrap()), spec.stamp(47));
+        let expected = newest_shown(&clip.video().collect::<Vec<_>>());
+        assert_eq!(stamp(&within(caller).await.unwrap()).capture, expected);
     }
     let jobs = rig.pool.workers()[0].jobs;
     assert!(

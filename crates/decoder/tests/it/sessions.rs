@@ -120,6 +120,37 @@ fn a_job_without_samples_can_have_the_newest_picture_again() {
 }
 
 #[test]
+fn with_reordering_the_last_pictures_can_be_had_when_they_are_out() {
+    for codec in CODECS {
+        let clip = clip(codec, 2);
+        let depth = usize::from(clip.parameters.video.reorder_depth);
+        assert!(depth > 0);
+        let units = units(&clip);
+        // Up to the second key frame, which may push out all that is shown before it.
+        let fed = &units[..13];
+        let mut times: Vec<i64> = fed.iter().map(|unit| unit.pts.ticks).collect();
+        times.sort_unstable();
+        let newest = times.len() - 1 - depth;
+        let mut worker = RawWorker::start(&[]);
+        let first = job(&clip, fed, &[]);
+        assert_eq!(
+            worker.session(1, Entry::Key, Exit::Keep, &first),
+            Ok(vec![])
+        );
+        let late = job(&clip, &[], &times[newest - depth..=newest]);
+        let pictures = worker
+            .session(1, Entry::Continue, Exit::Keep, &late)
+            .unwrap();
+        let shown: Vec<i64> = pictures.iter().map(|picture| picture.pts).collect();
+        assert_eq!(shown, times[newest - depth..=newest], "{codec:?}");
+        for picture in &pictures {
+            let unit = units.iter().find(|unit| unit.pts.ticks == picture.pts);
+            assert_eq!(stamp(picture).capture, unit.unwrap().wall, "{codec:?}");
+        }
+    }
+}
+
+#[test]
 fn the_newest_picture_of_a_decoder_that_has_given_none_comes_later() {
     let clip = clip(VideoCodec::H264, 2);
     let units = units(&clip);

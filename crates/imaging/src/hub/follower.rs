@@ -2,6 +2,7 @@
 //! has each picture decoded once.
 
 use super::frames::{Frame, Frames, has_leading, in_order};
+use super::late::Late;
 use super::line::Line;
 use super::nows::{Now, Nows};
 use super::orders::{Orders, Wanted};
@@ -11,7 +12,8 @@ use super::trouble::Trouble;
 use super::{Context, Shared};
 use crate::reference;
 use framewell_decode::{Error as DecodeError, Exit, Pick, Picture, Priority, Want};
-use framewell_live::{GopId, SourceState, Start, Subscriber, Wake};
+use framewell_live::{GopId, SourceState, Start, Subscriber, Track, Wake};
+use framewell_media::TrackKind;
 use framewell_model::{ChannelStatus, FrameId, RunId, WallTime};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -47,6 +49,8 @@ pub(crate) struct Follower {
     subscriber: Subscriber,
     source: watch::Receiver<SourceState>,
     frames: Frames,
+    /// With the decoder already, not decided on yet.
+    late: Late,
     line: Line,
     orders: Orders,
     nows: Nows,
@@ -65,10 +69,11 @@ impl Follower {
         context: Context,
         hub: Weak<Shared>,
         commands: mpsc::Receiver<Command>,
+        start: Start,
     ) -> Self {
         let counters = Arc::clone(&context.counters);
         Self {
-            subscriber: context.track.subscribe(Start::NewestKey),
+            subscriber: context.track.subscribe(start),
             source: context.track.source_state(),
             line: Line::new(&context.pool, Priority::Interactive, counters),
             orders: Orders::default(),
@@ -77,6 +82,7 @@ impl Follower {
             hub,
             commands,
             frames: Frames::default(),
+            late: Late::default(),
             hot_until: Instant::now(),
             run: None,
             keys: (None, None),
@@ -99,9 +105,10 @@ impl Follower {
                 self.frames.push(batch);
             }
             self.keep_up();
-            if self.frames.is_ready() || self.can_answer() {
+            if self.has_next() || self.can_answer() {
                 self.step().await;
             } else if self.frames.is_over() && self.line.has_position() {
+                self.decide_late(i64::MAX);
                 self.finish_line().await;
             } else {
                 self.wait().await;
@@ -165,6 +172,20 @@ impl Follower {
         !self.is_hot() && self.orders.is_empty()
     }
 
+    /// Whether pictures go to the decoder as they come, so that the newest one that can be shown is out of
+    /// it at once. Otherwise those that nobody wants can be left out, for which it has to be known which
+    /// picture is shown next.
+    fn is_eager(&self) -> bool {
+        let depth = self.frames.front();
+        let depth = depth.map_or(0, |front| front.parameters.video.reorder_depth);
+        depth > 0 && self.is_hot() && self.late.is_within(depth)
+    }
+
+    /// Whether there is something to take in.
+    fn has_next(&self) -> bool {
+        self.is_eager() || self.frames.is_ready()
+    }
+
     /// Takes the entry out of the hub; not if somebody has come in meanwhile.
     fn leave(&self) -> bool {
         let Some(hub) = self.hub.upgrade() else {
@@ -203,10 +224,11 @@ impl Follower {
         metrics::counter!("framewell_live_skipped_total").increment(skipped.len() as u64);
         self.orders.fail_all();
         self.orders.detach_all();
+        self.line.lose();
+        self.decide_late(i64::MAX);
         for index in in_order(&skipped) {
             self.orders.decide(&skipped[index], false);
         }
-        self.line.lose();
         self.nows.retry();
     }
 
@@ -218,17 +240,22 @@ impl Follower {
 
     /// Takes in what is there, and has it decoded if somebody wants it.
     async fn step(&mut self) {
-        let block = self.frames.take(MAX_BLOCK);
+        let is_eager = self.is_eager();
+        let block = match is_eager {
+            true => self.frames.take_unsettled(MAX_BLOCK),
+            false => self.frames.take(MAX_BLOCK),
+        };
         let first = block.first();
         if first.is_some_and(|first| first.is_break || (self.line.is_due() && first.unit.is_key)) {
+            self.decide_late(i64::MAX);
             self.finish_line().await;
         }
         if let Some(first) = block.first() {
             self.orders.forget_unsent(first);
         }
         self.learn(&block);
-        let is_edge = !self.frames.is_ready();
-        let is_needed = self.take_in(block, is_edge).await;
+        let is_edge = !self.has_next();
+        let is_needed = self.take_in(block, is_edge, is_eager).await;
         if is_edge && !self.line.is_ready() {
             self.nows.refuse();
         } else if is_needed && self.line.is_ready() {
@@ -252,40 +279,74 @@ impl Follower {
         Some(last.plus_micros(last.micros_since(before).max(0)))
     }
 
-    /// Decides on each picture and hands the block to the line. Returns whether it has to be decoded
-    /// now. Lone key frames are decoded here.
-    async fn take_in(&mut self, block: Vec<Frame>, is_edge: bool) -> bool {
+    /// Decides on each picture whose turn has come and hands the block to the line. Returns whether it has
+    /// to be decoded now. Lone key frames are decoded here.
+    async fn take_in(&mut self, block: Vec<Frame>, is_edge: bool, is_eager: bool) -> bool {
         let keep = self.line.can_decode(&block);
         let is_waiting = self.orders.is_waiting();
-        let mut wanted = vec![Wanted::No; block.len()];
-        for index in in_order(&block) {
-            wanted[index] = self.orders.decide(&block[index], keep[index]);
-        }
+        let (wanted, is_late_wanted) = self.choose(&block, &keep, is_eager);
+        let is_wanted = is_late_wanted || wanted.contains(&Some(Wanted::Yes));
         let is_hot = self.is_hot();
-        let is_needed = is_hot
-            || wanted.contains(&Wanted::Yes)
-            || is_waiting
-            || self.orders.may_want(self.gop_end());
-        let has_leading = has_leading(&block);
+        let is_needed = is_hot || is_wanted || is_waiting || self.orders.may_want(self.gop_end());
+        // What follows a key frame may not have come yet.
+        let has_leading = is_eager || has_leading(&block);
         // A decoder that reorders gives a picture out when more have come in.
         let reorders = block
             .first()
             .is_some_and(|f| f.parameters.video.reorder_depth > 0);
-        let is_expected = reorders && (is_waiting || wanted.contains(&Wanted::Yes));
+        let is_expected = reorders && (is_waiting || is_wanted || (is_hot && is_edge));
         let last = block.len().saturating_sub(1);
         for (index, frame) in block.into_iter().enumerate() {
             let is_newest = is_hot && is_edge && index == last;
-            let is_spare = wanted[index] == Wanted::No && !is_newest;
+            let is_spare = wanted[index] == Some(Wanted::No) && !is_newest;
+            if wanted[index].is_none() {
+                self.late.push(&frame);
+            }
             if !keep[index] || (is_spare && !is_expected && is_unreferenced(&frame)) {
                 continue;
             }
-            if !is_needed && wanted[index] == Wanted::Alone {
+            if !is_needed && wanted[index] == Some(Wanted::Alone) {
                 self.decode_alone(frame).await;
             } else {
                 self.line.hold(frame, !is_spare, has_leading);
             }
         }
         is_needed
+    }
+
+    /// Lets everybody choose, in presentation order, among the pictures of the block and those that went
+    /// to the decoder before it. Of a block that is not settled, only those get an answer that nothing
+    /// still to come is shown before. Also says whether one that the decoder has is wanted.
+    fn choose(
+        &mut self,
+        block: &[Frame],
+        keep: &[bool],
+        is_eager: bool,
+    ) -> (Vec<Option<Wanted>>, bool) {
+        let mut wanted = vec![None; block.len()];
+        let mut is_late_wanted = false;
+        let passed = block.last().map_or(i64::MIN, |last| last.unit.dts.ticks);
+        for index in in_order(block) {
+            let frame = &block[index];
+            if is_eager && frame.pts() > passed {
+                break;
+            }
+            is_late_wanted |= self.decide_late(frame.pts());
+            wanted[index] = Some(self.orders.decide(frame, keep[index]));
+        }
+        is_late_wanted |= self.decide_late(passed);
+        (wanted, is_late_wanted)
+    }
+
+    /// Decides on what the decoder has already, as far as it is shown by `until`; whether any of it is
+    /// wanted.
+    fn decide_late(&mut self, until: i64) -> bool {
+        let mut is_wanted = false;
+        for frame in self.late.take_until(until) {
+            let can_decode = self.line.holds(frame.id());
+            is_wanted |= self.orders.decide(&frame, can_decode) != Wanted::No;
+        }
+        is_wanted
     }
 
     async fn decode(&mut self, is_edge: bool) {
@@ -360,7 +421,8 @@ impl Follower {
             return;
         };
         let ticks = picture.pts;
-        match self.orders.info(FrameId { run, ticks }) {
+        let id = FrameId { run, ticks };
+        match self.orders.info(id).or_else(|| self.late.info(id)) {
             Some(info) if self.nows.is_for(&picture) => self.nows.answer(&picture, &info),
             // When it was taken is not known any more; asked again, the decoder would say the same.
             None if self.nows.is_for(&picture) => self.nows.fail(&DecodeError::PositionLost),
@@ -374,7 +436,8 @@ impl Follower {
         self.line.lose();
         let is_damaged = matches!(error, DecodeError::Bitstream(_) | DecodeError::Invalid(_));
         let newest = self.context.track.newest_gop().map(|gop| gop.id);
-        let gop = self.orders.unsend().or(newest);
+        let (open, late) = (self.orders.unsend(), self.late.first_gop());
+        let gop = open.into_iter().chain(late).min().or(newest);
         let has_failed_before = self.failed_at.is_some() && self.failed_at == gop;
         tracing::debug!(channel.id = %self.context.channel, %error, "live decoder failed");
         if is_damaged || has_failed_before {
@@ -389,9 +452,26 @@ impl Follower {
         self.failed_at = gop;
         self.nows.retry();
         self.frames.clear();
+        self.late.clear();
         let start = gop.map_or(Start::NewestKey, Start::Gop);
         self.subscriber = self.context.track.subscribe(start);
     }
+}
+
+/// Where to begin for the newest picture. Right behind a key frame a decoder that reorders has nothing to
+/// show yet; the pictures of the GOP before still have their turn.
+pub(crate) fn start_of_now(track: &Track) -> Start {
+    let gops = track.gops();
+    let [.., before, newest] = &gops[..] else {
+        return Start::NewestKey;
+    };
+    let depth = usize::from(newest.parameters.video.reorder_depth);
+    let pictures = newest.units.iter().filter(|u| u.track == TrackKind::Video);
+    let is_joined = before.run == newest.run && before.parameters == newest.parameters;
+    if is_joined && pictures.take(depth + 1).count() <= depth {
+        return Start::Gop(before.id);
+    }
+    Start::NewestKey
 }
 
 /// Whether no other picture refers to this one.

@@ -133,6 +133,14 @@ impl Frames {
         self.pending.drain(..count).collect()
     }
 
+    /// Like [`Frames::take`], of pictures that need not be settled: whatever has come, `most` at most.
+    pub(crate) fn take_unsettled(&mut self, most: usize) -> Vec<Frame> {
+        let rest = self.pending.iter().skip(1);
+        let joined = rest.take_while(|frame| !frame.is_break && !frame.unit.is_key);
+        let count = (joined.count() + 1).min(most).min(self.pending.len());
+        self.pending.drain(..count).collect()
+    }
+
     /// Everything before the last key frame, if there is one behind the first picture.
     pub(crate) fn take_before_last_key(&mut self) -> Vec<Frame> {
         let key = self.pending.iter().rposition(|frame| frame.unit.is_key);
@@ -182,7 +190,10 @@ impl Frames {
 /// Whether a piece that [`Frames::take`] gave has pictures behind its key frame that are shown before it;
 /// they may refer to what came before it (open GOP, ITU-T H.265 section 3.81).
 pub(crate) fn has_leading(block: &[Frame]) -> bool {
-    let key = block.iter().rfind(|frame| frame.unit.is_key).map(Frame::pts);
+    let key = block
+        .iter()
+        .rfind(|frame| frame.unit.is_key)
+        .map(Frame::pts);
     key.is_some_and(|key| block.last().is_some_and(|last| last.pts() < key))
 }
 
@@ -284,6 +295,22 @@ mod tests {
         end.run_end = Some(EndReason::CameraLost);
         frames.push(end);
         assert_eq!(pts(&frames.take(48)), [6, 4, 5]);
+    }
+
+    #[test]
+    fn what_need_not_be_settled_comes_at_once_and_never_reaches_over_a_key_frame() {
+        let mut frames = Frames::default();
+        frames.push(batch(1, 1, units(1, &[0, 3])));
+        assert_eq!(pts(&frames.take_unsettled(48)), [0, 3]);
+        frames.push(batch(1, 1, vec![units(1, &[0, 3, 1])[2].clone()]));
+        frames.push(batch(2, 1, units(1, &[6, 9])));
+        frames.push(batch(3, 2, units(1, &[0])));
+        assert_eq!(pts(&frames.take_unsettled(48)), [1]);
+        assert_eq!(pts(&frames.take_unsettled(1)), [6]);
+        assert_eq!(pts(&frames.take_unsettled(48)), [9]);
+        assert!(frames.front().unwrap().is_break);
+        assert_eq!(pts(&frames.take_unsettled(48)), [0]);
+        assert!(frames.take_unsettled(48).is_empty());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use framewell_decode::{
 };
 use framewell_media::{StreamParameters, VideoParameters};
 use framewell_model::FrameId;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ const MAX_BYTES: usize = 8 << 20;
 const BUSY_TRIES: u32 = 250;
 /// Between two tries.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
+/// Pictures that a decoder may hold back or have at hand: no stream reorders over more than 16.
+const MAX_INSIDE: usize = 64;
 /// After so many jobs the session begins anew at a key frame, so that the pool can replace its worker.
 const MAX_JOBS: u32 = 5_000;
 
@@ -33,6 +36,10 @@ pub(crate) struct Line {
     /// Whether the decoder stands right before the first held picture.
     has_position: bool,
     held: Vec<Frame>,
+    /// What the decoder got last, of a stream that is reordered.
+    inside: VecDeque<FrameId>,
+    /// Presentation time of the key frame at which it began, while leading pictures of it may follow.
+    start: Option<i64>,
     /// The picture that the decoder gave out last, if that is known.
     newest: Option<FrameId>,
     /// Whether somebody wants one of the held pictures.
@@ -51,6 +58,8 @@ impl Line {
             video: None,
             has_position: false,
             held: Vec::new(),
+            inside: VecDeque::new(),
+            start: None,
             newest: None,
             is_wanted: false,
             jobs: 0,
@@ -69,18 +78,18 @@ impl Line {
     }
 
     /// Which pictures of a piece that follows can be decoded: without a position only those from a key
-    /// frame on, and not its leading ones.
+    /// frame on, and never the leading ones of the key frame at which it begins.
     pub(crate) fn can_decode(&self, block: &[Frame]) -> Vec<bool> {
-        if self.is_ready() {
-            return vec![true; block.len()];
-        }
         let key = block.iter().position(|frame| frame.unit.is_key);
-        let frames = block.iter().enumerate();
-        frames
-            .map(|(index, frame)| {
-                key.is_some_and(|key| index >= key && frame.pts() >= block[key].pts())
-            })
-            .collect()
+        let (first, start) = match key {
+            _ if self.is_ready() => (Some(0), self.start),
+            key => (key, key.map(|key| block[key].pts())),
+        };
+        let is_usable = |(index, frame): (usize, &Frame)| {
+            let is_leading = start.is_some_and(|start| frame.pts() < start);
+            first.is_some_and(|first| index >= first) && !is_leading
+        };
+        block.iter().enumerate().map(is_usable).collect()
     }
 
     /// Whether no picture is held.
@@ -88,9 +97,11 @@ impl Line {
         self.held.is_empty()
     }
 
-    /// Whether this picture is held.
+    /// Whether this picture is held, or the decoder has it: it reorders, and gives it out later or has
+    /// just done so.
     pub(crate) fn holds(&self, id: FrameId) -> bool {
-        self.held.iter().any(|frame| frame.id() == id)
+        let is_inside = self.has_position && self.inside.contains(&id);
+        is_inside || self.held.iter().any(|frame| frame.id() == id)
     }
 
     /// The picture that the decoder gave out last, if that is known.
@@ -113,6 +124,8 @@ impl Line {
         self.has_position = false;
         self.is_wanted = false;
         self.held.clear();
+        self.inside.clear();
+        self.start = None;
     }
 
     /// Takes a picture in that follows the ones before. A key frame makes held ones useless that nobody
@@ -121,21 +134,31 @@ impl Line {
         if frame.unit.is_key && !self.held.is_empty() && !self.is_wanted && !has_leading {
             self.lose();
         }
+        if !self.is_ready() {
+            self.start = Some(frame.pts());
+        } else if self.start.is_some_and(|start| start < frame.pts()) {
+            // Leading pictures come right behind their key frame.
+            self.start = None;
+        }
         self.is_wanted |= is_wanted;
         self.held.push(frame);
     }
 
-    /// Decodes what is held. Wants are those among the held pictures, and [`Pick::Newest`].
+    /// Decodes what is held. Wants are those among the pictures that it [holds](Line::holds), and
+    /// [`Pick::Newest`].
     pub(crate) async fn run(&mut self, wanted: &[Want], exit: Exit) -> Result<Vec<Picture>, Error> {
         let held = std::mem::take(&mut self.held);
         self.is_wanted = false;
         let mut pictures = Vec::new();
         let mut rest = &held[..];
+        let is_held = |pts: i64| held.iter().any(|frame| frame.pts() == pts);
+        let mut is_first = true;
         loop {
             let (now, later) = rest.split_at(piece(rest));
             rest = later;
             let is_last = rest.is_empty();
             let is_here = |want: &&Want| match want.pick {
+                Pick::Pts(pts) if is_first && !is_held(pts) => true,
                 Pick::Pts(pts) => now.iter().any(|frame| frame.pts() == pts),
                 Pick::Newest => is_last,
             };
@@ -147,6 +170,7 @@ impl Line {
                 Entry::Key
             };
             pictures.extend(self.job(now, wanted, entry, exit).await?);
+            is_first = false;
             if is_last {
                 return Ok(pictures);
             }
@@ -163,6 +187,7 @@ impl Line {
         let result = self
             .job(std::slice::from_ref(&key), wanted, Entry::Key, Exit::Drain)
             .await;
+        self.start = Some(key.pts());
         self.held.push(key);
         result
     }
@@ -198,6 +223,9 @@ impl Line {
         } else {
             self.jobs + 1
         };
+        if entry == Entry::Key {
+            self.inside.clear();
+        }
         self.has_position = false;
         let result = self.patiently(job, entry, exit).await.map(|made| {
             self.refused.extend(made.refused);
@@ -208,6 +236,11 @@ impl Line {
             // Of a decoder that reorders it is not known which one it gave out last.
             let is_direct = last.parameters.video.reorder_depth == 0;
             self.newest = is_direct.then(|| last.id());
+            if !is_direct {
+                self.inside.extend(frames.iter().map(Frame::id));
+                let old = self.inside.len().saturating_sub(MAX_INSIDE);
+                self.inside.drain(..old);
+            }
         }
         if let Ok(pictures) = &result {
             self.counters.count_pictures(pictures.len());

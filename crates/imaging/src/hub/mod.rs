@@ -3,13 +3,15 @@
 //!
 //! [`follower`] is the task behind a channel: it follows the live ring ([`frames`] brings pictures into
 //! an order in which they can be chosen), lets each push choose ([`picker`], [`orders`]), and has the
-//! chosen ones decoded once ([`line`]). It lives while a push exists or somebody asked for the newest
+//! chosen ones decoded once ([`line`]). While the newest picture is asked for of a stream that is reordered,
+//! pictures go to the decoder as they come, and are chosen later ([`late`]). It lives while a push exists or somebody asked for the newest
 //! picture ([`nows`]) within the lease. [`reader`] serves pushes from the ring: those that begin in the
 //! past, and those that may lose nothing and are slow. Ingest knows nothing of all that.
 
 mod follower;
 mod frames;
 mod fresh;
+mod late;
 mod line;
 mod nows;
 mod orders;
@@ -29,7 +31,7 @@ pub(crate) use seat::Resume;
 use crate::{Error, Image};
 use follower::Follower;
 use framewell_decode::{Error as DecodeError, Output, Pool};
-use framewell_live::{Registry, Track};
+use framewell_live::{Registry, Start, Track};
 use framewell_model::{ChannelId, WallClock};
 use nows::Now;
 use parking_lot::Mutex;
@@ -236,11 +238,20 @@ impl Hub {
         if channels.len() >= limit {
             return Err(Error::TooManyDecoders { limit });
         }
+        let start = match command {
+            Command::Now(_) => follower::start_of_now(&context.track),
+            Command::Reserve(_) | Command::Attach(_) => Start::NewestKey,
+        };
         let (sender, receiver) = mpsc::channel(COMMANDS);
         sender
             .try_send(command)
             .expect("a new channel has room, and its receiver is here");
-        let follower = Follower::new(context.clone(), Arc::downgrade(&self.shared), receiver);
+        let follower = Follower::new(
+            context.clone(),
+            Arc::downgrade(&self.shared),
+            receiver,
+            start,
+        );
         let mut tasks = self.shared.tasks.lock();
         while tasks.try_join_next().is_some() {}
         tasks.spawn(follower.run());
