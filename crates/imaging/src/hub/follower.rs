@@ -62,6 +62,8 @@ pub(crate) struct Follower {
     keys: (Option<WallTime>, Option<WallTime>),
     /// The GOP at which the decoder processes failed last.
     failed_at: Option<GopId>,
+    /// Held pictures were forgotten for want of room.
+    has_forgotten: bool,
 }
 
 impl Follower {
@@ -87,6 +89,7 @@ impl Follower {
             run: None,
             keys: (None, None),
             failed_at: None,
+            has_forgotten: false,
         }
     }
 
@@ -101,7 +104,9 @@ impl Follower {
             if self.is_idle() && self.leave() {
                 return;
             }
-            while let Some(batch) = self.subscriber.try_next() {
+            while self.frames.has_room()
+                && let Some(batch) = self.subscriber.try_next()
+            {
                 self.frames.push(batch);
             }
             self.keep_up();
@@ -135,6 +140,9 @@ impl Follower {
     }
 
     fn obey(&mut self, command: Command) {
+        if !matches!(command, Command::Reserve(_)) {
+            self.remember();
+        }
         match command {
             Command::Now(now) => {
                 self.hot_until = Instant::now() + self.context.lease;
@@ -152,6 +160,23 @@ impl Follower {
                 let track = &self.context.track;
                 self.orders.attach(*attach, track, is_at_hand);
             }
+        }
+    }
+
+    /// A GOP that goes on for longer than there is room for is forgotten if everybody waits for its end.
+    fn forget(&mut self) {
+        if self.line.is_full() && !self.is_hot() && self.orders.wants_keys_only() {
+            self.line.lose();
+            self.has_forgotten = true;
+        }
+    }
+
+    /// The ring has the newest GOP whole, for somebody who comes in and wants more of it.
+    fn remember(&mut self) {
+        if std::mem::take(&mut self.has_forgotten) && !self.line.is_ready() {
+            self.frames.clear();
+            self.late.clear();
+            self.subscriber = self.context.track.subscribe(Start::NewestKey);
         }
     }
 
@@ -282,6 +307,7 @@ impl Follower {
     /// Decides on each picture whose turn has come and hands the block to the line. Returns whether it has
     /// to be decoded now. Lone key frames are decoded here.
     async fn take_in(&mut self, block: Vec<Frame>, is_edge: bool, is_eager: bool) -> bool {
+        self.forget();
         let keep = self.line.can_decode(&block);
         let is_waiting = self.orders.is_waiting();
         let (wanted, is_late_wanted) = self.choose(&block, &keep, is_eager);

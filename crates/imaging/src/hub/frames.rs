@@ -9,6 +9,11 @@ use std::sync::Arc;
 /// No decoder reorders over so many pictures; then their order is given up.
 const MAX_UNSETTLED: usize = 64;
 
+/// Most pictures in a queue, and their bytes: what the ring lets one GOP grow to. What is beyond stays in the
+/// ring, whose own bounds hold: a GOP that is overwritten unread counts as missed.
+const MAX_PENDING: usize = 4_096;
+const MAX_PENDING_BYTES: usize = 64 << 20;
+
 /// A compressed picture of the ring.
 #[derive(Debug, Clone)]
 pub(crate) struct Frame {
@@ -68,12 +73,19 @@ impl Mark {
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
     pending: VecDeque<Frame>,
+    /// Of their payload.
+    bytes: usize,
     last: Option<(RunId, Arc<StreamParameters>)>,
     /// The run of the last picture is over.
     is_ended: bool,
 }
 
 impl Frames {
+    /// Whether another batch may come in; a batch is never longer than what the ring has of one GOP.
+    pub(crate) fn has_room(&self) -> bool {
+        self.pending.len() < MAX_PENDING && self.bytes < MAX_PENDING_BYTES
+    }
+
     /// Takes the pictures of a batch in.
     pub(crate) fn push(&mut self, batch: Batch) {
         let is_other = self.last.as_ref().is_none_or(|(run, parameters)| {
@@ -86,6 +98,7 @@ impl Frames {
                 continue;
             }
             self.is_ended = false;
+            self.bytes += unit.data.len();
             self.pending.push_back(Frame {
                 gop: batch.gop,
                 run: batch.run,
@@ -130,7 +143,7 @@ impl Frames {
     /// are more. Empty if none is settled.
     pub(crate) fn take(&mut self, most: usize) -> Vec<Frame> {
         let count = self.settled(most);
-        self.pending.drain(..count).collect()
+        self.remove(count)
     }
 
     /// Like [`Frames::take`], of pictures that need not be settled: whatever has come, `most` at most.
@@ -138,13 +151,20 @@ impl Frames {
         let rest = self.pending.iter().skip(1);
         let joined = rest.take_while(|frame| !frame.is_break && !frame.unit.is_key);
         let count = (joined.count() + 1).min(most).min(self.pending.len());
-        self.pending.drain(..count).collect()
+        self.remove(count)
+    }
+
+    fn remove(&mut self, count: usize) -> Vec<Frame> {
+        let removed: Vec<Frame> = self.pending.drain(..count).collect();
+        let bytes: usize = removed.iter().map(|frame| frame.unit.data.len()).sum();
+        self.bytes -= bytes;
+        removed
     }
 
     /// Everything before the last key frame, if there is one behind the first picture.
     pub(crate) fn take_before_last_key(&mut self) -> Vec<Frame> {
         let key = self.pending.iter().rposition(|frame| frame.unit.is_key);
-        let skipped = self.pending.drain(..key.unwrap_or(0)).collect();
+        let skipped = self.remove(key.unwrap_or(0));
         if let Some(first) = self.pending.front_mut() {
             first.is_break = true;
         }
@@ -311,6 +331,32 @@ mod tests {
         assert!(frames.front().unwrap().is_break);
         assert_eq!(pts(&frames.take_unsettled(48)), [0]);
         assert!(frames.take_unsettled(48).is_empty());
+    }
+
+    #[test]
+    fn a_gop_without_end_stays_in_the_ring_beyond_the_bound() {
+        let mut frames = Frames::default();
+        let one = |at: i64, len: usize| {
+            let mut unit = units(0, &[0, at])[1].clone();
+            unit.data = Bytes::from(vec![0; len]);
+            batch(1, 1, vec![unit])
+        };
+        let mut next = 0;
+        while frames.has_room() {
+            next += 1;
+            frames.push(one(next, 1 << 20));
+        }
+        assert_eq!(frames.len(), 64);
+        assert_eq!(frames.take(16).len(), 16);
+        assert!(frames.has_room());
+        frames.clear();
+        while frames.has_room() {
+            next += 1;
+            frames.push(one(next, 1));
+        }
+        assert_eq!(frames.len(), MAX_PENDING);
+        while !frames.take(48).is_empty() {}
+        assert_eq!(frames.bytes, 0);
     }
 
     #[test]

@@ -15,6 +15,11 @@ use std::time::Duration;
 const MAX_SAMPLES: usize = 48;
 /// Bytes of one job, for the same reason.
 const MAX_BYTES: usize = 8 << 20;
+/// Most pictures that are held though nobody wants them, and their bytes: as many bytes as a ring keeps
+/// beyond its two newest GOPs. A GOP that goes on for longer is decoded before somebody wants it, or
+/// forgotten if only its end is waited for.
+const MAX_HELD: usize = 2_048;
+const MAX_HELD_BYTES: usize = 8 << 20;
 /// How often a job tries to find a place in the queue of the pool: 5 s.
 const BUSY_TRIES: u32 = 250;
 /// Between two tries.
@@ -24,8 +29,8 @@ const MAX_INSIDE: usize = 64;
 /// After so many jobs the session begins anew at a key frame, so that the pool can replace its worker.
 const MAX_JOBS: u32 = 5_000;
 
-/// See the module. Pictures that are not needed yet are held (handles, at most a GOP of them), and
-/// forgotten when the next key frame makes them useless.
+/// See the module. Pictures that are not needed yet are held, and forgotten when the next key frame makes
+/// them useless. Whoever feeds it looks whether it is full, and has them decoded or forgotten.
 #[derive(Debug)]
 pub(crate) struct Line {
     session: Session,
@@ -36,6 +41,7 @@ pub(crate) struct Line {
     /// Whether the decoder stands right before the first held picture.
     has_position: bool,
     held: Vec<Frame>,
+    held_bytes: usize,
     /// What the decoder got last, of a stream that is reordered.
     inside: VecDeque<FrameId>,
     /// Presentation time of the key frame at which it began, while leading pictures of it may follow.
@@ -58,6 +64,7 @@ impl Line {
             video: None,
             has_position: false,
             held: Vec::new(),
+            held_bytes: 0,
             inside: VecDeque::new(),
             start: None,
             newest: None,
@@ -97,6 +104,11 @@ impl Line {
         self.held.is_empty()
     }
 
+    /// Whether so much is held that it is to be decoded or forgotten.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.held.len() >= MAX_HELD || self.held_bytes >= MAX_HELD_BYTES
+    }
+
     /// Whether this picture is held, or the decoder has it: it reorders, and gives it out later or has
     /// just done so.
     pub(crate) fn holds(&self, id: FrameId) -> bool {
@@ -124,6 +136,7 @@ impl Line {
         self.has_position = false;
         self.is_wanted = false;
         self.held.clear();
+        self.held_bytes = 0;
         self.inside.clear();
         self.start = None;
     }
@@ -141,6 +154,7 @@ impl Line {
             self.start = None;
         }
         self.is_wanted |= is_wanted;
+        self.held_bytes += frame.unit.data.len();
         self.held.push(frame);
     }
 
@@ -148,6 +162,7 @@ impl Line {
     /// [`Pick::Newest`].
     pub(crate) async fn run(&mut self, wanted: &[Want], exit: Exit) -> Result<Vec<Picture>, Error> {
         let held = std::mem::take(&mut self.held);
+        self.held_bytes = 0;
         self.is_wanted = false;
         let mut pictures = Vec::new();
         let mut rest = &held[..];
@@ -188,6 +203,7 @@ impl Line {
             .job(std::slice::from_ref(&key), wanted, Entry::Key, Exit::Drain)
             .await;
         self.start = Some(key.pts());
+        self.held_bytes = key.unit.data.len();
         self.held.push(key);
         result
     }

@@ -266,6 +266,11 @@ impl Orders {
         seats.any(|seat| !seat.picker.is_keys_only() && is_due(seat))
     }
 
+    /// Whether nobody waits for a picture, nor will for one that is no key frame.
+    pub(crate) fn wants_keys_only(&self) -> bool {
+        self.open.is_empty() && !self.may_want(None)
+    }
+
     /// What is known of a picture.
     pub(crate) fn info(&self, id: FrameId) -> Option<Info> {
         self.history.iter().rfind(|info| info.id() == id).copied()

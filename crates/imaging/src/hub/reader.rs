@@ -264,7 +264,7 @@ impl<'a> Reader<'a> {
         }
         let before = self.safe;
         let wanted = self.take_in(block);
-        let result = match wanted.is_empty() {
+        let result = match wanted.is_empty() && !self.line.is_full() {
             true => Ok(Vec::new()),
             false => self.line.run(&wanted, Exit::Keep).await,
         };
