@@ -1,11 +1,12 @@
 //! Batches that are refused, and how many may run.
 
 use crate::batch_rig::{
-    Footage3, Told, all, at, behind, cursor, range, refused, request, rest, tell,
+    Footage3, Told, all, at, behind, clip, cursor, range, refused, request, rest, tell,
 };
 use crate::rig::Rig;
 use framewell_imaging::batch::{EndReason, Entry, Rule};
 use framewell_imaging::{Error, Match, Output};
+use framewell_media::VideoCodec;
 use framewell_model::{ErrorKind, HasKind};
 
 #[tokio::test]
@@ -49,6 +50,24 @@ async fn a_cursor_of_another_channel_is_refused() {
     foreign.channel = "8".parse().unwrap();
     let error = refused(&footage.rig, foreign).await;
     assert!(error.to_string().contains("another channel"), "{error}");
+}
+
+#[tokio::test]
+async fn a_cursor_made_by_hand_waits_for_no_future_either() {
+    // Of a channel whose camera delivers: a batch that ends ahead of now waits for it.
+    let (clip, rig) = (clip(VideoCodec::H264, 320, 0, 0), Rig::new(at(2_000)).await);
+    rig.stream(1, &clip, clip.video());
+    let resumed = |from_ms: i64, to_ms: i64| {
+        let [from, to] = [from_ms, to_ms].map(|ms| at(ms).micros());
+        let text = format!("b1_7_{from}_{to}_k_x_{}_", from - 1);
+        behind(text.parse().unwrap())
+    };
+    let future = refused(&rig, resumed(3_000, 4_000)).await;
+    assert!(matches!(future, Error::Future { .. }), "{future:?}");
+    let long = refused(&rig, resumed(0, 603_000)).await;
+    assert!(long.to_string().contains("600 s"), "{long}");
+    assert_eq!(long.kind(), ErrorKind::InvalidArgument);
+    assert!(rig.imaging.batch(resumed(0, 601_000)).await.is_ok());
 }
 
 #[tokio::test]

@@ -88,7 +88,11 @@ impl Imaging {
                 rule,
                 matching,
             } => self.begin(channel, range, rule, matching).await?,
-            What::After(cursor) if cursor.channel == channel => cursor,
+            What::After(cursor) if cursor.channel == channel => {
+                // What we wrote began in the past; a text made by hand need not.
+                self.check_times(channel, cursor.range)?;
+                cursor
+            }
             What::After(_) => {
                 let why = "the cursor belongs to another channel";
                 return Err(Error::Invalid(why.into()));
@@ -106,18 +110,7 @@ impl Imaging {
         matching: Match,
     ) -> Result<Cursor, Error> {
         rule.check().map_err(Error::Invalid)?;
-        let now = self.clock.now();
-        let at = range.start;
-        if at > now {
-            return Err(Error::Future { channel, at, now });
-        }
-        let ahead_us = range.end.micros_since(now);
-        if ahead_us > i64::try_from(MAX_AHEAD.as_micros()).unwrap_or(i64::MAX) {
-            return Err(Error::Invalid(format!(
-                "the range ends more than {} s in the future",
-                MAX_AHEAD.as_secs()
-            )));
-        }
+        self.check_times(channel, range)?;
         let footage = match rule {
             Rule::Count(_) => self.extent(channel, range).await?,
             _ => range,
@@ -139,6 +132,23 @@ impl Imaging {
             done: range.start.plus_micros(-1),
             last: None,
         })
+    }
+
+    /// A range begins in the past and ends not far in the future: nobody waits there for days.
+    fn check_times(&self, channel: ChannelId, range: TimeRange) -> Result<(), Error> {
+        let now = self.clock.now();
+        let at = range.start;
+        if at > now {
+            return Err(Error::Future { channel, at, now });
+        }
+        let ahead_us = range.end.micros_since(now);
+        if ahead_us > i64::try_from(MAX_AHEAD.as_micros()).unwrap_or(i64::MAX) {
+            return Err(Error::Invalid(format!(
+                "the range ends more than {} s in the future",
+                MAX_AHEAD.as_secs()
+            )));
+        }
+        Ok(())
     }
 
     /// From the first to the last picture that there is of a range; the range if there is none.
