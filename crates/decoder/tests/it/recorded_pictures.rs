@@ -39,6 +39,35 @@ async fn any_recorded_instant_gives_the_picture_on_screen() {
 }
 
 #[tokio::test]
+async fn a_read_that_fails_costs_nothing_of_what_was_read() {
+    let spec = ClipSpec {
+        width: 320,
+        height: 240,
+        gop: 24,
+        frames: 48,
+        ..ClipSpec::default()
+    };
+    let rig = Rig::new(spec.start + Duration::from_secs(3_600)).await;
+    record(&rig, &spec.encode().unwrap(), 1, 6);
+    let show = |frame: u32| {
+        let at = spec.stamp(frame).capture;
+        let rig = &rig;
+        async move { rig.image(Some(at)).await.map(|image| stamp(&image)) }
+    };
+    assert_eq!(show(1).await.unwrap(), spec.stamp(1));
+    let file = std::fs::read_dir(rig.folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let file = file.into_iter().find(|path| path.extension().is_some_and(|e| e == "mp4"));
+    let (file, away) = (file.unwrap(), rig.folder.path().join("away"));
+    std::fs::rename(&file, &away).unwrap();
+    // The second fragment cannot be read; the first one is in memory.
+    let error = show(10).await.unwrap_err();
+    assert!(matches!(error, Error::Footage(_)), "{error:?}");
+    assert_eq!(show(3).await.unwrap(), spec.stamp(3));
+    std::fs::rename(&away, &file).unwrap();
+    assert_eq!(show(10).await.unwrap(), spec.stamp(10));
+}
+
+#[tokio::test]
 async fn a_gap_names_the_footage_on_both_sides() {
     let (spec, clip) = b_clip();
     let rig = Rig::new(spec.start + Duration::from_secs(3_600)).await;
