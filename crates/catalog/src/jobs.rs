@@ -8,6 +8,7 @@ use crate::channel_rows::require;
 use crate::channels::{only, require_account};
 use crate::job_rows::{self, change, insert, is_held, job, with_columns};
 use crate::slice::{check_key, count};
+use crate::sql::Tx;
 use crate::{Catalog, Error, Order, Page, Slice};
 use framewell_model::{AccountId, ChannelId, HolderId, JobId, JobState, WallTime};
 use sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, Query, SelectStatement};
@@ -102,10 +103,6 @@ pub struct JobFilter {
 impl Catalog {
     /// Writes a job down. From here on it will be done, whatever happens to this process.
     pub async fn create_job(&self, new: &NewJob, now: WallTime) -> Result<Job, Error> {
-        let dedup = new.dedup.as_deref();
-        if let Some(dedup) = dedup {
-            check_key("what makes a job unique", dedup)?;
-        }
         let mut tx = self.begin("creation of a job").await?;
         match new.channel {
             Some(channel) => {
@@ -113,20 +110,42 @@ impl Catalog {
             }
             None => require_account(&mut tx, new.account).await?,
         }
-        let created = loop {
-            let inserted = tx.fetch(&insert(new, now)).await?;
-            let which = match (inserted.first(), dedup) {
-                (Some(row), _) => Expr::col("id").eq(row.get::<i64>("id")?),
-                (None, dedup) => job_rows::is_open_twin(new.kind, dedup.unwrap_or_default()),
-            };
-            // A twin may end between the two looks; then there is room for this one.
-            if let Some(row) = tx.fetch(&one(which)).await?.first() {
-                break job(row)?;
-            }
-        };
+        let created = create(&mut tx, new, now).await?;
         tx.commit().await?;
         self.note_job_change();
         Ok(created)
+    }
+
+    /// Writes down a job of a channel, as [`Catalog::create_job`] does, unless `most` of its kind are
+    /// open there already: then `None`. Callers at the same time do not pass the limit together.
+    pub async fn create_job_within(
+        &self,
+        new: &NewJob,
+        most: i64,
+        now: WallTime,
+    ) -> Result<Option<Job>, Error> {
+        let Some(channel) = new.channel else {
+            return Err(Error::Invalid("the limit is one of a channel".into()));
+        };
+        let mut tx = self.begin("creation of a job within a limit").await?;
+        // One after the other: SQLite has one writer, PostgreSQL waits for this lock. Whoever only needs
+        // the channel to stay does not wait for it.
+        let lock = LockType::NoKeyUpdate;
+        require(&mut tx, channel, Some(new.account), lock).await?;
+        let open = Query::select()
+            .from("job")
+            .and_where(Expr::col("channel").eq(channel.get()))
+            .and_where(Expr::col("kind").eq(new.kind))
+            .and_where(Expr::col("due_us").is_not_null())
+            .take();
+        let open: i64 = only(&tx.fetch(&count(&open)).await?)?.get("total")?;
+        if open >= most {
+            return Ok(None);
+        }
+        let created = create(&mut tx, new, now).await?;
+        tx.commit().await?;
+        self.note_job_change();
+        Ok(Some(created))
     }
 
     /// Takes up to `limit` jobs of a kind that are due, those due longest first: pending ones, and those
@@ -273,17 +292,6 @@ impl Catalog {
         Ok(Page { items, total })
     }
 
-    /// How many open jobs of a kind a channel has.
-    pub async fn count_open_jobs(&self, filter: JobFilter) -> Result<i64, Error> {
-        let open = Query::select()
-            .from("job")
-            .and_where(Expr::col("channel").eq(filter.channel.get()))
-            .and_where(Expr::col("kind").eq(filter.kind))
-            .and_where(Expr::col("due_us").is_not_null())
-            .take();
-        only(&self.read("count of open jobs", &count(&open)).await?)?.get("total")
-    }
-
     /// How many jobs of a kind are due and wait for somebody to take them.
     pub async fn count_due_jobs(&self, kind: &str, now: WallTime) -> Result<i64, Error> {
         let due = Query::select()
@@ -291,6 +299,25 @@ impl Catalog {
             .and_where(job_rows::is_due(kind, now))
             .take();
         only(&self.read("count of due jobs", &count(&due)).await?)?.get("total")
+    }
+}
+
+/// Inserts a job whose owner was looked up; gives its open twin if it has one.
+async fn create(tx: &mut Tx, new: &NewJob, now: WallTime) -> Result<Job, Error> {
+    let dedup = new.dedup.as_deref();
+    if let Some(dedup) = dedup {
+        check_key("what makes a job unique", dedup)?;
+    }
+    loop {
+        let inserted = tx.fetch(&insert(new, now)).await?;
+        let which = match (inserted.first(), dedup) {
+            (Some(row), _) => Expr::col("id").eq(row.get::<i64>("id")?),
+            (None, dedup) => job_rows::is_open_twin(new.kind, dedup.unwrap_or_default()),
+        };
+        // A twin may end between the two looks; then there is room for this one.
+        if let Some(row) = tx.fetch(&one(which)).await?.first() {
+            return job(row);
+        }
     }
 }
 

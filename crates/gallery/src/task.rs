@@ -168,10 +168,7 @@ impl Gallery {
     ) -> Result<Task, Error> {
         let (now, config) = (self.inner.clock.now(), &self.inner.config);
         let request = request.check(now, config.max_task_images)?;
-        let open = self.catalog().count_open_jobs(tasks_of(channel)).await?;
-        if open >= config.max_open_tasks {
-            return Err(Error::TooManyTasks(open));
-        }
+        let most = config.max_open_tasks;
         let parameters = serde_json::to_value(request.parameters())
             .map_err(|error| Error::Invalid(error.to_string()))?;
         let new = NewJob {
@@ -182,7 +179,8 @@ impl Gallery {
             dedup: None,
             due: now,
         };
-        let job = self.catalog().create_job(&new, now).await?;
+        let job = self.catalog().create_job_within(&new, most, now).await?;
+        let job = job.ok_or(Error::TooManyTasks(most))?;
         Task::of(&job).ok_or_else(|| missing(job.id))
     }
 

@@ -5,3 +5,4 @@
 mod keeping;
 mod rig;
 mod storing;
+mod tasks;
