@@ -66,8 +66,9 @@ pub struct Jobs {
     clock: Arc<dyn WallClock>,
     config: JobsConfig,
     kinds: Arc<BTreeMap<&'static str, Kind>>,
-    /// Jobs that run here, to stop them at once.
-    running: Arc<Mutex<HashMap<JobId, CancellationToken>>>,
+    /// Turns that run here, to stop them at once. A job whose lease ran out may have its next turn here
+    /// before the last one has ended, so the key is the holder of the turn.
+    running: Arc<Mutex<HashMap<HolderId, (JobId, CancellationToken)>>>,
 }
 
 impl std::fmt::Debug for Jobs {
@@ -122,8 +123,10 @@ impl Jobs {
     }
 
     fn stop_here(&self, id: JobId) {
-        if let Some(token) = self.running.lock().get(&id) {
-            token.cancel();
+        for (job, token) in self.running.lock().values() {
+            if *job == id {
+                token.cancel();
+            }
         }
     }
 
@@ -210,8 +213,9 @@ impl Jobs {
         handler: Arc<dyn Handler>,
         stop: CancellationToken,
     ) {
-        let (id, cancelled) = (work.job.id, CancellationToken::new());
-        self.running.lock().insert(id, cancelled.clone());
+        let cancelled = CancellationToken::new();
+        let turn = (work.job.id, cancelled.clone());
+        self.running.lock().insert(work.holder, turn);
         let result = if work.job.attempts > self.config.max_attempts {
             // Whoever had it before did not live to say so.
             let text = format!("given up after {} attempts", work.job.attempts - 1);
@@ -227,7 +231,7 @@ impl Jobs {
                 () = stop.cancelled() => Some(Ok(Next::Pause(Duration::ZERO))),
             }
         };
-        self.running.lock().remove(&id);
+        self.running.lock().remove(&work.holder);
         let label = match result {
             Some(result) => self.release(kind, &work, result, &stop).await,
             None => "lost",

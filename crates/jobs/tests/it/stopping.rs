@@ -6,7 +6,7 @@ use framewell_model::{ErrorKind, HasKind as _, JobState};
 use futures::FutureExt as _;
 use serde_json::json;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -58,6 +58,43 @@ async fn a_cancelled_job_stops_at_once_and_stays_cancelled() {
     let (jobs, begun, ended) = run_endless(&mut rig, PATIENT);
     let id = rig.create(json!(null)).await;
     begun.notified().await;
+    jobs.cancel(id).await.unwrap();
+    wait(&ended).await;
+    assert_eq!(rig.job(id).await.state, JobState::Cancelled);
+}
+
+#[tokio::test]
+async fn a_turn_that_ends_late_does_not_hide_the_one_after_it() {
+    let mut rig = Rig::new().await;
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let ended = Arc::new(AtomicBool::new(false));
+    let turns = Arc::new(AtomicUsize::new(0));
+    let seen = (Arc::clone(&begun), Arc::clone(&go_on), Arc::clone(&ended));
+    let left = Arc::new(AtomicBool::new(false));
+    let first_left = Arc::clone(&left);
+    let jobs = rig.run_with(PATIENT, 2, move |_| {
+        let (begun, go_on) = (Arc::clone(&seen.0), Arc::clone(&seen.1));
+        let is_first = turns.fetch_add(1, Ordering::SeqCst) == 0;
+        let flag = Flag(Arc::clone(if is_first { &first_left } else { &seen.2 }));
+        async move {
+            begun.notify_one();
+            if is_first {
+                go_on.notified().await;
+            } else {
+                std::future::pending::<()>().await;
+            }
+            drop(flag);
+            Ok(Next::Done)
+        }
+        .boxed()
+    });
+    let id = rig.create(json!(null)).await;
+    begun.notified().await;
+    // To this node its own turn looks dead, so it begins the next one.
+    rig.clock.advance(PATIENT.lease);
+    begun.notified().await;
+    go_on.notify_one();
+    wait(&left).await;
     jobs.cancel(id).await.unwrap();
     wait(&ended).await;
     assert_eq!(rig.job(id).await.state, JobState::Cancelled);
