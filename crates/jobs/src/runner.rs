@@ -247,10 +247,7 @@ impl Jobs {
         let mut alive_until = self.config.lease;
         loop {
             tokio::time::sleep(self.config.lease / 3).await;
-            let renewed = self
-                .catalog
-                .renew_job(work.job.id, work.next_lease(), self.clock.now())
-                .await;
+            let renewed = self.renew(work).await;
             let age = work.started.elapsed();
             match renewed {
                 Ok(()) => alive_until = age + self.config.lease,
@@ -260,6 +257,23 @@ impl Jobs {
                 Err(_) => return,
             }
         }
+    }
+
+    /// Gives signs of life for as long as it takes to write a job's end; resolves when the job is not
+    /// ours any more.
+    async fn hold_on(&self, work: &Work) {
+        loop {
+            tokio::time::sleep(self.config.lease / 3).await;
+            let renewed = self.renew(work).await;
+            if renewed.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+                return;
+            }
+        }
+    }
+
+    async fn renew(&self, work: &Work) -> Result<(), Error> {
+        let (lease, now) = (work.next_lease(), self.clock.now());
+        self.catalog.renew_job(work.job.id, lease, now).await
     }
 
     async fn release(
@@ -292,7 +306,9 @@ impl Jobs {
             tokio::time::sleep(RELEASE_DEADLINE).await;
         };
         tokio::select! {
+            biased;
             () = &mut releasing => {}
+            () = self.hold_on(work) => return "lost",
             () = deadline => tracing::warn!(job.id = %id, kind, "a job could not be given back; its lease will run out"),
         }
         label

@@ -6,6 +6,7 @@ use framewell_model::{Channel, JobId, JobState, NewChannel, RecMode, Secret, Wal
 use framewell_testkit::clock::MovableClock;
 use futures::future::BoxFuture;
 use serde_json::Value;
+use sqlx::{Connection as _, SqliteConnection};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +42,7 @@ pub(crate) struct Rig {
     pub(crate) channel: Channel,
     pub(crate) stop: CancellationToken,
     pub(crate) runners: JoinSet<()>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Rig {
@@ -70,7 +71,7 @@ impl Rig {
             channel,
             stop: CancellationToken::new(),
             runners: JoinSet::new(),
-            _dir: dir,
+            dir,
         }
     }
 
@@ -107,6 +108,14 @@ impl Rig {
         };
         let job = self.catalog.create_job(&new, self.clock.now()).await;
         job.unwrap().id
+    }
+
+    /// Runs a statement that the catalog does not have.
+    pub(crate) async fn execute(&self, statement: &'static str) {
+        let url = format!("sqlite:{}", self.dir.path().join("jobs.db").display());
+        let mut connection = SqliteConnection::connect(&url).await.unwrap();
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
     }
 
     pub(crate) async fn job(&self, id: JobId) -> Job {

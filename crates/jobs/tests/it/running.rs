@@ -49,6 +49,36 @@ async fn a_failure_is_tried_again_and_at_last_ends_in_error() {
 }
 
 #[tokio::test]
+async fn a_job_whose_end_cannot_be_written_is_not_done_again() {
+    let mut rig = Rig::new().await;
+    // For anybody else: the database is there, and lets this one write fail.
+    rig.execute(
+        "CREATE TRIGGER no_end BEFORE UPDATE ON job WHEN NEW.state = 'done' \
+         BEGIN SELECT RAISE(ABORT, 'not now'); END",
+    )
+    .await;
+    let turns = Arc::new(AtomicUsize::new(0));
+    for _ in 0..2 {
+        let seen = Arc::clone(&turns);
+        rig.run(2, move |_| {
+            seen.fetch_add(1, Ordering::SeqCst);
+            async { Ok(Next::Done) }.boxed()
+        });
+    }
+    let id = rig.create(json!(null)).await;
+    rig.wait_for(id, JobState::Running, Duration::ZERO).await;
+    // Three leases pass, not faster than on the clock that the signs of life go by.
+    let step = Duration::from_millis(10);
+    for _ in 0..270 {
+        tokio::time::sleep(step).await;
+        rig.clock.advance(step);
+    }
+    rig.execute("DROP TRIGGER no_end").await;
+    rig.wait_for_done(id).await;
+    assert_eq!(turns.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
 async fn a_final_failure_is_not_tried_again() {
     let mut rig = Rig::new().await;
     rig.run(1, |work| {
