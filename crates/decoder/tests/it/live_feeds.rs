@@ -2,7 +2,7 @@
 
 use crate::common::{ready_pid, signal, until, within};
 use crate::rig::{Rig, channel, stamp};
-use framewell_imaging::{Delivery, Grid, HubConfig, LiveFeed, LiveImage, LiveRequest, Output};
+use framewell_imaging::{Delivery, Grid, LiveFeed, LiveImage, LiveRequest, Output};
 use framewell_media::{AccessUnit, VideoCodec};
 use framewell_model::{ErrorKind, HasKind};
 use framewell_testkit::encode::{ClipSpec, EncodedClip};
@@ -33,7 +33,7 @@ pub(crate) fn request() -> LiveRequest {
     }
 }
 
-fn sized(width: u32, fps: Option<f64>) -> LiveRequest {
+pub(crate) fn sized(width: u32, fps: Option<f64>) -> LiveRequest {
     let output = Output {
         width: Some(width),
         ..Output::jpeg(85)
@@ -70,7 +70,7 @@ pub(crate) fn number(spec: &ClipSpec, image: &LiveImage) -> u32 {
 
 /// Of the pictures from `first` on those that a rate means: the first one, then the nearest one to
 /// each instant of the grid.
-fn meant(spec: &ClipSpec, first: u32, fps: f64) -> Vec<u32> {
+pub(crate) fn meant(spec: &ClipSpec, first: u32, fps: f64) -> Vec<u32> {
     let grid = Grid::new(fps).unwrap();
     let wall = |index: u32| spec.stamp(index).capture;
     let end = grid.nearest(wall(spec.frames - 1));
@@ -403,138 +403,6 @@ async fn every_codec_with_reordering_gives_every_picture() {
         let frames = frames_until(&mut feed, &spec, 47).await;
         assert_eq!(frames, (0..48).collect::<Vec<u32>>(), "{codec:?}");
     }
-}
-
-/// The same picture with so many bytes of filler behind it (ITU-T H.264 section 7.3.2.7).
-fn filled(unit: &AccessUnit, len: u32) -> AccessUnit {
-    let mut data = unit.data.to_vec();
-    data.extend_from_slice(&(len + 2).to_be_bytes());
-    data.push(12);
-    data.resize(data.len() + len as usize, 0xff);
-    data.push(0x80);
-    AccessUnit {
-        data: data.into(),
-        ..unit.clone()
-    }
-}
-
-/// Two GOPs, after which the decoder knows their length, and half a megabyte for each picture of the
-/// second one: it passes the bound in the middle.
-fn endless(clip: &EncodedClip) -> Vec<AccessUnit> {
-    let units = clip.video().take(50).enumerate();
-    units
-        .map(|(index, unit)| filled(unit, if index > 25 { 512 << 10 } else { 1 }))
-        .collect()
-}
-
-#[tokio::test]
-async fn a_gop_without_end_is_decoded_before_it_fills_the_memory() {
-    let (spec, clip) = clip(0);
-    let units = endless(&clip);
-    let rig = Rig::new(spec.start + Duration::from_secs(1)).await;
-    rig.stream(1, &clip, &units[..1]);
-    let mut feed = rig.imaging.live(sized(320, Some(0.0001))).unwrap();
-    assert_eq!(number(&spec, &next(&mut feed).await), 0);
-    rig.push(&units[1..26]);
-    let before = rig.imaging.hub_stats().samples;
-    rig.push(&units[26..]);
-    // Nobody wants any of them.
-    until(|| rig.imaging.hub_stats().samples >= before + 16).await;
-}
-
-#[tokio::test]
-async fn a_gop_without_end_is_forgotten_when_key_frames_alone_are_wanted() {
-    let (spec, clip) = clip(0);
-    let units = endless(&clip);
-    let rig = Rig::new(spec.start + Duration::from_secs(1)).await;
-    rig.stream(1, &clip, &units[..1]);
-    let wish = LiveRequest {
-        is_keys_only: true,
-        ..request()
-    };
-    let mut keys = rig.imaging.live(wish).unwrap();
-    assert_eq!(number(&spec, &next(&mut keys).await), 0);
-    rig.push(&units[1..26]);
-    assert_eq!(number(&spec, &next(&mut keys).await), 25);
-    for unit in &units[26..49] {
-        rig.push([unit]);
-        // The decoder reads its ring once for each of them.
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(rig.imaging.hub_stats().samples, 2);
-    // Whoever comes now gets the newest picture, and the next ones, all the same.
-    let now = within(rig.image(None)).await.unwrap();
-    assert_eq!(stamp(&now), spec.stamp(48));
-    rig.push(&units[49..]);
-    let now = within(rig.image(None)).await.unwrap();
-    assert_eq!(stamp(&now), spec.stamp(49));
-    assert_eq!(rig.imaging.hub_stats().samples, 2 + 25);
-    let later: Vec<&AccessUnit> = clip.video().skip(50).collect();
-    rig.push(later[..26].iter().copied());
-    assert_eq!(number(&spec, &next(&mut keys).await), 50);
-}
-
-#[tokio::test]
-async fn a_push_gets_every_picture_while_now_is_hot_too() {
-    for codec in [VideoCodec::H264, VideoCodec::H265] {
-        let spec = ClipSpec {
-            codec,
-            width: 320,
-            height: 240,
-            gop: 12,
-            b_frames: 3,
-            frames: 48,
-            ..ClipSpec::default()
-        };
-        let clip = spec.encode().unwrap();
-        let units: Vec<&AccessUnit> = clip.video().collect();
-        let rig = Rig::new(spec.start + Duration::from_secs(1)).await;
-        rig.stream(1, &clip, units[..1].iter().copied());
-        let mut feed = rig.imaging.live(request()).unwrap();
-        let mut slow = rig.imaging.live(sized(320, Some(5.0))).unwrap();
-        rig.push(units[1..6].iter().copied());
-        for unit in &units[6..36] {
-            within(rig.image(None)).await.unwrap();
-            rig.push([*unit]);
-        }
-        // Nobody asks any more, though the lease still runs; then the run ends.
-        rig.push(units[36..].iter().copied());
-        rig.track.end_run(framewell_live::EndReason::Stopped);
-        let frames = frames_until(&mut feed, &spec, 47).await;
-        assert_eq!(frames, (0..48).collect::<Vec<u32>>(), "{codec:?}");
-        let expected = meant(&spec, 0, 5.0);
-        let last = *expected.last().unwrap();
-        assert_eq!(frames_until(&mut slow, &spec, last).await, expected);
-        assert_eq!(rig.imaging.hub_stats().starts, 1);
-    }
-}
-
-#[tokio::test]
-async fn pushes_go_on_as_before_when_nobody_asks_for_now_any_more() {
-    let (spec, clip) = clip(2);
-    let units: Vec<&AccessUnit> = clip.video().collect();
-    let rig = Rig::new(spec.start + Duration::from_secs(1)).await;
-    let imaging = rig.imaging.clone().with_hub(HubConfig {
-        lease: Duration::ZERO,
-        ..HubConfig::default()
-    });
-    rig.stream(1, &clip, units[..1].iter().copied());
-    let mut feed = imaging.live(request()).unwrap();
-    rig.push(units[1..6].iter().copied());
-    let mut frames = Vec::new();
-    // Each request makes the decoder hurry for a moment, at every place of the pattern of pictures.
-    for (asked, units) in units[6..].chunks(7).enumerate() {
-        let now = crate::rig::request(None);
-        within(imaging.image(&now)).await.unwrap();
-        rig.push(units.iter().copied());
-        if asked == 3 {
-            frames = frames_until(&mut feed, &spec, 20).await;
-        }
-    }
-    rig.track.end_run(framewell_live::EndReason::Stopped);
-    frames.extend(frames_until(&mut feed, &spec, 99).await);
-    assert_eq!(frames, (0..100).collect::<Vec<u32>>());
-    assert_eq!(imaging.hub_stats().starts, 1);
 }
 
 #[tokio::test]

@@ -141,9 +141,14 @@ async fn now_stays_hot_though_the_decoder_reorders() {
             }
             rig.push(units.get(count).copied());
         }
-        // From the key frame at which it began, each picture once.
+        // From the key frame at which it began, each picture once at most: on its way to the edge it
+        // leaves out those that nothing refers to.
         let stats = rig.imaging.hub_stats();
-        assert_eq!((stats.starts, stats.samples), (1, 48 - begin), "{codec:?}");
+        assert_eq!(stats.starts, 1, "{codec:?}");
+        assert!(
+            (36 - begin..=48 - begin).contains(&stats.samples),
+            "{codec:?} {stats:?}"
+        );
         assert_eq!(rig.imaging.decode_counts().frames, 0);
     }
 }

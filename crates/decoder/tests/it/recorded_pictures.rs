@@ -55,8 +55,12 @@ async fn a_read_that_fails_costs_nothing_of_what_was_read() {
         async move { rig.image(Some(at)).await.map(|image| stamp(&image)) }
     };
     assert_eq!(show(1).await.unwrap(), spec.stamp(1));
-    let file = std::fs::read_dir(rig.folder.path()).unwrap().map(|entry| entry.unwrap().path());
-    let file = file.into_iter().find(|path| path.extension().is_some_and(|e| e == "mp4"));
+    let file = std::fs::read_dir(rig.folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let file = file
+        .into_iter()
+        .find(|path| path.extension().is_some_and(|e| e == "mp4"));
     let (file, away) = (file.unwrap(), rig.folder.path().join("away"));
     std::fs::rename(&file, &away).unwrap();
     // The second fragment cannot be read; the first one is in memory.

@@ -114,7 +114,10 @@ impl Rig {
     pub(crate) async fn execute(&self, statement: &'static str) {
         let url = format!("sqlite:{}", self.dir.path().join("jobs.db").display());
         let mut connection = SqliteConnection::connect(&url).await.unwrap();
-        sqlx::query(statement).execute(&mut connection).await.unwrap();
+        sqlx::query(statement)
+            .execute(&mut connection)
+            .await
+            .unwrap();
         connection.close().await.unwrap();
     }
 
