@@ -15,6 +15,7 @@ mod images;
 mod main_job;
 mod one_picture;
 mod push;
+mod raw_socket;
 mod real_footage;
 mod revoke;
 mod server;

@@ -10,6 +10,7 @@
 //! What does not belong here: decoding, and choosing pictures by rate (`imaging`).
 
 mod layout;
+mod lobby;
 mod memory;
 mod request;
 mod session;
@@ -20,12 +21,13 @@ pub use layout::{Layout, Plane};
 use framewell_access::Access;
 use framewell_imaging::Imaging;
 use framewell_live::Registry;
+use lobby::Lobby;
+use session::Desk;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -39,7 +41,7 @@ const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 pub struct RawConfig {
     /// Where the Unix socket lies.
     pub socket: PathBuf,
-    /// Most readers at a time (default 16).
+    /// Most readers at a time (default 16); beyond it a request is refused.
     pub max_readers: usize,
     /// Most shared memory of one reader, in bytes (default 256 MiB).
     pub max_bytes: u64,
@@ -117,7 +119,9 @@ fn is_in_use(path: &Path) -> io::Result<bool> {
 /// Serves readers until `stop`; returns when all of them have gone.
 pub async fn serve(listener: RawListener, service: RawService, stop: CancellationToken) {
     let tasks = TaskTracker::new();
-    let readers = Arc::new(Semaphore::new(listener.config.max_readers));
+    let lobby = Lobby::default();
+    let config = &listener.config;
+    let desk = Arc::new(Desk::new(service, config.max_readers, config.max_bytes));
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -131,35 +135,19 @@ pub async fn serve(listener: RawListener, service: RawService, stop: Cancellatio
                 continue;
             }
         };
-        let Ok(permit) = Arc::clone(&readers).try_acquire_owned() else {
-            turn_away(&stream, listener.config.max_readers);
-            continue;
-        };
-        let (service, stop) = (service.clone(), stop.clone());
-        let max_bytes = listener.config.max_bytes;
+        // Who cannot be told is one user among the others.
+        let user = stream.peer_cred().map_or(u32::MAX, |peer| peer.uid());
+        let seat = lobby.enter(user);
+        let (desk, stop) = (Arc::clone(&desk), stop.clone());
         tasks.spawn(async move {
-            let gauge = metrics::gauge!("framewell_raw_readers");
-            gauge.increment(1.0);
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = session::serve(stream, &service, max_bytes) => {}
+                () = session::serve(stream, seat, &desk) => {}
             }
-            gauge.decrement(1.0);
-            drop(permit);
         });
     }
     tasks.close();
     tasks.wait().await;
-}
-
-/// Says so, if it can be said at once, and closes.
-fn turn_away(stream: &UnixStream, limit: usize) {
-    tracing::warn!(limit, "too many raw readers");
-    let error = session::error_line(
-        "resource_exhausted",
-        &format!("all {limit} readers are in use"),
-    );
-    stream.try_write(error.as_bytes()).ok();
 }
 
 #[cfg(test)]

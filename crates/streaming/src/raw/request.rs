@@ -67,13 +67,20 @@ pub(super) enum Refusal {
     Invalid(String),
     #[error(transparent)]
     Access(#[from] framewell_access::Error),
+    #[error("no request came in time, or it is too long")]
+    NoRequest,
+    #[error("too many connections that are no readers yet")]
+    Crowded,
+    #[error("all {0} readers are in use")]
+    Full(usize),
 }
 
 impl HasKind for Refusal {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Invalid(_) => ErrorKind::InvalidArgument,
+            Self::Invalid(_) | Self::NoRequest => ErrorKind::InvalidArgument,
             Self::Access(source) => source.kind(),
+            Self::Crowded | Self::Full(_) => ErrorKind::ResourceExhausted,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! One reader: its request, its memory, its pictures.
 
+use super::lobby::Seat;
 use super::memory::Memory;
-use super::request::{self, Wanted};
+use super::request::{self, Refusal, Wanted};
 use super::slots::Slots;
 use super::{RawService, layout};
 use framewell_imaging::{Delivery, Error, LiveFeed, LiveImage, LiveRequest};
@@ -20,10 +21,13 @@ use std::time::Duration;
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::codec::{FramedRead, LinesCodec};
 
-/// The request has to be there by then.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// The request has to be there by then: a program on this machine sends it with its connection.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+/// Most requests that are looked at at a time; beyond it one is refused.
+const MOST_REQUESTS: usize = 64;
 /// Longest line of a reader.
 const MAX_LINE: usize = 64 << 10;
 /// A reader that does not take a line for this long is disconnected.
@@ -34,48 +38,108 @@ const RECHECK: Duration = Duration::from_secs(3);
 
 type Lines = FramedRead<OwnedReadHalf, LinesCodec>;
 
+/// Where requests are looked at, and readers get their places.
+#[derive(Debug)]
+pub(super) struct Desk {
+    service: RawService,
+    /// Requests that are looked at, which takes a question to the database.
+    requests: Semaphore,
+    readers: Arc<Semaphore>,
+    max_readers: usize,
+    /// Most shared memory of one reader.
+    max_bytes: u64,
+}
+
+impl Desk {
+    pub(super) fn new(service: RawService, max_readers: usize, max_bytes: u64) -> Self {
+        Self {
+            service,
+            requests: Semaphore::new(MOST_REQUESTS),
+            readers: Arc::new(Semaphore::new(max_readers)),
+            max_readers,
+            max_bytes,
+        }
+    }
+
+    /// Looks at a request; what it asks for, and a place.
+    async fn admit(&self, line: &str) -> Result<(Wanted, Place), Refusal> {
+        let looking = self.requests.try_acquire();
+        let _looking = looking.map_err(|_| Refusal::Crowded)?;
+        let wanted = request::read(line, &self.service, self.max_bytes).await?;
+        let permit = Arc::clone(&self.readers).try_acquire_owned();
+        let permit = permit.map_err(|_| {
+            tracing::warn!(limit = self.max_readers, "too many raw readers");
+            Refusal::Full(self.max_readers)
+        })?;
+        Ok((wanted, Place::new(permit)))
+    }
+}
+
+/// The place of a reader, who is counted as long as he has it.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    fn new(permit: OwnedSemaphorePermit) -> Self {
+        metrics::gauge!("framewell_raw_readers").increment(1.0);
+        Self { _permit: permit }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        metrics::gauge!("framewell_raw_readers").decrement(1.0);
+    }
+}
+
 /// Serves a reader until it goes.
-pub(super) async fn serve(stream: UnixStream, service: &RawService, max_bytes: u64) {
-    if let Err(end) = converse(stream, service, max_bytes).await {
+pub(super) async fn serve(stream: UnixStream, seat: Seat, desk: &Desk) {
+    if let Err(end) = converse(stream, seat, desk).await {
         tracing::debug!(%end, "a raw reader went");
     }
 }
 
 /// A line that says what is wrong.
-pub(super) fn error_line(code: &str, message: &str) -> String {
+fn error_line(code: &str, message: &str) -> String {
     format!("{}\n", json!({"error": {"code": code, "message": message}}))
 }
 
-async fn converse(stream: UnixStream, service: &RawService, max_bytes: u64) -> io::Result<()> {
+async fn converse(stream: UnixStream, seat: Seat, desk: &Desk) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let codec = LinesCodec::new_with_max_length(MAX_LINE);
     let mut lines = FramedRead::new(reader, codec);
-    let first = tokio::time::timeout(REQUEST_TIMEOUT, lines.next()).await;
-    let line = match first {
-        Ok(Some(Ok(line))) => line,
+    let admitted = match request_of(&mut lines, seat).await {
+        Ok(Some(line)) => desk.admit(&line).await,
         Ok(None) => return Ok(()),
-        _ => {
-            let text = error_line(
-                "invalid_argument",
-                "no request came in time, or it is too long",
-            );
-            return send(&mut writer, &text).await;
-        }
+        Err(refusal) => Err(refusal),
     };
-    let wanted = match request::read(&line, service, max_bytes).await {
-        Ok(wanted) => wanted,
+    let (wanted, _place) = match admitted {
+        Ok(admitted) => admitted,
         Err(refusal) => {
             let text = error_line(refusal.kind().label(), &refusal.to_string());
             return send(&mut writer, &text).await;
         }
     };
-    drop(line);
     let layout = Arc::new(wanted.layout.clone());
     let count = wanted.slots * wanted.channels.len();
     let memory = Memory::new(Arc::clone(&layout), count as u64)?;
     hand_over(&mut writer, &welcome(&wanted), &memory).await?;
     let mut session = Session::new(wanted, memory, writer);
-    session.run(lines, service).await
+    session.run(lines, &desk.service).await
+}
+
+/// The first line, for which the reader sits in the lobby; `None` if it goes without one.
+async fn request_of(lines: &mut Lines, seat: Seat) -> Result<Option<String>, Refusal> {
+    tokio::select! {
+        biased;
+        first = tokio::time::timeout(REQUEST_TIMEOUT, lines.next()) => match first {
+            Ok(Some(Ok(line))) => Ok(Some(line)),
+            Ok(None) => Ok(None),
+            _ => Err(Refusal::NoRequest),
+        },
+        () = seat.shown_out() => Err(Refusal::Crowded),
+    }
 }
 
 /// The line that goes with the memory.
