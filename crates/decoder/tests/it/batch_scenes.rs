@@ -5,6 +5,7 @@ use crate::batch_rig::{all, at, behind, cursor, ms, range, request};
 use crate::rig::Rig;
 use framewell_imaging::Match;
 use framewell_imaging::batch::{Entry, Rule};
+use framewell_media::AccessUnit;
 use framewell_testkit::encode::EncodedClip;
 use std::process::Command;
 
@@ -69,4 +70,31 @@ async fn each_scene_gives_its_first_picture_wherever_it_begins() {
     let mut named = request(range(0, 3_000), Rule::Changes(0.1), Match::Exact);
     named.output = None;
     assert_eq!(chosen(&all(&rig, named).await), found);
+}
+
+#[tokio::test]
+async fn damage_behind_a_scene_costs_no_picture_before_it() {
+    let rig = Rig::new(at(60_000)).await;
+    let mut clip = scenes(&rig);
+    // Near the end of the GOP in which white begins.
+    let is_hit = |unit: &&mut AccessUnit| (at(1_300)..at(1_440)).contains(&unit.wall);
+    for unit in clip.units.iter_mut().filter(is_hit) {
+        let mut data = unit.data.to_vec();
+        data[5..].fill(0xa5);
+        unit.data = data.into();
+    }
+    record(&rig, &clip, 1, 12);
+    let whole = request(range(0, 3_000), Rule::Changes(0.1), Match::Exact);
+    let entries = all(&rig, whole).await;
+    let times: Vec<i64> = chosen(&entries).iter().map(|found| found.0).collect();
+    assert_eq!(times, [0, 1_000, 2_000], "{entries:?}");
+    let Entry::Failed(failed) = &entries[2] else {
+        panic!("{entries:?}");
+    };
+    let (start, end) = (ms(failed.range.start), ms(failed.range.end));
+    assert!((1_160..=1_320).contains(&start), "{failed:?}");
+    assert_eq!((end, failed.missing), (1_440, 1));
+    // Behind the failure the batch goes on as before.
+    let rest = all(&rig, behind(failed.cursor)).await;
+    assert_eq!(chosen(&rest).last().map(|found| found.0), Some(2_000));
 }

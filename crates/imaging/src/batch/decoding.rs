@@ -225,7 +225,8 @@ const fn is_lost(error: &framewell_decode::Error) -> bool {
     matches!(error, PositionLost | Died(_) | Deadline(_))
 }
 
-const fn is_damage(error: &Error) -> bool {
+/// Whether the video is to blame.
+pub(crate) const fn is_damage(error: &Error) -> bool {
     use framewell_decode::Error::Bitstream;
     matches!(
         error,

@@ -78,6 +78,18 @@ struct Progress {
     wanted: Option<Vec<WallTime>>,
     /// How many of them were given.
     given: usize,
+    /// Where what is lost begins, of pictures that only a decoder can choose.
+    lost_from: Option<WallTime>,
+}
+
+/// What a GOP gives for [`Sampling::Changes`].
+#[derive(Default)]
+struct Found {
+    items: Vec<Item>,
+    /// Of the last one.
+    newest: Signature,
+    /// The first picture behind damage, and what is wrong.
+    lost: Option<(Shown, Error)>,
 }
 
 type Sink = mpsc::Sender<Vec<Item>>;
@@ -88,7 +100,7 @@ impl Unit {
         let mut progress = Progress::default();
         let chain = self.chain.take();
         let result = match chain {
-            Some(chain) => self.take_changes(chain, &out).await,
+            Some(chain) => self.take_changes(chain, &mut progress, &out).await,
             None => self.take(&mut progress, &out).await,
         };
         if let Err(error) = result {
@@ -102,6 +114,7 @@ impl Unit {
         let rest = progress.wanted.as_deref();
         let rest = rest.map(|wanted| &wanted[progress.given.min(wanted.len())..]);
         let start = rest.and_then(|rest| rest.first().copied());
+        let start = start.or(progress.lost_from);
         let start = start.unwrap_or_else(|| self.aim.first());
         let missing = rest.map_or_else(|| self.aim.expected(), |rest| rest.len() as u64);
         let end = self.aim.window.end.max(start);
@@ -224,7 +237,12 @@ impl Unit {
     }
 
     /// The pictures that differ from the one before, whichever GOP that is in.
-    async fn take_changes(&self, chain: Chain, out: &Sink) -> Result<(), Error> {
+    async fn take_changes(
+        &self,
+        chain: Chain,
+        progress: &mut Progress,
+        out: &Sink,
+    ) -> Result<(), Error> {
         let gop = self.read().await;
         let mut signature = chain.before.await.unwrap_or_default();
         let result = match gop {
@@ -238,26 +256,28 @@ impl Unit {
             }
             Err(error) => Err(error),
         };
-        match result {
-            Ok((items, newest)) => {
-                chain.behind.send(newest.or(signature)).ok();
-                out.send(items).await.ok();
-                Ok(())
-            }
-            Err(error) => {
-                chain.behind.send(signature).ok();
-                Err(error)
-            }
-        }
+        let (found, error) = match result {
+            Ok(mut found) => match found.lost.take() {
+                Some((first, error)) => {
+                    progress.lost_from = Some(first.wall);
+                    (found, Some(error))
+                }
+                None => (found, None),
+            },
+            Err(error) => (Found::default(), Some(error)),
+        };
+        chain.behind.send(found.newest.or(signature)).ok();
+        out.send(found.items).await.ok();
+        error.map_or(Ok(()), Err)
     }
 
     async fn find_changes(
         &self,
         gop: &CompressedGop,
         reference: Signature,
-    ) -> Result<(Vec<Item>, Signature), Error> {
+    ) -> Result<Found, Error> {
         let Sampling::Changes(threshold) = self.aim.sampling else {
-            return Ok((Vec::new(), None));
+            return Ok(Found::default());
         };
         let shown = shown(gop);
         let candidates: Vec<Shown> = shown
@@ -265,7 +285,7 @@ impl Unit {
             .filter(|picture| self.aim.window.contains(picture.wall))
             .collect();
         let Some(first) = candidates.first() else {
-            return Ok((Vec::new(), None));
+            return Ok(Found::default());
         };
         let changes = Changes {
             threshold,
@@ -274,31 +294,70 @@ impl Unit {
             from_pts: first.pts,
         };
         let last = candidates.iter().map(|picture| picture.index).max();
-        let pictures = self.changes(gop, last.unwrap_or(0), changes).await?;
-        let mut newest = None;
-        let mut items = Vec::new();
-        for mut picture in pictures
-            .into_iter()
-            .filter(|picture| picture.tag == CHANGED)
-        {
-            let Some(shown) = candidates.iter().find(|shown| shown.pts == picture.pts) else {
-                continue;
-            };
-            let change = picture.change.take();
-            let amount = change.as_ref().map(|change| change.amount);
-            newest = change.map(|change| change.signature);
-            let wanted = Wanted {
-                requested: shown.wall,
-                picked: Picked::Own(shown.index),
-            };
-            let picture = self.shop.output.map(|_| picture);
-            let mut item = self.item(gop, wanted, picture);
-            if let Item::Picture(taken) = &mut item {
-                taken.change = amount;
+        let (pictures, damage) = self.sound_changes(gop, last.unwrap_or(0), changes).await?;
+        let lost = damage.and_then(|(good, error)| {
+            let first = candidates.iter().find(|shown| shown.index >= good)?;
+            Some((*first, error))
+        });
+        let end = lost.as_ref().map_or(i64::MAX, |(first, _)| first.pts);
+        let mut found = Found {
+            lost,
+            ..Found::default()
+        };
+        for picture in pictures {
+            let shown = candidates.iter().find(|shown| shown.pts == picture.pts);
+            if let Some(shown) = shown.filter(|shown| picture.tag == CHANGED && shown.pts < end) {
+                self.add_change(gop, shown, picture, &mut found);
             }
-            items.push(item);
         }
-        Ok((items, newest))
+        Ok(found)
+    }
+
+    fn add_change(
+        &self,
+        gop: &CompressedGop,
+        shown: &Shown,
+        mut picture: Picture,
+        found: &mut Found,
+    ) {
+        let change = picture.change.take();
+        let amount = change.as_ref().map(|change| change.amount);
+        found.newest = change.map(|change| change.signature);
+        let wanted = Wanted {
+            requested: shown.wall,
+            picked: Picked::Own(shown.index),
+        };
+        let picture = self.shop.output.map(|_| picture);
+        let mut item = self.item(gop, wanted, picture);
+        if let Item::Picture(taken) = &mut item {
+            taken.change = amount;
+        }
+        found.items.push(item);
+    }
+
+    /// The changes up to a sample. Damage costs all pictures of its job: looks by halving how many samples
+    /// come before it, and gives the changes among those, their number, and what is wrong.
+    async fn sound_changes(
+        &self,
+        gop: &CompressedGop,
+        last: usize,
+        changes: Changes,
+    ) -> Result<(Vec<Picture>, Option<(usize, Error)>), Error> {
+        let error = match self.changes(gop, last, changes.clone()).await {
+            Ok(pictures) => return Ok((pictures, None)),
+            Err(error) if decoding::is_damage(&error) => error,
+            Err(error) => return Err(error),
+        };
+        let (mut good, mut bad, mut pictures) = (0, last + 1, Vec::new());
+        while bad - good > 1 {
+            let middle = good.midpoint(bad);
+            match self.changes(gop, middle - 1, changes.clone()).await {
+                Ok(found) => (good, pictures) = (middle, found),
+                Err(error) if decoding::is_damage(&error) => bad = middle,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((pictures, Some((good, error))))
     }
 
     /// The signature of a picture that was chosen before.
