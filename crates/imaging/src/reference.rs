@@ -1,6 +1,7 @@
 //! Which pictures others need.
 
 use bytes::Bytes;
+use framewell_footage::CompressedGop;
 use framewell_media::VideoCodec;
 use framewell_media::nal::{self, NalKind};
 
@@ -12,6 +13,14 @@ pub(crate) fn is_unreferenced(codec: VideoCodec, data: &Bytes) -> bool {
     let slice = nal::split_length_prefixed(data).find(is_slice);
     codec == VideoCodec::H264
         && slice.is_some_and(|nal| nal.first().is_some_and(|header| header & REF_IDC == 0))
+}
+
+/// Whether no other picture of a GOP needs this one: nothing refers to it, or it refers to the GOP before,
+/// which the decoder has not seen.
+pub(crate) fn is_needless(gop: &CompressedGop, index: usize) -> bool {
+    let sample = &gop.samples[index];
+    let is_leading = index < gop.own && sample.pts < gop.samples[0].pts;
+    is_leading || is_unreferenced(gop.video.codec, &sample.data)
 }
 
 #[cfg(test)]

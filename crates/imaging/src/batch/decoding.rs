@@ -2,7 +2,7 @@
 //! position goes on where it was.
 
 use super::unit::Shop;
-use crate::reference::is_unreferenced;
+use crate::reference::is_needless;
 use crate::{Error, Output};
 use framewell_decode::{Entry, Exit, Job, JobSample, Pick, Picture, Pool, Priority, Session, Want};
 use framewell_footage::{CompressedGop, GopSample};
@@ -177,19 +177,13 @@ impl<'a> Decoding<'a> {
             .map_or(0, |tag| self.wanted[*tag] + 1)
     }
 
-    /// Samples from `from` to `end` without those that nothing refers to, and of the tags at `asked` in
+    /// Samples from `from` to `end` without those that no other needs, and of the tags at `asked` in
     /// decoding order those that have not come out.
     fn job(&self, from: usize, end: usize, asked: std::ops::Range<usize>) -> Job {
         let tags = &self.order[asked];
-        let codec = self.gop.video.codec;
-        let is_needed = |index: usize, sample: &GopSample| {
-            !is_unreferenced(codec, &sample.data) || self.is_wanted(index)
-        };
-        let samples = self.gop.samples[from..end].iter();
-        let needed = samples
-            .enumerate()
-            .filter(|(offset, sample)| is_needed(from + offset, sample))
-            .map(|(_, sample)| job_sample(sample));
+        let is_needed = |index: &usize| !is_needless(self.gop, *index) || self.is_wanted(*index);
+        let needed = (from..end).filter(is_needed);
+        let needed = needed.map(|index| job_sample(&self.gop.samples[index]));
         let want = |tag: usize| Want {
             tag: tag as u64,
             pick: Pick::Pts(self.gop.samples[self.wanted[tag]].pts),

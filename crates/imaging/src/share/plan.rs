@@ -1,6 +1,6 @@
 //! What to feed a decoder for some pictures of a GOP. Pure functions.
 
-use crate::reference::is_unreferenced;
+use crate::reference::is_needless;
 use framewell_decode::{Entry, Exit};
 use framewell_footage::CompressedGop;
 
@@ -97,14 +97,6 @@ impl Position {
             .map(|(place, _)| place)
             .map(|place| self.held.swap_remove(place))
     }
-}
-
-/// Whether no other picture needs this one: nothing refers to it, or it refers to the GOP before, which
-/// the decoder has not seen.
-fn is_needless(gop: &CompressedGop, index: usize) -> bool {
-    let sample = &gop.samples[index];
-    let is_leading = index < gop.own && sample.pts < gop.samples[0].pts;
-    is_leading || is_unreferenced(gop.video.codec, &sample.data)
 }
 
 #[cfg(test)]
