@@ -103,6 +103,21 @@ impl Error {
         }
     }
 
+    /// The same error for one more caller who waited for the same job. Of a cause that cannot be copied,
+    /// its kind and text remain.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        match self {
+            Self::Busy => Self::Busy,
+            Self::Deadline(after) => Self::Deadline(*after),
+            Self::Died(how) => Self::Died(how.clone()),
+            Self::Bitstream(why) => Self::Bitstream(why.clone()),
+            Self::Invalid(why) => Self::Invalid(why.clone()),
+            Self::PositionLost => Self::PositionLost,
+            Self::Start { program, source } => Self::of_start(program, source),
+        }
+    }
+
     /// Metric label.
     pub(crate) const fn label(&self) -> &'static str {
         match self {

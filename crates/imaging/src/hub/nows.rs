@@ -2,7 +2,6 @@
 
 use super::orders::image_of;
 use super::seat::Info;
-use super::trouble::copy;
 use crate::{Error, Image};
 use framewell_decode::{Error as DecodeError, Output, Pick, Picture, Refusal, Want};
 use framewell_model::{ChannelId, WallClock};
@@ -145,7 +144,7 @@ impl Nows {
     /// Everybody gets the error.
     pub(crate) fn fail(&mut self, error: &DecodeError) {
         self.retry();
-        self.failure = Some(copy(error));
+        self.failure = Some(error.duplicate());
         self.refuse();
     }
 
@@ -153,7 +152,7 @@ impl Nows {
     pub(crate) fn refuse(&mut self) {
         let none = || DecodeError::Bitstream("no key frame has come yet".into());
         for now in std::mem::take(&mut self.waiting) {
-            let source = self.failure.as_ref().map_or_else(none, copy);
+            let source = self.failure.as_ref().map_or_else(none, DecodeError::duplicate);
             let channel = self.channel;
             reply(now, Err(Error::Decode { channel, source }));
         }

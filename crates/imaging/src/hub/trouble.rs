@@ -41,20 +41,3 @@ impl Trouble {
         }
     }
 }
-
-/// The same error for one more caller.
-pub(crate) fn copy(error: &DecodeError) -> DecodeError {
-    match error {
-        DecodeError::Busy => DecodeError::Busy,
-        DecodeError::Deadline(after) => DecodeError::Deadline(*after),
-        DecodeError::Died(how) => DecodeError::Died(how.clone()),
-        DecodeError::Bitstream(why) => DecodeError::Bitstream(why.clone()),
-        DecodeError::Invalid(why) => DecodeError::Invalid(why.clone()),
-        DecodeError::PositionLost => DecodeError::PositionLost,
-        DecodeError::Start { program, source } => DecodeError::Start {
-            program: program.clone(),
-            source: std::io::Error::new(source.kind(), source.to_string()),
-        },
-        other => DecodeError::Died(other.to_string()),
-    }
-}

@@ -140,7 +140,7 @@ impl Core {
                     picture.map(Into::into).ok_or_else(none)
                 })
             } else {
-                Err(copy_of_error(&error))
+                Err(error.duplicate())
             };
             answers[*place] = Some(answer);
         }
@@ -202,22 +202,6 @@ fn job_of(
 pub(super) fn copy_of(answer: &Answer) -> Answer {
     match answer {
         Ok(picture) => Ok(picture.clone()),
-        Err(error) => Err(copy_of_error(error)),
-    }
-}
-
-fn copy_of_error(error: &Error) -> Error {
-    match error {
-        Error::Busy => Error::Busy,
-        Error::Deadline(limit) => Error::Deadline(*limit),
-        Error::Died(how) => Error::Died(how.clone()),
-        Error::Bitstream(why) => Error::Bitstream(why.clone()),
-        Error::Invalid(why) => Error::Invalid(why.clone()),
-        Error::PositionLost => Error::PositionLost,
-        Error::Start { program, source } => Error::Start {
-            program: program.clone(),
-            source: std::io::Error::new(source.kind(), source.to_string()),
-        },
-        other => Error::Died(other.to_string()),
+        Err(error) => Err(error.duplicate()),
     }
 }
