@@ -18,6 +18,7 @@ mod lru;
 mod reference;
 mod request;
 mod ring;
+mod ring_gop;
 mod sets;
 mod settings;
 mod share;

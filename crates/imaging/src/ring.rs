@@ -3,9 +3,10 @@
 use crate::choose;
 use crate::live::{Arrivals, SETTLE_LIMIT, decode_wall, is_active, is_at_edge};
 use crate::request::Match;
+use crate::ring_gop;
 use framewell_footage::{CONTINUITY_US, CompressedGop, GopSample, TICK_US};
 use framewell_live::{Gop, Track};
-use framewell_media::{AccessUnit, TrackKind};
+use framewell_media::TrackKind;
 use framewell_model::{WallClock, WallTime};
 use std::sync::Arc;
 
@@ -149,61 +150,24 @@ fn gop_by(gops: &[Gop], at: WallTime) -> Option<usize> {
 /// A GOP with the leading pictures of the next one, if those may refer to it.
 fn view(gops: &[Gop], place: usize) -> Arc<CompressedGop> {
     let gop = &gops[place];
-    let mut samples: Vec<GopSample> = pictures(gop).map(sample_of).collect();
+    let mut samples: Vec<GopSample> = ring_gop::samples(gop).collect();
     let own = samples.len();
-    let next = gops.get(place + 1).filter(|next| {
-        gop.parameters.video.reorder_depth > 0
-            && next.run == gop.run
-            && next.parameters == gop.parameters
-    });
-    if let Some(next) = next {
-        let leading = up_to_leading(next);
-        samples.extend(leading.map(sample_of));
+    let next = gops.get(place + 1);
+    if let Some(next) = next.filter(|next| ring_gop::is_continued(gop, next)) {
+        samples.extend(ring_gop::leading_samples(next));
         if samples.len() == own + 1 {
             samples.truncate(own);
         }
     }
-    compressed(gop, samples, own)
+    Arc::new(ring_gop::compressed(gop, samples, own))
 }
 
 /// The key frame alone.
 fn view_key(gops: &[Gop], place: usize) -> Arc<CompressedGop> {
     let gop = &gops[place];
-    let samples: Vec<GopSample> = pictures(gop).take(1).map(sample_of).collect();
+    let samples: Vec<GopSample> = ring_gop::samples(gop).take(1).collect();
     let own = samples.len();
-    compressed(gop, samples, own)
-}
-
-fn compressed(gop: &Gop, samples: Vec<GopSample>, own: usize) -> Arc<CompressedGop> {
-    let key = gop.units.first();
-    Arc::new(CompressedGop {
-        run: gop.run,
-        video: Arc::new(gop.parameters.video.clone()),
-        samples,
-        own,
-        clock: key.map_or(framewell_model::ClockSource::ServerArrival, |unit| {
-            unit.clock
-        }),
-    })
-}
-
-fn pictures(gop: &Gop) -> impl Iterator<Item = &AccessUnit> {
-    gop.units.iter().filter(|u| u.track == TrackKind::Video)
-}
-
-/// The key frame and its leading pictures; they come right behind it in decoding order.
-fn up_to_leading(gop: &Gop) -> impl Iterator<Item = &AccessUnit> {
-    let key = pictures(gop).next().map(|unit| unit.pts.ticks);
-    pictures(gop).take_while(move |unit| key.is_some_and(|key| unit.pts.ticks <= key))
-}
-
-fn sample_of(unit: &AccessUnit) -> GopSample {
-    GopSample {
-        pts: unit.pts.ticks,
-        wall: unit.wall,
-        is_key: unit.is_key,
-        data: unit.data.clone(),
-    }
+    Arc::new(ring_gop::compressed(gop, samples, own))
 }
 
 /// Whether the ring's answer is final: every picture yet to come is decoded, hence shown, after all
@@ -241,7 +205,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use framewell_live::{RingConfig, Track};
-    use framewell_media::{StreamParameters, VideoCodec, VideoParameters};
+    use framewell_media::{AccessUnit, StreamParameters, VideoCodec, VideoParameters};
     use framewell_model::{ClockSource, MediaTime, Timescale};
 
     /// A ring with runs of pictures every 40 ms; each run is (start in ms, pictures, GOP length).

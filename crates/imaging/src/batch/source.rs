@@ -1,10 +1,11 @@
 //! A GOP to take pictures from, recorded or in the live ring.
 
 use super::walk::Place;
+use crate::ring_gop;
 use framewell_footage::{CompressedGop, Footage, GopRef, GopSample};
 use framewell_live::Gop;
-use framewell_media::{AccessUnit, TrackKind};
-use framewell_model::{ClockSource, FrameId, TimeRange, WallTime};
+use framewell_media::AccessUnit;
+use framewell_model::{FrameId, TimeRange, WallTime};
 use std::sync::Arc;
 
 /// On-screen time of the last picture of a live GOP that has one picture only, in microseconds.
@@ -37,9 +38,7 @@ impl LiveGop {
             Some(next) => next.start()?,
             None => end_of(&gop)?,
         };
-        let is_continued = |next: &Gop| next.run == gop.run && next.parameters == gop.parameters;
-        let has_leading = gop.parameters.video.reorder_depth > 0;
-        let next = next.filter(|next| has_leading && is_continued(next));
+        let next = next.filter(|next| ring_gop::is_continued(&gop, next));
         let range = TimeRange {
             start,
             end: end.max(start),
@@ -56,51 +55,26 @@ impl LiveGop {
     }
 
     fn read(&self, until: WallTime) -> CompressedGop {
-        let own = pictures(&self.gop).map(sample_of);
-        let mut samples: Vec<GopSample> = own.collect();
+        let mut samples: Vec<GopSample> = ring_gop::samples(&self.gop).collect();
         let own = samples.len();
-        let leading = self.next.iter().flat_map(|next| {
-            let key = pictures(next).next().map(|unit| unit.pts.ticks);
-            pictures(next).take_while(move |unit| key.is_some_and(|key| unit.pts.ticks <= key))
-        });
-        samples.extend(leading.map(sample_of));
+        let next = self.next.iter();
+        samples.extend(next.flat_map(ring_gop::leading_samples));
         let wanted = samples.iter().rposition(|sample| sample.wall <= until);
         samples.truncate(wanted.map_or(1, |last| last + 1));
-        CompressedGop {
-            run: self.gop.run,
-            video: Arc::new(self.gop.parameters.video.clone()),
-            own: own.min(samples.len()),
-            samples,
-            clock: self
-                .key()
-                .map_or(ClockSource::ServerArrival, |key| key.clock),
-        }
+        let own = own.min(samples.len());
+        ring_gop::compressed(&self.gop, samples, own)
     }
 }
 
 /// When the last picture of a GOP that nothing follows leaves the screen: it stays as long as the one
 /// before it did.
 pub(crate) fn end_of(gop: &Gop) -> Option<WallTime> {
-    let mut walls: Vec<WallTime> = pictures(gop).map(|unit| unit.wall).collect();
+    let mut walls: Vec<WallTime> = ring_gop::pictures(gop).map(|unit| unit.wall).collect();
     walls.sort_unstable();
     let last = *walls.last()?;
     let before = walls.len().checked_sub(2).map(|index| walls[index]);
     let duration = before.map_or(ONE_PICTURE_US, |before| last.micros_since(before));
     Some(last.plus_micros(duration.clamp(1, LAST_PICTURE_US)))
-}
-
-pub(crate) fn pictures(gop: &Gop) -> impl Iterator<Item = &AccessUnit> {
-    let is_video = |unit: &&AccessUnit| unit.track == TrackKind::Video;
-    gop.units.iter().filter(is_video)
-}
-
-fn sample_of(unit: &AccessUnit) -> GopSample {
-    GopSample {
-        pts: unit.pts.ticks,
-        wall: unit.wall,
-        is_key: unit.is_key,
-        data: unit.data.clone(),
-    }
 }
 
 impl Source {
