@@ -4,9 +4,8 @@ use crate::AppState;
 use crate::error::ApiError;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use framewell_imaging::{DecodeError, Error, Image, Match, Output, Request, When};
+use framewell_imaging::{ContentHash, DecodeError, Error, Image, Match, Output, Request, When};
 use framewell_model::{ChannelId, ErrorKind, WallTime};
-use sha2::{Digest, Sha256};
 
 /// JPEG quality where nobody asks for another.
 pub(crate) const DEFAULT_QUALITY: u8 = 80;
@@ -71,9 +70,7 @@ fn of_decoder(api: ApiError, error: &DecodeError) -> ApiError {
 
 /// `ETag` of some bytes: equal bytes, equal tag, on every node and at any time.
 pub(crate) fn content_tag(data: &[u8]) -> String {
-    let digest = Sha256::digest(data);
-    let hex: String = digest[..16].iter().map(|b| format!("{b:02x}")).collect();
-    format!("\"{hex}\"")
+    format!("\"{}\"", ContentHash::of(data))
 }
 
 /// What a picture says about itself: times, where they come from, which frame it is, its encoding. The

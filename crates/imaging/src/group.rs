@@ -1,9 +1,10 @@
 //! What several channels have in common: an instant that all of them have reached.
 
 use crate::Imaging;
+use crate::live::is_active;
 use framewell_live::Track;
 use framewell_media::TrackKind;
-use framewell_model::{ChannelId, ChannelStatus, WallTime};
+use framewell_model::{ChannelId, WallTime};
 
 /// A channel whose newest picture is further than this from now does not hold the others back.
 const PRESENT_US: i64 = 3_000_000;
@@ -17,8 +18,7 @@ impl Imaging {
     #[must_use]
     pub fn live_edge(&self, channel: ChannelId) -> Option<WallTime> {
         let track = self.registry.get(channel)?;
-        let is_active = track.source_state().borrow().status == ChannelStatus::Active;
-        edge_of(&track).filter(|_| is_active)
+        edge_of(&track).filter(|_| is_active(&track))
     }
 
     /// The newest instant that all channels which deliver have reached; now if none does.

@@ -1,8 +1,9 @@
 //! Whether a channel has a picture of now.
 
+use crate::live::is_active;
 use framewell_live::{Start, Subscriber, Track, Wake};
 use framewell_media::TrackKind;
-use framewell_model::{ChannelStatus, WallClock, WallTime};
+use framewell_model::{WallClock, WallTime};
 use std::time::Duration;
 
 /// A newest picture that is older than this passes as "now" only if another one arrives.
@@ -14,7 +15,7 @@ const PROOF_OF_LIFE: Duration = Duration::from_secs(2);
 /// Returns when the camera delivers; else the capture time of its last picture in memory.
 pub(crate) async fn check(track: &Track, clock: &dyn WallClock) -> Result<(), Option<WallTime>> {
     let newest = track.newest_capture();
-    if track.source_state().borrow().status != ChannelStatus::Active {
+    if !is_active(track) {
         return Err(newest);
     }
     if newest.is_some_and(|wall| clock.now().micros_since(wall) <= FRESH_US) {
