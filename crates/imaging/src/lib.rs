@@ -89,16 +89,16 @@ pub enum Error {
         /// Why.
         source: framewell_decode::Error,
     },
-    /// The picture lies too far behind its key frame.
+    /// The picture lies too far behind its key frame; of a batch, what is wanted of one GOP does.
     #[error(
-        "the picture of channel {channel} takes {frames} decoded frames from its key frame on, at most {limit} are allowed"
+        "this takes {frames} decoded frames of channel {channel} from the key frame on, at most {limit} are allowed"
     )]
     TooCostly {
         /// The channel.
         channel: ChannelId,
         /// How many frames it takes.
         frames: usize,
-        /// How many may be decoded, [`ImagesConfig::max_decode_frames`].
+        /// How many may be decoded, [`ImagesConfig::max_decode_frames`] for each picture.
         limit: usize,
     },
     /// As many live decoders run as may.
@@ -343,7 +343,7 @@ impl Imaging {
                 (Arc::new(key.map_err(Error::Footage)?), 0)
             }
         };
-        let frames = share::cost(&gop, index);
+        let frames = reference::cost(&gop, &[index]);
         if frames > limit {
             return Err(Error::TooCostly {
                 channel,

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use framewell_footage::CompressedGop;
 use framewell_media::VideoCodec;
 use framewell_media::nal::{self, NalKind};
+use std::collections::BTreeSet;
 
 /// Whether no other picture refers to this one: H.264 `nal_ref_idc` is 0 (ITU-T H.264 section
 /// 7.4.1). H.265 marks that per temporal layer only, so its pictures all count as referred to.
@@ -21,6 +22,14 @@ pub(crate) fn is_needless(gop: &CompressedGop, index: usize) -> bool {
     let sample = &gop.samples[index];
     let is_leading = index < gop.own && sample.pts < gop.samples[0].pts;
     is_leading || is_unreferenced(gop.video.codec, &sample.data)
+}
+
+/// How many pictures of a GOP have to be decoded for these, from the key frame on.
+pub(crate) fn cost(gop: &CompressedGop, wanted: &[usize]) -> usize {
+    let wanted: BTreeSet<usize> = wanted.iter().copied().collect();
+    let end = wanted.last().map_or(0, |last| last + 1);
+    let is_decoded = |index: &usize| wanted.contains(index) || !is_needless(gop, *index);
+    (0..end).filter(is_decoded).count()
 }
 
 #[cfg(test)]

@@ -20,7 +20,8 @@ pub(crate) fn samples(gop: &Gop) -> impl Iterator<Item = GopSample> {
 /// The key frame and its leading pictures, which come right behind it in decoding order.
 pub(crate) fn leading_samples(gop: &Gop) -> impl Iterator<Item = GopSample> {
     let key = pictures(gop).next().map(|unit| unit.pts.ticks);
-    let leading = pictures(gop).take_while(move |unit| key.is_some_and(|key| unit.pts.ticks <= key));
+    let leading =
+        pictures(gop).take_while(move |unit| key.is_some_and(|key| unit.pts.ticks <= key));
     leading.map(sample_of)
 }
 

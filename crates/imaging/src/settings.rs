@@ -16,7 +16,8 @@ pub struct ImagesConfig {
     /// A kept position that nobody asks for is freed after this time (default 10 s).
     pub warm_idle: Duration,
     /// Most pictures that may have to be decoded for one picture (default 2,000: a GOP of 80 s at 25 per
-    /// second); beyond it [`crate::Error::TooCostly`].
+    /// second); beyond it [`crate::Error::TooCostly`]. In a batch, what is wanted of one GOP may take as many
+    /// for each picture.
     pub max_decode_frames: usize,
     /// Pictures that may wait for a decoder at a time (default 256); beyond it the answer is "busy".
     pub max_waiting: usize,

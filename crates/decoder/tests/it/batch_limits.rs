@@ -5,9 +5,10 @@ use crate::batch_rig::{
 };
 use crate::rig::Rig;
 use framewell_imaging::batch::{EndReason, Entry, Rule};
-use framewell_imaging::{Error, Match, Output};
+use framewell_imaging::{Error, ImagesConfig, Match, Output};
 use framewell_media::VideoCodec;
 use framewell_model::{ErrorKind, HasKind};
+use framewell_testkit::encode::ClipSpec;
 
 #[tokio::test]
 async fn absurd_requests_are_refused_with_the_limit() {
@@ -105,4 +106,43 @@ async fn more_batches_than_may_run_are_refused() {
     running.pop();
     let again = request(range(0, 1_000), Rule::All, Match::Exact);
     assert!(rig.imaging.batch(again).await.is_ok());
+}
+
+#[tokio::test]
+async fn pictures_far_behind_their_key_frame_are_told_with_the_number_they_take() {
+    let mut rig = Rig::new(at(60_000)).await;
+    rig.imaging = rig.imaging.with_images(ImagesConfig {
+        max_decode_frames: 10,
+        ..ImagesConfig::default()
+    });
+    let spec = ClipSpec {
+        width: 320,
+        height: 240,
+        gop: 48,
+        frames: 96,
+        ..ClipSpec::default()
+    };
+    crate::archive::record(&rig, &spec.encode().unwrap(), 1, 48);
+    // Two pictures of each GOP take 26 and 28 decoded ones.
+    let sparse = request(range(0, 3_840), Rule::Every(1_000_000), Match::Exact);
+    let entries = all(&rig, sparse).await;
+    let expected = [
+        Told::Failed(0, 1_920, 2),
+        Told::Failed(2_000, 3_840, 2),
+        Told::End(EndReason::Complete),
+    ];
+    assert_eq!(tell(&entries), expected);
+    let Entry::Failed(first) = &entries[0] else {
+        panic!("{entries:?}");
+    };
+    assert_eq!(first.kind, ErrorKind::InvalidArgument);
+    assert!(
+        first.message.contains("26") && first.message.contains("20"),
+        "{first:?}"
+    );
+    // Ten for each are enough where they lie closer together.
+    let dense = request(range(0, 3_840), Rule::Every(400_000), Match::Exact);
+    let told = tell(&all(&rig, dense).await);
+    let expected: Vec<Told> = (0..10).map(|n| Told::Picture(n * 400, n * 400)).collect();
+    assert_eq!(told[..10], expected);
 }

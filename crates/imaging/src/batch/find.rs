@@ -4,8 +4,9 @@
 //! The ring is asked first: what it holds is not read from disk. A batch that is slower than the camera
 //! finds that the ring has moved on, and goes back to the recording.
 
-use super::source::{LiveGop, Source, pictures};
+use super::source::{LiveGop, Source};
 use super::walk::Hole;
+use crate::ring_gop::pictures;
 use framewell_footage::{CONTINUITY_US, Error, Footage, FootageGap, GopEntry, GopPages, TICK_US};
 use framewell_live::{Gop, GopId, Registry, Start, Track, Wake};
 use framewell_media::AccessUnit;

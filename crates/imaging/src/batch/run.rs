@@ -219,6 +219,7 @@ impl Imaging {
             pool: self.pool.clone(),
             output: request.output,
             chunk: chunk_of(request.output, most),
+            max_decode_frames: self.images.max_decode_frames,
         };
         let range = TimeRange {
             start: self.resume_at(&cursor).await?,

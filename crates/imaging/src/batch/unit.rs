@@ -4,7 +4,7 @@ use super::choose::{Aim, Picked, Shown, Wanted, shown};
 use super::rule::Sampling;
 use super::source::Source;
 use super::{Pixels, decoding};
-use crate::{Error, Output};
+use crate::{Error, Output, reference};
 use framewell_decode::{CHANGED, Changes, Fit, Job, Picture, PictureFormat, Pool, Priority};
 use framewell_footage::{CompressedGop, Footage};
 use framewell_model::{ChannelId, ClockSource, FrameId, TimeRange, WallTime};
@@ -59,6 +59,8 @@ pub(crate) struct Shop {
     pub(crate) output: Option<Output>,
     /// Most pictures decoded in one go.
     pub(crate) chunk: usize,
+    /// Most pictures that may have to be decoded for each one that is given.
+    pub(crate) max_decode_frames: usize,
 }
 
 /// One GOP's part of a batch.
@@ -139,6 +141,7 @@ impl Unit {
             Picked::Next => None,
         });
         let indices: Vec<usize> = own.collect();
+        self.check_cost(&gop, &indices)?;
         let mut decoding = decoding::Decoding::new(&self.shop, &gop, indices, output);
         while let Some(pictures) = decoding.next().await? {
             let from = progress.given;
@@ -157,6 +160,21 @@ impl Unit {
             out.send(vec![item]).await.ok();
         }
         Ok(())
+    }
+
+    /// As for single pictures: few pictures far behind their key frame are not worth their decoding.
+    fn check_cost(&self, gop: &CompressedGop, wanted: &[usize]) -> Result<(), Error> {
+        let frames = reference::cost(gop, wanted);
+        let limit = self.shop.max_decode_frames.saturating_mul(wanted.len());
+        if frames <= limit {
+            return Ok(());
+        }
+        let channel = self.shop.channel;
+        Err(Error::TooCostly {
+            channel,
+            frames,
+            limit,
+        })
     }
 
     async fn read(&self) -> Result<CompressedGop, Error> {

@@ -152,7 +152,10 @@ impl Nows {
     pub(crate) fn refuse(&mut self) {
         let none = || DecodeError::Bitstream("no key frame has come yet".into());
         for now in std::mem::take(&mut self.waiting) {
-            let source = self.failure.as_ref().map_or_else(none, DecodeError::duplicate);
+            let source = self
+                .failure
+                .as_ref()
+                .map_or_else(none, DecodeError::duplicate);
             let channel = self.channel;
             reply(now, Err(Error::Decode { channel, source }));
         }

@@ -12,8 +12,6 @@ mod job;
 mod plan;
 mod warm;
 
-pub(crate) use plan::cost;
-
 use crate::ImagesConfig;
 use crate::cache::{Cache, ContentKey, Finished};
 use framewell_decode::{Error, Output, Pool};

@@ -75,12 +75,6 @@ pub(crate) fn plan(gop: &CompressedGop, position: Option<&Position>, wanted: &[u
     }
 }
 
-/// How many pictures have to be decoded for this one from the key frame on.
-pub(crate) fn cost(gop: &CompressedGop, index: usize) -> usize {
-    let is_fed = |before: &usize| !is_needless(gop, *before);
-    1 + (0..index).filter(is_fed).count()
-}
-
 impl Position {
     fn reaches(&self, gop: &CompressedGop, index: usize) -> bool {
         index >= self.next || self.held.contains(&gop.samples[index].pts)
@@ -103,6 +97,7 @@ impl Position {
 mod tests {
     use super::*;
     use crate::choose::tests::gop;
+    use crate::reference::cost;
     use std::sync::Arc;
 
     const REFERENCED: u8 = 0x41;
@@ -199,7 +194,8 @@ mod tests {
         let gop = reordered();
         let one = plan(&gop, None, &[6]);
         assert_eq!(one.feed, [0, 1, 4, 6]);
-        assert_eq!([0, 3, 4, 6].map(|index| cost(&gop, index)), [1, 3, 3, 4]);
+        assert_eq!([0, 3, 4, 6].map(|index| cost(&gop, &[index])), [1, 3, 3, 4]);
+        assert_eq!(cost(&gop, &[6, 2, 3]), 6);
     }
 
     #[test]
@@ -208,6 +204,6 @@ mod tests {
         let gop = gop(&[0, -40, 40, 120, 80], 3, |_| REFERENCED);
         assert_eq!(plan(&gop, None, &[2]).feed, [0, 2]);
         assert_eq!(plan(&gop, None, &[4]).feed, [0, 2, 3, 4]);
-        assert_eq!(cost(&gop, 4), 4);
+        assert_eq!(cost(&gop, &[4]), 4);
     }
 }
