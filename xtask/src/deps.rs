@@ -100,6 +100,9 @@ const DEMO: &[Package] = &[
 
 const TEST: &[Package] = &[
     package("postgresql", "the second database of the catalog's tests"),
+    package("mosquitto", "the broker that MQTT is tested against"),
+    package("mosquitto-clients", "listens to that broker"),
+    package("openssl", "makes its certificate"),
     Package {
         name: "chromium",
         why: "plays HLS in the browser test",

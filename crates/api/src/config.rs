@@ -2,6 +2,7 @@
 
 use crate::places::{Occupation, Places};
 use framewell_imaging::batch::MAX_BATCHES;
+use framewell_model::OutboundPolicy;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -71,6 +72,8 @@ pub struct ApiConfig {
     pub body_timeout: Duration,
     /// A subscriber that heard nothing for this long is told that there is nothing (default 10 s).
     pub heartbeat: Duration,
+    /// Where webhooks may lead, as far as their URLs say so (default: public addresses).
+    pub outbound: Arc<OutboundPolicy>,
     /// How long media URLs work (default 1 h).
     pub ticket_lifetime: Duration,
     /// Version of the server, shown in `/healthz` and the OpenAPI document.
@@ -93,6 +96,7 @@ impl Default for ApiConfig {
             streams: Places::new(Occupation::Stream, 512, HALF),
             body_timeout: Duration::from_secs(30),
             heartbeat: Duration::from_secs(10),
+            outbound: Arc::default(),
             ticket_lifetime: Duration::from_secs(3600),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }

@@ -71,6 +71,13 @@ pub const TABLE: &[Route] = &[
     route("POST", "/v1/events/{id}/attachments", CREATE, || post(native::event_files::attach_files)),
     route("GET", "/v1/events/stream", WATCH, || get(native::stream::follow_events)),
     route("GET", "/v1/metadata/stream", META, || get(native::stream::follow_documents)),
+    route("GET", "/v1/webhooks", CONFIGURE, || get(native::webhooks::list_webhooks)),
+    route("POST", "/v1/webhooks", CONFIGURE, || post(native::webhooks::create_webhook)),
+    route("GET", "/v1/webhooks/{id}", CONFIGURE, || get(native::webhooks::show_webhook)),
+    route("PUT", "/v1/webhooks/{id}", CONFIGURE, || put(native::webhooks::update_webhook)),
+    route("DELETE", "/v1/webhooks/{id}", CONFIGURE, || delete(native::webhooks::delete_webhook)),
+    route("GET", "/v1/webhooks/{id}/failures", CONFIGURE, || get(native::webhooks::list_failures)),
+    route("POST", "/v1/webhooks/{id}/replay", CONFIGURE, || post(native::webhooks::replay_failures)),
     // Media by ticket.
     route("GET", "/hls/{channel}/{file}", TICKET, || get(media::hls::show_hls_file)),
     route("GET", "/media/rec/{channel}/{name}", TICKET, || get(media::record::show_media_record)),

@@ -57,6 +57,7 @@ struct Inner {
     db: Db,
     channel_changes: watch::Sender<u64>,
     job_changes: watch::Sender<u64>,
+    webhook_changes: watch::Sender<u64>,
     newest_event: watch::Sender<i64>,
     newest_document: watch::Sender<i64>,
     event_edits: AtomicU64,
@@ -87,6 +88,7 @@ impl Catalog {
             searches: AtomicU64::new(0),
             gaps: broadcast::Sender::new(MOST_GAP_NOTICES),
             job_changes: watch::Sender::new(0),
+            webhook_changes: watch::Sender::new(0),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -149,6 +151,17 @@ impl Catalog {
     /// To be called after the commit.
     pub(crate) fn note_job_change(&self) {
         self.inner.job_changes.send_modify(|count| *count += 1);
+    }
+
+    /// Moves whenever a client makes, changes or deletes a webhook through this handle or a clone.
+    #[must_use]
+    pub fn webhook_changes(&self) -> watch::Receiver<u64> {
+        self.inner.webhook_changes.subscribe()
+    }
+
+    /// To be called after the commit.
+    pub(crate) fn note_webhook_change(&self) {
+        self.inner.webhook_changes.send_modify(|count| *count += 1);
     }
 
     /// Moves whenever an event is stored through this handle or a clone: to the event's revision. Other

@@ -38,6 +38,9 @@ mod sql;
 mod sql_search;
 mod text;
 mod tokens;
+mod webhook_failures;
+mod webhook_rows;
+mod webhooks;
 
 pub use accounts::Account;
 pub use channel_limits::META_MAX_AGE;
@@ -52,6 +55,11 @@ pub use jobs::{Checkpoint, Job, JobFilter, Lease, NewJob, Release};
 pub use revision::Revisions;
 pub use segments::{MAX_SEGMENT_US, NewSegment, StagedSegment};
 pub use tokens::{CHANNEL_TOKEN_LIFETIME_S, LONG_TOKEN_LIFETIME_S, TokenRow, TokenTarget};
+pub use webhook_failures::{NewFailure, WebhookFailure};
+pub use webhooks::{
+    NewWebhook, Trouble, WEBHOOK_JOB, WEBHOOK_REPLAY_JOB, Webhook, WebhookChange, WebhookCursors,
+    WebhookOwner,
+};
 
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -22,7 +22,7 @@ pub(crate) enum Counter {
 }
 
 impl Counter {
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Document => "document",
             Self::Event => "event",

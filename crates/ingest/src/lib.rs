@@ -25,6 +25,7 @@ pub use error::SessionError;
 pub use ingest::Ingest;
 pub use source::{SourceError, check_source};
 
+use framewell_model::OutboundPolicy;
 use std::time::Duration;
 
 /// Patience and caution towards cameras.
@@ -42,6 +43,8 @@ pub struct IngestConfig {
     /// Whether metadata that a camera offers beside its pictures is read, over a second connection
     /// (default true).
     pub metadata: bool,
+    /// Networks where no camera may be (default: cameras may be anywhere).
+    pub outbound: OutboundPolicy,
 }
 
 impl Default for IngestConfig {
@@ -52,6 +55,7 @@ impl Default for IngestConfig {
             backoff_min: Duration::from_millis(500),
             backoff_max: Duration::from_secs(30),
             metadata: true,
+            outbound: OutboundPolicy::default(),
         }
     }
 }

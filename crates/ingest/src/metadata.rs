@@ -4,10 +4,11 @@
 //! the session with the pictures does not know of this one. Documents are handed on as they came
 //! (ONVIF Streaming Specification section 5.2.1.1: the marker bit ends one).
 
+use crate::SessionError;
 use crate::source::Target;
 use bytes::Bytes;
 use framewell_live::{SourceMessage, Track};
-use framewell_model::WallClock;
+use framewell_model::{OutboundPolicy, WallClock};
 use futures::StreamExt;
 use retina::client::{
     InitialTimestampPolicy, PacketItem, PlayOptions, Playing, Session, SessionGroup,
@@ -43,6 +44,7 @@ pub(crate) struct MetadataSession {
     pub(crate) target: Target,
     pub(crate) track: Track,
     pub(crate) clock: Arc<dyn WallClock>,
+    pub(crate) outbound: OutboundPolicy,
 }
 
 impl MetadataSession {
@@ -59,18 +61,20 @@ impl MetadataSession {
         }
     }
 
-    async fn open(&self) -> Result<Session<Playing>, retina::Error> {
+    async fn open(&self) -> Result<Session<Playing>, SessionError> {
+        let opening = |error: retina::Error| SessionError::opening(&error);
         let options = SessionOptions::default()
             .creds(self.target.credentials.clone())
             .session_group(Arc::new(SessionGroup::default()))
             .user_agent(String::from("framewell"));
-        let mut session = Session::describe(self.target.url.clone(), options).await?;
+        let url = self.target.reachable(&self.outbound).await?;
+        let mut session = Session::describe(url, options).await.map_err(opening)?;
         if let Some(index) = stream_of(session.streams()) {
             let options = SetupOptions::default().transport(Transport::Tcp(Default::default()));
-            session.setup(index, options).await?;
+            session.setup(index, options).await.map_err(opening)?;
         }
         let play = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Permissive);
-        session.play(play).await
+        session.play(play).await.map_err(opening)
     }
 
     /// Hands on documents until the session ends; why it did.

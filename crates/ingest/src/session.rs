@@ -73,9 +73,8 @@ impl CameraSession<'_> {
             .session_group(Arc::clone(self.group))
             .user_agent(String::from("framewell"));
         let opening = |error: retina::Error| SessionError::opening(&error);
-        let mut session = Session::describe(self.target.url.clone(), options)
-            .await
-            .map_err(opening)?;
+        let url = self.target.reachable(&self.config.outbound).await?;
+        let mut session = Session::describe(url, options).await.map_err(opening)?;
         let selection = Selection::of(session.streams())?;
         let wanted = std::iter::once(selection.video).chain(selection.audio.map(|a| a.0));
         for index in wanted {
@@ -159,6 +158,7 @@ impl CameraSession<'_> {
             target: self.target.clone(),
             track: self.track.clone(),
             clock: Arc::clone(self.clock),
+            outbound: self.config.outbound.clone(),
         }
     }
 }

@@ -1,9 +1,14 @@
 //! Which camera URLs we are willing to open.
 
-use framewell_model::{CameraSource, ErrorKind, HasKind};
+use crate::SessionError;
+use framewell_model::{CameraSource, ErrorKind, HasKind, OutboundPolicy};
 use percent_encoding::percent_decode_str;
 use retina::client::Credentials;
+use std::net::SocketAddr;
 use url::Url;
+
+/// Where cameras listen unless the URL says otherwise.
+const RTSP_PORT: u16 = 554;
 
 /// A source that cannot be pulled, whatever the camera does. The messages quote no part of the URL:
 /// it may hold credentials.
@@ -19,6 +24,9 @@ pub enum SourceError {
     /// Nothing to connect to.
     #[error("the camera URL names no host")]
     NoHost,
+    /// The configuration says that no camera is there.
+    #[error("the outbound policy of this server forbids the camera's address")]
+    Forbidden,
 }
 
 impl HasKind for SourceError {
@@ -27,8 +35,8 @@ impl HasKind for SourceError {
     }
 }
 
-/// The outbound policy: only `rtsp://` with a host. Everything that a user may type is checked here
-/// before a connection is made.
+/// Only `rtsp://` with a host. Everything that a user may type is checked here before a connection is made;
+/// the address, when it is.
 pub fn check_source(source: &CameraSource) -> Result<(), SourceError> {
     Target::of(source).map(|_| ())
 }
@@ -66,6 +74,29 @@ impl Target {
             url,
             credentials: stored.or(inside),
         })
+    }
+
+    /// The URL to connect to. If there are networks where no camera may be, it has an address that was
+    /// checked in place of the name, so that the name cannot mean another one a moment later.
+    pub(crate) async fn reachable(&self, policy: &OutboundPolicy) -> Result<Url, SessionError> {
+        let mut url = self.url.clone();
+        if policy.deny.is_empty() {
+            return Ok(url);
+        }
+        let port = url.port().unwrap_or(RTSP_PORT);
+        let host = url.host_str().ok_or(SourceError::NoHost)?;
+        let host = host.trim_matches(['[', ']']).to_owned();
+        let mut found =
+            tokio::net::lookup_host((host, port))
+                .await
+                .map_err(|_| SessionError::Open {
+                    reason: "the name of the camera is not known".to_owned(),
+                })?;
+        let is_open = |address: &SocketAddr| policy.check_camera(address.ip()).is_ok();
+        let address = found.find(is_open).ok_or(SourceError::Forbidden)?;
+        // A URL with a host takes another one.
+        let _checked = url.set_ip_host(address.ip());
+        Ok(url)
     }
 }
 
@@ -116,6 +147,32 @@ mod tests {
         let credentials = target.credentials.unwrap();
         assert_eq!(credentials.username, "admin");
         assert_eq!(credentials.password, "stored");
+    }
+
+    #[tokio::test]
+    async fn no_camera_is_looked_for_in_a_denied_network() {
+        let policy = OutboundPolicy {
+            allow: Vec::new(),
+            deny: vec!["127.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()],
+        };
+        for url in [
+            "rtsp://127.0.0.1/x",
+            "rtsp://localhost:8554/x",
+            "rtsp://2130706433/x",
+            "rtsp://[::ffff:127.0.0.1]/x",
+        ] {
+            let target = Target::of(&source(url, "")).unwrap();
+            let refused = target.reachable(&policy).await;
+            assert!(
+                matches!(refused, Err(SessionError::Source(SourceError::Forbidden))),
+                "{url}: {refused:?}"
+            );
+            let open = target.reachable(&OutboundPolicy::default()).await;
+            assert_eq!(open.unwrap(), target.url);
+        }
+        let target = Target::of(&source("rtsp://10.0.0.7/live", "")).unwrap();
+        let open = target.reachable(&policy).await.unwrap();
+        assert_eq!(open.as_str(), "rtsp://10.0.0.7/live");
     }
 
     #[test]

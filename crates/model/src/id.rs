@@ -82,6 +82,14 @@ integer_id!(
     EventId, "event id"
 );
 integer_id!(
+    /// A webhook.
+    WebhookId, "webhook id"
+);
+integer_id!(
+    /// A delivery of a webhook that was given up.
+    DeliveryId, "failure id"
+);
+integer_id!(
     /// Serial number of an issued token; the token text is derived from it by HMAC.
     TokenSerial, "token serial number"
 );

@@ -13,6 +13,7 @@ mod group;
 mod id;
 mod image;
 mod job;
+mod outbound;
 mod schedule;
 mod secret;
 mod segment;
@@ -28,11 +29,12 @@ pub use frame::{FrameId, FrameIdError};
 pub use grant::{Access, Grant, Principal, Right, RightSet};
 pub use group::{Group, GroupPatch, NewGroup};
 pub use id::{
-    AccountId, ChannelId, EventId, GroupId, HolderId, IdError, ImageId, ImageObjectId, JobId,
-    RecordId, RunId, SegmentId, TokenSerial,
+    AccountId, ChannelId, DeliveryId, EventId, GroupId, HolderId, IdError, ImageId, ImageObjectId,
+    JobId, RecordId, RunId, SegmentId, TokenSerial, WebhookId,
 };
 pub use image::{ImageOrigin, StoredImage};
 pub use job::JobState;
+pub use outbound::{ForbiddenAddress, Network, NetworkError, OutboundPolicy};
 pub use schedule::{Day, MOST_PERIODS, MinuteOfDay, Period, Schedule};
 pub use secret::Secret;
 pub use segment::{Gap, GapReason, Segment, SegmentState};

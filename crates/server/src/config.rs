@@ -7,6 +7,7 @@
 use crate::decoders::Decoder;
 use crate::live::Live;
 use crate::logging;
+use crate::notify::{Outbound, Webhooks};
 use crate::on_demand::Pictures;
 use crate::pictures::Images;
 use anyhow::{Context, bail};
@@ -48,6 +49,10 @@ pub(crate) struct Config {
     pub(crate) pictures: Pictures,
     /// Live pictures.
     pub(crate) live: Live,
+    /// Webhooks.
+    pub(crate) webhooks: Webhooks,
+    /// Where this server may connect to.
+    pub(crate) outbound: Outbound,
     /// Logs.
     pub(crate) log: Log,
 }
@@ -200,6 +205,8 @@ impl Default for Config {
             decoder: Decoder::default(),
             pictures: Pictures::default(),
             live: Live::default(),
+            webhooks: Webhooks::default(),
+            outbound: Outbound::default(),
             log: Log::default(),
         }
     }
@@ -393,6 +400,8 @@ fn check(config: &Config) -> anyhow::Result<()> {
     config.live.check()?;
     config.decoder.check()?;
     config.images.check()?;
+    config.webhooks.check()?;
+    config.outbound.policy()?;
     logging::filter(&config.log.level)?;
     if config.ingest.backoff_max_s < config.ingest.backoff_min_s {
         bail!("ingest.backoff_max_s must not be less than ingest.backoff_min_s");

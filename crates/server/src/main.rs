@@ -8,6 +8,7 @@ mod http;
 mod impatient;
 mod live;
 mod logging;
+mod notify;
 mod on_demand;
 mod open_files;
 mod pictures;

@@ -21,6 +21,7 @@ use framewell_insight::{CameraEvents, Insight};
 use framewell_jobs::{Jobs, JobsConfig};
 use framewell_live::{Registry, RingConfig, SystemClock};
 use framewell_model::WallClock;
+use framewell_notify::webhook::Dispatcher;
 use framewell_playback::Playback;
 use framewell_recorder::{Recorder, RecorderConfig, Rolls};
 use framewell_streaming::raw::{self, RawConfig, RawListener, RawService};
@@ -162,11 +163,11 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
         config.images.gallery_config(),
         Arc::clone(&clock),
     );
-    let tasks = Arc::new(TaskHandler::new(gallery.clone()));
-    let snapshots = Arc::new(EventSnapshotHandler::new(gallery.clone()));
+    let access = Access::new(catalog.clone(), key, Arc::clone(&clock));
     Ok(Services {
-        access: Access::new(catalog.clone(), key, Arc::clone(&clock)),
-        ingest: Ingest::new(ingest_config(config), registry.clone(), Arc::clone(&clock)),
+        jobs: jobs(config, &catalog, &access, &clock, &gallery)?,
+        access,
+        ingest: Ingest::new(ingest_config(config)?, registry.clone(), Arc::clone(&clock)),
         recorder: Recorder::new(
             recorder_config(config),
             registry.clone(),
@@ -180,14 +181,33 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
         playback: Playback::new(registry.clone(), footage),
         insight: Insight::new(catalog.clone()),
         feeds: Feeds::new(catalog.clone()),
-        jobs: Jobs::new(catalog.clone(), JobsConfig::default(), Arc::clone(&clock))
-            .register(TASK_KIND, config.images.tasks, tasks)
-            .register(EVENT_SNAPSHOT_JOB, EVENT_SNAPSHOTS_AT_ONCE, snapshots),
         gallery,
         registry,
         catalog,
         clock,
     })
+}
+
+/// All durable jobs and what does them.
+fn jobs(
+    config: &Config,
+    catalog: &Catalog,
+    access: &Access,
+    clock: &Arc<dyn WallClock>,
+    gallery: &Gallery,
+) -> anyhow::Result<Jobs> {
+    let tasks = Arc::new(TaskHandler::new(gallery.clone()));
+    let snapshots = Arc::new(EventSnapshotHandler::new(gallery.clone()));
+    let jobs = Jobs::new(catalog.clone(), JobsConfig::default(), Arc::clone(clock))
+        .register(TASK_KIND, config.images.tasks, tasks)
+        .register(EVENT_SNAPSHOT_JOB, EVENT_SNAPSHOTS_AT_ONCE, snapshots);
+    config.webhooks.register(
+        jobs,
+        Arc::new(config.outbound.policy()?),
+        catalog,
+        access.clone(),
+        Arc::clone(clock),
+    )
 }
 
 /// Where clients come in.
@@ -241,8 +261,15 @@ impl Tasks {
         let (stop, set) = &mut tasks.workers;
         set.spawn(services.gallery.clone().run(stop.clone()));
         set.spawn(services.jobs.clone().run(stop.clone()));
+        set.spawn(services.feeds.clone().run(stop.clone()));
+        let dispatcher = Dispatcher::new(
+            services.catalog.clone(),
+            services.feeds.clone(),
+            Arc::clone(&services.clock),
+        );
+        set.spawn(dispatcher.run(stop.clone()));
         let (stop, set) = &mut tasks.viewers;
-        let state = app_state(config, services, metrics, rtsp.local_addr()?.port());
+        let state = app_state(config, services, metrics, rtsp.local_addr()?.port())?;
         set.spawn(http::serve(
             http,
             framewell_api::router(state),
@@ -254,7 +281,6 @@ impl Tasks {
             set.spawn(raw::serve(listener, raw_service(services), stop.clone()));
         }
         set.spawn(services.playback.clone().run(stop.clone()));
-        set.spawn(services.feeds.clone().run(stop.clone()));
         let report = decoders::report(config.decoder.sandbox, services.pool.clone());
         let until = stop.clone();
         set.spawn(async move {
@@ -374,8 +400,8 @@ fn app_state(
     services: &Services,
     metrics: PrometheusHandle,
     rtsp_port: u16,
-) -> AppState {
-    AppState {
+) -> anyhow::Result<AppState> {
+    Ok(AppState {
         catalog: services.catalog.clone(),
         access: services.access.clone(),
         registry: services.registry.clone(),
@@ -387,11 +413,11 @@ fn app_state(
         feeds: services.feeds.clone(),
         clock: Arc::clone(&services.clock),
         metrics,
-        config: Arc::new(api_config(config, rtsp_port)),
-    }
+        config: Arc::new(api_config(config, rtsp_port)?),
+    })
 }
 
-fn api_config(config: &Config, rtsp_port: u16) -> ApiConfig {
+fn api_config(config: &Config, rtsp_port: u16) -> anyhow::Result<ApiConfig> {
     let http = &config.http;
     let port = |port: u16| Some(port).filter(|port| *port != 0);
     let public = (!http.public_host.is_empty()).then(|| PublicEndpoint {
@@ -400,15 +426,16 @@ fn api_config(config: &Config, rtsp_port: u16) -> ApiConfig {
         https_port: port(http.public_https_port),
     });
     let places = |what, most| Places::new(what, most, http.token_share_percent);
-    ApiConfig {
+    Ok(ApiConfig {
         public,
         rtsp_port: port(config.rtsp.public_port).unwrap_or(rtsp_port),
         ticket_lifetime: Duration::from_secs(http.ticket_lifetime_s),
         pushes: places(Occupation::Push, config.live.max_pushes),
         batches: places(Occupation::Batch, MAX_BATCHES),
         streams: places(Occupation::Stream, http.max_streams),
+        outbound: Arc::new(config.outbound.policy()?),
         ..ApiConfig::default()
-    }
+    })
 }
 
 fn ring_config(config: &Config) -> RingConfig {
@@ -420,14 +447,15 @@ fn ring_config(config: &Config) -> RingConfig {
     }
 }
 
-fn ingest_config(config: &Config) -> IngestConfig {
-    IngestConfig {
+fn ingest_config(config: &Config) -> anyhow::Result<IngestConfig> {
+    Ok(IngestConfig {
         silence: Duration::from_secs_f64(config.ingest.silence_s),
         connect: Duration::from_secs_f64(config.ingest.connect_s),
         backoff_min: Duration::from_secs_f64(config.ingest.backoff_min_s),
         backoff_max: Duration::from_secs_f64(config.ingest.backoff_max_s),
         metadata: config.ingest.metadata,
-    }
+        outbound: config.outbound.policy()?,
+    })
 }
 
 fn recorder_config(config: &Config) -> RecorderConfig {

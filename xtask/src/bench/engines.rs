@@ -279,7 +279,7 @@ fn row(
 }
 
 /// Of sorted values.
-fn percentile(sorted: &[f64], percent: usize) -> f64 {
+pub(super) fn percentile(sorted: &[f64], percent: usize) -> f64 {
     let index = (sorted.len().saturating_sub(1) * percent).div_ceil(100);
     sorted.get(index).copied().unwrap_or(f64::NAN)
 }

@@ -7,6 +7,7 @@ mod image;
 mod machine;
 mod meter;
 mod record;
+mod subscriptions;
 
 use clap::Subcommand;
 
@@ -26,6 +27,8 @@ enum Bench {
     Image(image::Args),
     /// CPU and age of live pictures for 1, 10 and 50 engines on one camera, beside one ffmpeg an engine.
     Engines(engines::Args),
+    /// Delay of events to 1 and 100 subscribers, on SQLite and PostgreSQL.
+    Subscriptions(subscriptions::Args),
 }
 
 pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
@@ -33,6 +36,7 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
         Bench::Record(args) => record::main(args),
         Bench::Image(args) => image::main(args),
         Bench::Engines(args) => engines::main(args),
+        Bench::Subscriptions(args) => subscriptions::main(args),
     }
 }
 

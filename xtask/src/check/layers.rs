@@ -29,6 +29,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("framewell-gallery", 3),
     ("framewell-playback", 3),
     ("framewell-insight", 3),
+    ("framewell-notify", 4),
     ("framewell-streaming", 4),
     ("framewell-api", 4),
     ("framewell-server", 5),

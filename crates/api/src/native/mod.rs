@@ -26,6 +26,8 @@ mod socket;
 pub(crate) mod stream;
 pub(crate) mod timeline;
 pub(crate) mod types;
+mod webhook_input;
+pub(crate) mod webhooks;
 
 use crate::AppState;
 use crate::auth::Caller;

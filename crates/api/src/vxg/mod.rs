@@ -19,7 +19,7 @@ mod ids;
 pub(crate) mod image_live;
 pub(crate) mod image_tasks;
 pub(crate) mod images;
-mod input;
+pub(crate) mod input;
 pub(crate) mod limits;
 mod list;
 pub(crate) mod live;

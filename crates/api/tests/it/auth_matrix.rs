@@ -37,6 +37,7 @@ struct Fixture {
     picture: i64,
     task: i64,
     event: i64,
+    webhook: i64,
     group: i64,
     group_all: String,
     group_watch: String,
@@ -53,6 +54,9 @@ impl Fixture {
             .post(&channel.all, "/api/v2/storage/events/", &event)
             .await;
         let event = event.expect(201)["id"].as_i64().unwrap();
+        let webhook = serde_json::json!({"url": "https://fixture.example/", "events": true});
+        let webhook = site.post(site.key(), "/v1/webhooks", &webhook).await;
+        let webhook = webhook.expect(201)["id"].as_i64().unwrap();
         let tag = serde_json::json!({"tag": "t", "data": "d"});
         let tags = format!("/api/v3/channels/{}/meta/", channel.id);
         site.post(site.key(), &tags, &tag).await.expect(201);
@@ -64,6 +68,7 @@ impl Fixture {
             picture,
             task,
             event,
+            webhook,
             group,
             group_all,
             group_watch,
@@ -73,6 +78,8 @@ impl Fixture {
     fn uri(&self, route: &Route, kind: Kind) -> String {
         let id = if route.path.contains("channel_groups") {
             self.group
+        } else if route.path.contains("webhooks") {
+            self.webhook
         } else if route.path.contains("records") {
             self.record.get()
         } else if route.path.contains("/events/{id}") {

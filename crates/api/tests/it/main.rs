@@ -24,3 +24,4 @@ mod records;
 mod secrets;
 mod site;
 mod stream;
+mod webhooks;

@@ -34,5 +34,7 @@ fn the_document_describes_every_native_route_and_no_other() {
         .filter(|path| path.starts_with("/v1/") && *path != "/v1/openapi.json")
         .collect();
     routed.sort_unstable();
+    // Several methods of one path.
+    routed.dedup();
     assert_eq!(documented, routed);
 }

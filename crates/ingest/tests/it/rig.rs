@@ -26,6 +26,7 @@ pub(crate) fn impatient() -> IngestConfig {
         backoff_min: Duration::from_millis(50),
         backoff_max: Duration::from_millis(200),
         metadata: true,
+        ..IngestConfig::default()
     }
 }
 

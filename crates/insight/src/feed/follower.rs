@@ -14,7 +14,8 @@ use tokio::sync::watch;
 pub struct Follower {
     feeds: Feeds,
     topic: Topic,
-    channels: BTreeSet<ChannelId>,
+    /// `None` for all.
+    channels: Option<BTreeSet<ChannelId>>,
     cursor: i64,
     newest: i64,
     /// Read, not told yet.
@@ -25,13 +26,13 @@ pub struct Follower {
 }
 
 impl Feeds {
-    /// Follows after `cursor`; without one, what comes from now on. [`Error::Invalid`] for a cursor of
+    /// Follows these channels, or all there are, after `cursor`; without one, what comes from now on. [`Error::Invalid`] for a cursor of
     /// another database, which would wait for numbers that come in years, and for a filter that no
     /// search takes.
     pub async fn open(
         &self,
         topic: Topic,
-        channels: BTreeSet<ChannelId>,
+        channels: Option<BTreeSet<ChannelId>>,
         cursor: Option<i64>,
     ) -> Result<Follower, Error> {
         let catalog = &self.inner.catalog;
@@ -73,7 +74,7 @@ impl Follower {
 
     /// From now on, entries of these channels.
     pub fn set_channels(&mut self, channels: BTreeSet<ChannelId>) {
-        self.channels = channels;
+        self.channels = Some(channels);
     }
 
     /// The next entry of those that were read; the cursor moves behind it.
@@ -97,7 +98,10 @@ impl Follower {
             Found::Entries(step) => {
                 self.newest = self.newest.max(self.feeds.tail(kind).until());
                 let is_wanted = |entry: &Arc<Entry>| {
-                    self.channels.contains(&entry.channel()) && self.topic.matches(entry)
+                    let channel = entry.channel();
+                    let channels = self.channels.as_ref();
+                    channels.is_none_or(|channels| channels.contains(&channel))
+                        && self.topic.matches(entry)
                 };
                 let entries = step.entries.into_iter().filter(is_wanted).collect();
                 let until = step.until;
@@ -110,7 +114,7 @@ impl Follower {
                 if self.cursor >= self.newest {
                     return Ok(false);
                 }
-                let (topic, channels) = (&self.topic, &self.channels);
+                let (topic, channels) = (&self.topic, self.channels.as_ref());
                 let step = read_history(catalog, topic, channels, self.cursor, self.newest).await?;
                 self.take(step);
                 Ok(true)

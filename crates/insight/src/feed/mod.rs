@@ -10,10 +10,12 @@
 
 mod entry;
 mod follower;
+mod interest;
 mod tail;
 
 pub use entry::{Entry, Told};
 pub use follower::Follower;
+pub use interest::Interest;
 
 use crate::Error;
 use framewell_catalog::meta::{Document, Filter};
@@ -143,15 +145,21 @@ impl Step {
     }
 }
 
-/// Reads a part of history from the database: what comes behind `after`, of what there is up to `newest`.
+/// Reads a part of history from the database: what comes behind `after`, of what there is up to `newest`,
+/// on these channels or all.
 pub async fn read_history(
     catalog: &Catalog,
     topic: &Topic,
-    channels: &BTreeSet<ChannelId>,
+    channels: Option<&BTreeSet<ChannelId>>,
     after: i64,
     newest: i64,
 ) -> Result<Step, Error> {
     let (kind, revisions) = (topic.kind(), span(after, newest));
+    let Some(channels) = channels else {
+        let mut step = read_all(catalog, kind, revisions).await?;
+        step.entries.retain(|entry| topic.matches(entry));
+        return Ok(step);
+    };
     let channels: Vec<ChannelId> = channels.iter().copied().collect();
     let (entries, is_cut) = match topic {
         Topic::Events(filter) => {
@@ -176,6 +184,16 @@ fn events(found: NewEvents) -> (Vec<Entry>, bool) {
 fn documents(found: Vec<(i64, Document)>) -> (Vec<Entry>, bool) {
     let is_cut = found.len() as u64 == MOST_DOCUMENTS;
     (found.into_iter().map(Entry::document).collect(), is_cut)
+}
+
+async fn read_all(catalog: &Catalog, kind: FeedKind, revisions: Revisions) -> Result<Step, Error> {
+    let (entries, is_cut) = match kind {
+        FeedKind::Events => events(catalog.all_events_after(revisions, kind.most()).await?),
+        FeedKind::Documents => {
+            documents(catalog.all_documents_after(revisions, kind.most()).await?)
+        }
+    };
+    Ok(Step::of(entries, is_cut, revisions.until))
 }
 
 fn span(after: i64, newest: i64) -> Revisions {

@@ -1,6 +1,6 @@
 //! The newest entries of a feed, in memory: read from the database once for all that follow.
 
-use super::{Entry, FeedKind, Step, documents, events, span};
+use super::{Entry, FeedKind, Step, read_all, span};
 use crate::Error;
 use framewell_catalog::Catalog;
 use parking_lot::Mutex;
@@ -194,14 +194,8 @@ async fn advance(tail: &Tail, catalog: &Catalog, kind: FeedKind) -> Result<(), E
     }
     while tail.until() < newest {
         let edits = kind.edits(catalog);
-        let revisions = span(tail.until(), newest);
-        let (entries, is_cut) = match kind {
-            FeedKind::Events => events(catalog.all_events_after(revisions, kind.most()).await?),
-            FeedKind::Documents => {
-                documents(catalog.all_documents_after(revisions, kind.most()).await?)
-            }
-        };
-        tail.push(Step::of(entries, is_cut, revisions.until), edits);
+        let step = read_all(catalog, kind, span(tail.until(), newest)).await?;
+        tail.push(step, edits);
     }
     Ok(())
 }

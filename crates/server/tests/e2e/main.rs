@@ -23,3 +23,4 @@ mod site;
 mod slow_reader;
 mod text;
 mod tools;
+mod webhooks;

@@ -45,7 +45,7 @@ impl Subscription {
             return Err(ApiError::not_found(format_args!("channel {id}")));
         }
         let channels = channels.into_iter().collect();
-        let follower = state.feeds.open(topic, channels, cursor).await?;
+        let follower = state.feeds.open(topic, Some(channels), cursor).await?;
         let now = Instant::now();
         let heartbeat = now + state.config.heartbeat;
         Ok(Self {

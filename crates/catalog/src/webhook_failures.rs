@@ -1,0 +1,200 @@
+//! Deliveries that were given up: kept, shown, and sent again on request.
+
+use crate::channels::only;
+use crate::slice::count;
+use crate::webhook_rows::{FAILURE_COLUMNS, failure};
+use crate::webhooks::{Trouble, WebhookCursors, not_found, troubled};
+use crate::{Catalog, Error, Order, Page, Slice};
+use framewell_model::{DeliveryId, WallTime, WebhookId};
+use sea_query::{Expr, ExprTrait as _, OnConflict, Query};
+
+/// Most failures kept of a webhook; the oldest go.
+const MOST_FAILURES: u64 = 1_000;
+
+/// A delivery that is given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewFailure {
+    /// What would have been sent.
+    pub body: String,
+    /// How many events or documents that is.
+    pub entries: i64,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// Why the last attempt failed.
+    pub trouble: Trouble,
+}
+
+/// A delivery that was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookFailure {
+    /// Key.
+    pub id: DeliveryId,
+    /// Whose.
+    pub webhook: WebhookId,
+    /// How many events or documents it is about.
+    pub entries: i64,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// Why the last attempt failed.
+    pub trouble: Trouble,
+    /// When it was given up.
+    pub created: WallTime,
+}
+
+impl Catalog {
+    /// Gives up a delivery: keeps it as a failure and goes on behind it, either both or nothing.
+    pub async fn give_up_delivery(
+        &self,
+        id: WebhookId,
+        cursors: WebhookCursors,
+        failure: &NewFailure,
+        now: WallTime,
+    ) -> Result<(), Error> {
+        let mut tx = self.begin("giving up a delivery").await?;
+        let update = troubled(id, &failure.trouble)
+            .value("event_cursor", cursors.event)
+            .value("document_cursor", cursors.document)
+            .value("attempts", 0)
+            .value("next_us", None::<i64>)
+            .value("given_up", Expr::col("given_up").add(1))
+            .and_where(Expr::col("event_cursor").lte(cursors.event))
+            .and_where(Expr::col("document_cursor").lte(cursors.document))
+            .take();
+        if tx.execute(&update).await? == 0 {
+            return Err(not_found(id));
+        }
+        let insert = Query::insert()
+            .into_table("webhook_failure")
+            .columns([
+                "webhook",
+                "body",
+                "entries",
+                "attempts",
+                "status",
+                "error",
+                "created_us",
+            ])
+            .values_panic([
+                id.get().into(),
+                failure.body.as_str().into(),
+                failure.entries.into(),
+                failure.attempts.into(),
+                failure.trouble.status.map(i64::from).into(),
+                failure.trouble.error.as_str().into(),
+                now.micros().into(),
+            ])
+            .take();
+        tx.execute(&insert).await?;
+        let oldest_kept = Query::select()
+            .column("id")
+            .from("webhook_failure")
+            .and_where(Expr::col("webhook").eq(id.get()))
+            .order_by("id", sea_query::Order::Desc)
+            .offset(MOST_FAILURES)
+            .limit(1)
+            .take();
+        let too_many = Query::delete()
+            .from_table("webhook_failure")
+            .and_where(Expr::col("webhook").eq(id.get()))
+            .and_where(Expr::col("id").lte(Expr::from(oldest_kept)))
+            .take();
+        tx.execute(&too_many).await?;
+        tx.commit().await
+    }
+
+    /// The failures of a webhook by id.
+    pub async fn list_webhook_failures(
+        &self,
+        id: WebhookId,
+        order: Order,
+        slice: Slice,
+    ) -> Result<Page<WebhookFailure>, Error> {
+        const OPERATION: &str = "list of failures";
+        let matching = Query::select()
+            .from("webhook_failure")
+            .and_where(Expr::col("webhook").eq(id.get()))
+            .take();
+        let total = only(&self.read(OPERATION, &count(&matching)).await?)?.get("total")?;
+        let mut page = matching;
+        page.columns(FAILURE_COLUMNS).order_by("id", order.into());
+        slice.apply(&mut page);
+        let rows = self.read(OPERATION, &page).await?;
+        let items = rows.iter().map(failure).collect::<Result<_, _>>()?;
+        Ok(Page { items, total })
+    }
+
+    /// A failure and what was to be sent.
+    pub async fn load_webhook_failure(
+        &self,
+        id: DeliveryId,
+    ) -> Result<(WebhookFailure, String), Error> {
+        let select = Query::select()
+            .columns(FAILURE_COLUMNS)
+            .column("body")
+            .from("webhook_failure")
+            .and_where(Expr::col("id").eq(id.get()))
+            .take();
+        let rows = self.read("load of a failure", &select).await?;
+        let missing = || Error::not_found(format!("failure {id}"));
+        let row = rows.first().ok_or_else(missing)?;
+        Ok((failure(row)?, row.get("body")?))
+    }
+
+    /// Forgets a failure: it was delivered in the end.
+    pub async fn delete_webhook_failure(&self, id: DeliveryId) -> Result<(), Error> {
+        let delete = Query::delete()
+            .from_table("webhook_failure")
+            .and_where(Expr::col("id").eq(id.get()))
+            .take();
+        self.execute("deletion of a failure", &delete)
+            .await
+            .map(drop)
+    }
+
+    /// A failure failed once more.
+    pub async fn renew_webhook_failure(
+        &self,
+        id: DeliveryId,
+        attempts: i64,
+        trouble: &Trouble,
+    ) -> Result<(), Error> {
+        let update = Query::update()
+            .table("webhook_failure")
+            .value("attempts", attempts)
+            .value("status", trouble.status.map(i64::from))
+            .value("error", trouble.error.as_str())
+            .and_where(Expr::col("id").eq(id.get()))
+            .take();
+        self.execute("renewal of a failure", &update)
+            .await
+            .map(drop)
+    }
+
+    /// How far a feed has been told to a listener of this name; `None` if it has never been.
+    pub async fn load_feed_cursor(&self, name: &str) -> Result<Option<i64>, Error> {
+        let select = Query::select()
+            .column("revision")
+            .from("feed_cursor")
+            .and_where(Expr::col("name").eq(name))
+            .take();
+        let rows = self.read("load of a cursor", &select).await?;
+        rows.first().map(|row| row.get("revision")).transpose()
+    }
+
+    /// Writes that down.
+    pub async fn save_feed_cursor(&self, name: &str, revision: i64) -> Result<(), Error> {
+        let put = Query::insert()
+            .into_table("feed_cursor")
+            .columns(["name", "revision"])
+            .values_panic([name.into(), revision.into()])
+            .on_conflict(
+                OnConflict::column("name")
+                    .update_column("revision")
+                    .to_owned(),
+            )
+            .take();
+        let mut tx = self.begin("saving of a cursor").await?;
+        tx.execute(&put).await?;
+        tx.commit().await
+    }
+}

@@ -1,0 +1,8 @@
+//! Webhooks over real HTTP, with a real database, real jobs and a receiver that can be told how to behave.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod policy;
+mod receiver;
+mod rig;
+mod webhooks;

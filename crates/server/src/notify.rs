@@ -1,0 +1,117 @@
+//! Webhooks and the outbound policy, as the configuration wants them.
+
+use anyhow::{Context, bail};
+use framewell_catalog::{Catalog, WEBHOOK_JOB, WEBHOOK_REPLAY_JOB};
+use framewell_jobs::Jobs;
+use framewell_model::{Network, OutboundPolicy, WallClock};
+use framewell_notify::webhook::{OutboundClient, ReplayHandler, WebhookConfig, WebhookHandler};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Replays that run at once; they wait behind each other rather than beside new deliveries.
+const REPLAYS_AT_ONCE: usize = 4;
+
+/// Webhooks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Webhooks {
+    /// Attempts until a delivery is given up and kept as a failure.
+    pub(crate) attempts: u32,
+    /// First pause after a failed attempt, in seconds; doubles, with jitter.
+    pub(crate) first_pause_s: f64,
+    /// Longest pause, in seconds.
+    pub(crate) longest_pause_s: f64,
+    /// Longest time for one attempt, in seconds.
+    pub(crate) timeout_s: f64,
+    /// Deliveries at once.
+    pub(crate) at_once: usize,
+}
+
+impl Default for Webhooks {
+    fn default() -> Self {
+        let config = WebhookConfig::default();
+        Self {
+            attempts: 12,
+            first_pause_s: config.first_pause.as_secs_f64(),
+            longest_pause_s: config.longest_pause.as_secs_f64(),
+            timeout_s: config.timeout.as_secs_f64(),
+            at_once: 16,
+        }
+    }
+}
+
+impl Webhooks {
+    /// Refuses what makes no sense.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        if self.attempts == 0 || self.at_once == 0 {
+            bail!("webhooks.attempts and webhooks.at_once must be at least 1");
+        }
+        let seconds = [
+            ("first_pause_s", self.first_pause_s),
+            ("longest_pause_s", self.longest_pause_s),
+            ("timeout_s", self.timeout_s),
+        ];
+        for (key, value) in seconds {
+            if !(value > 0.0 && value <= 86_400.0) {
+                bail!("webhooks.{key} = {value} must be more than 0 and at most 86400 seconds");
+            }
+        }
+        if self.longest_pause_s < self.first_pause_s {
+            bail!("webhooks.longest_pause_s must not be less than webhooks.first_pause_s");
+        }
+        Ok(())
+    }
+
+    fn config(&self) -> WebhookConfig {
+        WebhookConfig {
+            attempts: self.attempts.into(),
+            first_pause: Duration::from_secs_f64(self.first_pause_s),
+            longest_pause: Duration::from_secs_f64(self.longest_pause_s),
+            timeout: Duration::from_secs_f64(self.timeout_s),
+        }
+    }
+
+    /// Adds the handlers of webhooks to the jobs.
+    pub(crate) fn register(
+        &self,
+        jobs: Jobs,
+        policy: Arc<OutboundPolicy>,
+        catalog: &Catalog,
+        access: framewell_access::Access,
+        clock: Arc<dyn WallClock>,
+    ) -> anyhow::Result<Jobs> {
+        let config = self.config();
+        let client = OutboundClient::new(policy, config.timeout)
+            .context("starting the HTTP client of webhooks failed")?;
+        let handler = WebhookHandler::new(catalog.clone(), access, client, config, clock);
+        let replay = ReplayHandler::new(handler.clone());
+        Ok(jobs
+            .register(WEBHOOK_JOB, self.at_once, Arc::new(handler))
+            .register(WEBHOOK_REPLAY_JOB, REPLAYS_AT_ONCE, Arc::new(replay)))
+    }
+}
+
+/// Where this server may connect to on behalf of others.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Outbound {
+    /// Networks that webhooks may reach though they are not public, for example `["10.1.0.0/16"]`.
+    pub(crate) allow: Vec<String>,
+    /// Networks that neither webhooks nor cameras may be in.
+    pub(crate) deny: Vec<String>,
+}
+
+impl Outbound {
+    /// As the services want it.
+    pub(crate) fn policy(&self) -> anyhow::Result<OutboundPolicy> {
+        let read = |key: &str, texts: &[String]| -> anyhow::Result<Vec<Network>> {
+            let read = |text: &String| text.parse().with_context(|| format!("outbound.{key}"));
+            texts.iter().map(read).collect()
+        };
+        Ok(OutboundPolicy {
+            allow: read("allow", &self.allow)?,
+            deny: read("deny", &self.deny)?,
+        })
+    }
+}
