@@ -78,6 +78,11 @@ pub const TABLE: &[Route] = &[
     route("DELETE", "/v1/webhooks/{id}", CONFIGURE, || delete(native::webhooks::delete_webhook)),
     route("GET", "/v1/webhooks/{id}/failures", CONFIGURE, || get(native::webhooks::list_failures)),
     route("POST", "/v1/webhooks/{id}/replay", CONFIGURE, || post(native::webhooks::replay_failures)),
+    route("GET", "/v1/rules", META, || get(native::rules::list_rules)),
+    route("POST", "/v1/rules", CREATE, || post(native::rules::create_rule)),
+    route("GET", "/v1/rules/{id}", META, || get(native::rules::show_rule)),
+    route("PUT", "/v1/rules/{id}", CREATE, || put(native::rules::update_rule)),
+    route("DELETE", "/v1/rules/{id}", CREATE, || delete(native::rules::delete_rule)),
     // Media by ticket.
     route("GET", "/hls/{channel}/{file}", TICKET, || get(media::hls::show_hls_file)),
     route("GET", "/media/rec/{channel}/{name}", TICKET, || get(media::record::show_media_record)),

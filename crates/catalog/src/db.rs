@@ -58,6 +58,7 @@ struct Inner {
     channel_changes: watch::Sender<u64>,
     job_changes: watch::Sender<u64>,
     webhook_changes: watch::Sender<u64>,
+    rule_changes: watch::Sender<u64>,
     newest_event: watch::Sender<i64>,
     newest_document: watch::Sender<i64>,
     event_edits: AtomicU64,
@@ -81,6 +82,7 @@ impl Catalog {
         let inner = Inner {
             db,
             channel_changes: watch::Sender::new(0),
+            rule_changes: watch::Sender::new(0),
             newest_event: watch::Sender::new(0),
             newest_document: watch::Sender::new(0),
             event_edits: AtomicU64::new(0),
@@ -162,6 +164,17 @@ impl Catalog {
     /// To be called after the commit.
     pub(crate) fn note_webhook_change(&self) {
         self.inner.webhook_changes.send_modify(|count| *count += 1);
+    }
+
+    /// Moves whenever a rule is created, changed or deleted through this handle or a clone.
+    #[must_use]
+    pub fn rule_changes(&self) -> watch::Receiver<u64> {
+        self.inner.rule_changes.subscribe()
+    }
+
+    /// To be called after the commit.
+    pub(crate) fn note_rule_change(&self) {
+        self.inner.rule_changes.send_modify(|count| *count += 1);
     }
 
     /// Moves whenever an event is stored through this handle or a clone: to the event's revision. Other

@@ -8,7 +8,7 @@ use crate::event_rows::{
 };
 use crate::revision::{Counter, take};
 use crate::slice::{check_key, count};
-use crate::sql::Dialect;
+use crate::sql::{Dialect, Tx};
 use crate::sql_search::Search;
 use crate::{Catalog, Error, NewJob, Order, Page, Revisions, Slice, job_rows};
 use framewell_model::{ChannelId, Event, EventId, NewEvent, WallTime};
@@ -82,56 +82,14 @@ impl Catalog {
         jobs: impl FnOnce(EventId) -> Vec<NewJob>,
         now: WallTime,
     ) -> Result<Event, Error> {
-        check_key("the name of an event", &new.name)?;
         let mut tx = self.begin("storing of an event").await?;
-        require(&mut tx, new.channel, None, LockType::KeyShare).await?;
-        let revision = take(&mut tx, Counter::Event, 1).await?;
-        let insert = Query::insert()
-            .into_table("event")
-            .columns([
-                "revision",
-                "channel",
-                "name",
-                "time_us",
-                "created_us",
-                "source",
-                "has_file",
-            ])
-            .values_panic([
-                revision.into(),
-                new.channel.get().into(),
-                new.name.as_str().into(),
-                new.time.micros().into(),
-                now.micros().into(),
-                new.source.as_str().into(),
-                false.into(),
-            ])
-            .returning_col("id")
-            .take();
-        let id = only(&tx.fetch(&insert).await?)?.id("id", EventId::new)?;
-        if let Some(tags) = insert_tags(id, &new.tags)? {
-            tx.execute(&tags).await?;
-        }
-        let jobs = jobs(id);
-        for job in &jobs {
-            tx.execute(&job_rows::insert(job, now)).await?;
-        }
+        let (event, has_jobs) = write(&mut tx, new, jobs, now).await?;
         tx.commit().await?;
-        if !jobs.is_empty() {
+        if has_jobs {
             self.note_job_change();
         }
-        self.note_event(revision);
-        Ok(Event {
-            id,
-            channel: new.channel,
-            name: new.name.clone(),
-            time: new.time,
-            created: now,
-            source: new.source,
-            tags: new.tags.clone(),
-            has_file: false,
-            revision,
-        })
+        self.note_event(event.revision);
+        Ok(event)
     }
 
     /// An event of any channel.
@@ -364,8 +322,63 @@ impl Catalog {
     }
 }
 
+/// Writes an event and the jobs that follow from it; whether there are any. As late in its transaction as
+/// can be, see [`take`].
+pub(crate) async fn write(
+    tx: &mut Tx,
+    new: &NewEvent,
+    jobs: impl FnOnce(EventId) -> Vec<NewJob>,
+    now: WallTime,
+) -> Result<(Event, bool), Error> {
+    check_key("the name of an event", &new.name)?;
+    require(tx, new.channel, None, LockType::KeyShare).await?;
+    let revision = take(tx, Counter::Event, 1).await?;
+    let insert = Query::insert()
+        .into_table("event")
+        .columns([
+            "revision",
+            "channel",
+            "name",
+            "time_us",
+            "created_us",
+            "source",
+            "has_file",
+        ])
+        .values_panic([
+            revision.into(),
+            new.channel.get().into(),
+            new.name.as_str().into(),
+            new.time.micros().into(),
+            now.micros().into(),
+            new.source.as_str().into(),
+            false.into(),
+        ])
+        .returning_col("id")
+        .take();
+    let id = only(&tx.fetch(&insert).await?)?.id("id", EventId::new)?;
+    if let Some(tags) = insert_tags(id, &new.tags)? {
+        tx.execute(&tags).await?;
+    }
+    let jobs = jobs(id);
+    for job in &jobs {
+        tx.execute(&job_rows::insert(job, now)).await?;
+    }
+    let event = Event {
+        id,
+        channel: new.channel,
+        name: new.name.clone(),
+        time: new.time,
+        created: now,
+        source: new.source,
+        tags: new.tags.clone(),
+        has_file: false,
+        revision,
+    };
+    Ok((event, !jobs.is_empty()))
+}
+
 /// The event stays until the transaction ends.
-async fn require_event(tx: &mut crate::sql::Tx, id: EventId) -> Result<(), Error> {
+async fn require_event(tx: &mut Tx, id: EventId) -> Result<(), Error> {
     let select = Query::select()
         .column("id")
         .from("event")

@@ -21,6 +21,28 @@ fn unset(name: &str) -> EventProcessing {
     EventProcessing::new(name, !BUILT_IN_EVENTS.contains(&name))
 }
 
+/// The jobs that follow from an event.
+pub(crate) fn jobs_of(
+    account: AccountId,
+    new: &NewEvent,
+    processing: &EventProcessing,
+    now: WallTime,
+) -> impl FnOnce(EventId) -> Vec<NewJob> + Send + 'static {
+    let (channel, due) = (new.channel, new.time.max(now));
+    let wants_snapshot = processing.snapshot;
+    move |id| {
+        let snapshot = wants_snapshot.then(|| NewJob {
+            kind: EVENT_SNAPSHOT_JOB,
+            account,
+            channel: Some(channel),
+            parameters: json!({ "event": id }),
+            dedup: Some(id.to_string()),
+            due,
+        });
+        snapshot.into_iter().collect()
+    }
+}
+
 impl Insight {
     /// Stores an event. With `snapshot` set for its name, the picture of its instant follows as a durable
     /// job.
@@ -57,17 +79,7 @@ impl Insight {
         processing: &EventProcessing,
         now: WallTime,
     ) -> Result<Event, Error> {
-        let jobs = |id: EventId| {
-            let snapshot = processing.snapshot.then(|| NewJob {
-                kind: EVENT_SNAPSHOT_JOB,
-                account,
-                channel: Some(new.channel),
-                parameters: json!({ "event": id }),
-                dedup: Some(id.to_string()),
-                due: new.time.max(now),
-            });
-            snapshot.into_iter().collect()
-        };
+        let jobs = jobs_of(account, new, processing, now);
         Ok(self.catalog.insert_event(new, jobs, now).await?)
     }
 

@@ -14,6 +14,7 @@ mod janitor;
 mod json;
 mod onvif;
 mod onvif_events;
+pub mod rules;
 
 pub use camera_events::CameraEvents;
 pub use document::{

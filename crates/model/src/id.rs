@@ -90,6 +90,10 @@ integer_id!(
     DeliveryId, "failure id"
 );
 integer_id!(
+    /// A rule on metadata documents.
+    RuleId, "rule id"
+);
+integer_id!(
     /// Serial number of an issued token; the token text is derived from it by HMAC.
     TokenSerial, "token serial number"
 );

@@ -30,7 +30,7 @@ pub use grant::{Access, Grant, Principal, Right, RightSet};
 pub use group::{Group, GroupPatch, NewGroup};
 pub use id::{
     AccountId, ChannelId, DeliveryId, EventId, GroupId, HolderId, IdError, ImageId, ImageObjectId,
-    JobId, RecordId, RunId, SegmentId, TokenSerial, WebhookId,
+    JobId, RecordId, RuleId, RunId, SegmentId, TokenSerial, WebhookId,
 };
 pub use image::{ImageOrigin, StoredImage};
 pub use job::JobState;

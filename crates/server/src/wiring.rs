@@ -17,6 +17,7 @@ use framewell_imaging::Imaging;
 use framewell_imaging::batch::MAX_BATCHES;
 use framewell_ingest::{Ingest, IngestConfig};
 use framewell_insight::feed::Feeds;
+use framewell_insight::rules::RuleFollower;
 use framewell_insight::{CameraEvents, Insight};
 use framewell_jobs::{Jobs, JobsConfig};
 use framewell_live::{Registry, RingConfig, SystemClock};
@@ -249,6 +250,8 @@ impl Tasks {
             Arc::clone(&services.clock),
         );
         set.spawn(camera_events.run(stop.clone()));
+        let rules = RuleFollower::new(insight.clone(), Arc::clone(&services.clock));
+        set.spawn(rules.run(stop.clone()));
         let event_recording = EventRecording {
             catalog: services.catalog.clone(),
             recorder: services.recorder.clone(),

@@ -21,6 +21,7 @@ mod push_params;
 mod push_parts;
 mod push_socket;
 pub(crate) mod recording;
+pub(crate) mod rules;
 pub(crate) mod sheet;
 mod socket;
 pub(crate) mod stream;

@@ -10,6 +10,7 @@ mod metadata;
 mod paging;
 mod player;
 mod records;
+mod rules;
 mod tags;
 mod times;
 mod tokens;

@@ -1,0 +1,109 @@
+//! Rules: "when label X with score above s in region r for t seconds, raise event e".
+//!
+//! A rule is a piece of JSON ([`Definition`]). It looks at the documents of its channels in the order of
+//! their own times ([`watch`]), away from those who write them: [`follower`] reads the log of documents
+//! behind them.
+
+mod definition;
+mod follower;
+mod region;
+mod sight;
+mod watch;
+
+pub use definition::{Definition, ObjectTest};
+pub use follower::RuleFollower;
+pub use region::{Anchor, Polygon};
+
+use crate::{Error, Insight};
+use definition::Understood;
+use framewell_catalog::{NewRule, Page, RuleOwner, RuleRow, Slice};
+use framewell_model::{AccountId, RuleId, WallTime};
+use serde_json::Value;
+
+/// A rule as its owner sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// Key.
+    pub id: RuleId,
+    /// Owner of everything that it looks at.
+    pub account: AccountId,
+    /// Whose token made it.
+    pub owner: RuleOwner,
+    /// What it says.
+    pub definition: Definition,
+    /// When it was made.
+    pub created: WallTime,
+}
+
+impl Rule {
+    fn of(row: &RuleRow) -> Result<Self, Error> {
+        let corrupt = |_| Error::Invalid(format!("rule {} is of another version", row.id));
+        Ok(Self {
+            id: row.id,
+            account: row.account,
+            owner: row.owner,
+            definition: serde_json::from_str(&row.definition).map_err(corrupt)?,
+            created: row.created,
+        })
+    }
+}
+
+impl Insight {
+    /// Stores a rule; it looks at what is written from now on. [`Error::Invalid`] says what is wrong.
+    pub async fn create_rule(
+        &self,
+        account: AccountId,
+        owner: RuleOwner,
+        definition: Definition,
+        now: WallTime,
+    ) -> Result<Rule, Error> {
+        let new = NewRule {
+            account,
+            owner,
+            definition: self.checked(&definition)?,
+        };
+        Rule::of(&self.catalog.create_rule(&new, now).await?)
+    }
+
+    /// A rule of any account.
+    pub async fn load_rule(&self, id: RuleId) -> Result<Rule, Error> {
+        Rule::of(&self.catalog.load_rule(id).await?)
+    }
+
+    /// Rules of an account, of one owner or of all.
+    pub async fn list_rules(
+        &self,
+        account: AccountId,
+        owner: Option<RuleOwner>,
+        slice: Slice,
+    ) -> Result<Page<Rule>, Error> {
+        let page = self.catalog.list_rules(account, owner, slice).await?;
+        let items = page.items.iter().map(Rule::of).collect::<Result<_, _>>()?;
+        Ok(Page {
+            items,
+            total: page.total,
+        })
+    }
+
+    /// Puts another definition in place of a rule's; it forgets what it has seen.
+    pub async fn update_rule(&self, id: RuleId, definition: Definition) -> Result<Rule, Error> {
+        let definition = self.checked(&definition)?;
+        Rule::of(&self.catalog.update_rule(id, &definition).await?)
+    }
+
+    /// Deletes a rule; the events that it raised stay.
+    pub async fn delete_rule(&self, id: RuleId) -> Result<(), Error> {
+        Ok(self.catalog.delete_rule(id).await?)
+    }
+
+    /// The text to be stored.
+    fn checked(&self, definition: &Definition) -> Result<String, Error> {
+        let understood = Understood::new(definition.clone())?;
+        for filter in understood.filters() {
+            self.catalog.check_filter(filter)?;
+        }
+        let value: Value =
+            serde_json::to_value(definition).map_err(|error| Error::Invalid(error.to_string()))?;
+        Ok(value.to_string())
+    }
+}

@@ -1,0 +1,5 @@
+//! Insight over a real database.
+
+#![expect(clippy::unwrap_used, reason = "a failed helper fails the test")]
+
+mod rules;
