@@ -18,6 +18,7 @@ pub(crate) fn with_columns(mut select: SelectStatement) -> SelectStatement {
         "created_us",
         "source",
         "has_file",
+        "notify",
     ];
     select
         .columns(columns.map(|column| ("event", column)))
@@ -35,6 +36,7 @@ pub(crate) fn event(row: &Row) -> Result<Event, Error> {
         source: row.word("source", EventSource::from_word)?,
         tags: BTreeMap::new(),
         has_file: row.get("has_file")?,
+        notify: row.get("notify")?,
         revision: row.get("revision")?,
     })
 }

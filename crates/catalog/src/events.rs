@@ -70,6 +70,10 @@ pub struct NewEvents {
 /// Kind of the durable job that stores the picture of an event; its parameters are `{"event": id}`.
 pub const EVENT_SNAPSHOT_JOB: &str = "event_snapshot";
 
+/// Kind of the durable job that stores pictures of a range; its parameters are
+/// `{"start_us": …, "end_us": …, "period_us": …}`.
+pub const IMAGE_TASK_JOB: &str = "images_from_records";
+
 /// Most names or tags of one filter.
 const MOST_WORDS: usize = 500;
 
@@ -82,8 +86,19 @@ impl Catalog {
         jobs: impl FnOnce(EventId) -> Vec<NewJob>,
         now: WallTime,
     ) -> Result<Event, Error> {
+        self.insert_told_event(new, true, jobs, now).await
+    }
+
+    /// As [`Catalog::insert_event`]; `notify` says whether somebody is to be told.
+    pub async fn insert_told_event(
+        &self,
+        new: &NewEvent,
+        notify: bool,
+        jobs: impl FnOnce(EventId) -> Vec<NewJob>,
+        now: WallTime,
+    ) -> Result<Event, Error> {
         let mut tx = self.begin("storing of an event").await?;
-        let (event, has_jobs) = write(&mut tx, new, jobs, now).await?;
+        let (event, has_jobs) = write(&mut tx, new, notify, jobs, now).await?;
         tx.commit().await?;
         if has_jobs {
             self.note_job_change();
@@ -327,6 +342,7 @@ impl Catalog {
 pub(crate) async fn write(
     tx: &mut Tx,
     new: &NewEvent,
+    notify: bool,
     jobs: impl FnOnce(EventId) -> Vec<NewJob>,
     now: WallTime,
 ) -> Result<(Event, bool), Error> {
@@ -343,6 +359,7 @@ pub(crate) async fn write(
             "created_us",
             "source",
             "has_file",
+            "notify",
         ])
         .values_panic([
             revision.into(),
@@ -352,6 +369,7 @@ pub(crate) async fn write(
             now.micros().into(),
             new.source.as_str().into(),
             false.into(),
+            notify.into(),
         ])
         .returning_col("id")
         .take();
@@ -372,6 +390,7 @@ pub(crate) async fn write(
         source: new.source,
         tags: new.tags.clone(),
         has_file: false,
+        notify,
         revision,
     };
     Ok((event, !jobs.is_empty()))

@@ -49,7 +49,7 @@ pub use channel_limits::META_MAX_AGE;
 pub use channels::ChannelFilter;
 pub use db::{Catalog, CatalogConfig};
 pub use error::Error;
-pub use events::{EVENT_SNAPSHOT_JOB, EventFilter, NewEvents};
+pub use events::{EVENT_SNAPSHOT_JOB, EventFilter, IMAGE_TASK_JOB, NewEvents};
 pub use gaps::NewGap;
 pub use image_lists::ImageFilter;
 pub use images::{DoomedImage, NewImage, StagedImage};

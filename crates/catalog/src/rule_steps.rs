@@ -27,6 +27,8 @@ pub struct RuleEvent {
     pub rule: (RuleId, i64),
     /// The event.
     pub event: NewEvent,
+    /// Whether somebody is to be told.
+    pub notify: bool,
     /// The jobs that follow from it.
     pub jobs: Box<dyn FnOnce(EventId) -> Vec<NewJob> + Send>,
 }
@@ -113,7 +115,8 @@ impl Catalog {
             if !is_current(raised.rule) || !is_there(&mut tx, raised.event.channel).await? {
                 continue;
             }
-            let (event, jobs) = write(&mut tx, &raised.event, raised.jobs, now).await?;
+            let (event, jobs) =
+                write(&mut tx, &raised.event, raised.notify, raised.jobs, now).await?;
             newest = Some(event.revision);
             has_jobs |= jobs;
         }

@@ -7,7 +7,7 @@ use framewell_model::{AccountId, ChannelId, JobId, JobState, TimeRange, WallTime
 use serde::{Deserialize, Serialize};
 
 /// [`framewell_catalog::NewJob::kind`] of generation tasks.
-pub const TASK_KIND: &str = "images_from_records";
+pub const TASK_KIND: &str = framewell_catalog::IMAGE_TASK_JOB;
 
 /// What is asked for: the picture on screen at `start`, `start + period`, … before `end`, where there is
 /// footage.

@@ -1,7 +1,7 @@
 //! Events: storing them, and what a channel does then (contract section 10.5).
 
 use crate::{Error, Insight};
-use framewell_catalog::{EVENT_SNAPSHOT_JOB, NewJob};
+use framewell_catalog::{EVENT_SNAPSHOT_JOB, IMAGE_TASK_JOB, NewJob};
 use framewell_model::{AccountId, ChannelId, Event, EventId, EventProcessing, NewEvent, WallTime};
 use serde_json::json;
 
@@ -16,6 +16,13 @@ pub const GAP_EVENT: &str = "recording_gap";
 /// The disk or the object store refused footage.
 pub const STORAGE_EVENT: &str = "storage";
 
+/// Time between two pictures of an event.
+const PICTURE_PERIOD_US: i64 = 1_000_000;
+/// How long an event lasts, for its pictures, where nobody says, in seconds.
+const DEFAULT_PERIOD_S: i64 = 10;
+/// Most pictures of one event.
+const MOST_PICTURES: i64 = 600;
+
 /// What a channel does on events of a name that nobody has set anything for.
 fn unset(name: &str) -> EventProcessing {
     EventProcessing::new(name, !BUILT_IN_EVENTS.contains(&name))
@@ -28,8 +35,10 @@ pub(crate) fn jobs_of(
     processing: &EventProcessing,
     now: WallTime,
 ) -> impl FnOnce(EventId) -> Vec<NewJob> + Send + 'static {
-    let (channel, due) = (new.channel, new.time.max(now));
-    let wants_snapshot = processing.snapshot;
+    let (channel, start) = (new.channel, new.time);
+    let (wants_snapshot, wants_images) = (processing.snapshot, processing.generate_images);
+    let lasts_s = processing.period_s.unwrap_or(DEFAULT_PERIOD_S);
+    let end = start.plus_micros(lasts_s.clamp(1, MOST_PICTURES) * PICTURE_PERIOD_US);
     move |id| {
         let snapshot = wants_snapshot.then(|| NewJob {
             kind: EVENT_SNAPSHOT_JOB,
@@ -37,9 +46,22 @@ pub(crate) fn jobs_of(
             channel: Some(channel),
             parameters: json!({ "event": id }),
             dedup: Some(id.to_string()),
-            due,
+            due: start.max(now),
         });
-        snapshot.into_iter().collect()
+        let images = wants_images.then(|| NewJob {
+            kind: IMAGE_TASK_JOB,
+            account,
+            channel: Some(channel),
+            parameters: json!({
+                "start_us": start.micros(),
+                "end_us": end.micros(),
+                "period_us": PICTURE_PERIOD_US,
+            }),
+            dedup: None,
+            // The last pictures take a moment from the camera.
+            due: end.plus_micros(PICTURE_PERIOD_US).max(now),
+        });
+        snapshot.into_iter().chain(images).collect()
     }
 }
 
@@ -80,7 +102,9 @@ impl Insight {
         now: WallTime,
     ) -> Result<Event, Error> {
         let jobs = jobs_of(account, new, processing, now);
-        Ok(self.catalog.insert_event(new, jobs, now).await?)
+        let notify = processing.notify;
+        let stored = self.catalog.insert_told_event(new, notify, jobs, now);
+        Ok(stored.await?)
     }
 
     /// What a channel does on events of this name.

@@ -56,6 +56,8 @@ pub struct Event {
     pub tags: BTreeMap<String, String>,
     /// Whether a JSON file belongs to it.
     pub has_file: bool,
+    /// Whether somebody is to be told, as the channel was set when it was stored.
+    pub notify: bool,
     /// Place among all events in the order in which they became visible; subscribers resume by it.
     pub revision: i64,
 }
@@ -88,9 +90,9 @@ pub struct EventProcessing {
     pub record: bool,
     /// Whether the picture of its instant is stored with the event.
     pub snapshot: bool,
-    /// Whether pictures are stored while it lasts.
+    /// Whether a picture is stored for each second of it.
     pub generate_images: bool,
-    /// Seconds between repeated events of one cause; `None` for events that do not repeat.
+    /// How many seconds it lasts, for its pictures; `None`: ten.
     pub period_s: Option<i64>,
     /// Whether a client registered the name.
     pub is_custom: bool,

@@ -93,6 +93,7 @@ fn show_event(event: &Event) -> Value {
         "created": event.created.to_rfc3339(),
         "source": event.source.as_str(),
         "tags": event.tags,
+        "notify": event.notify,
         "links": links(event.channel, event.time),
     })
 }

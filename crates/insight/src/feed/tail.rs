@@ -216,6 +216,7 @@ mod tests {
             source: EventSource::Api,
             tags: BTreeMap::new(),
             has_file: false,
+            notify: true,
             revision,
         })
     }

@@ -324,6 +324,7 @@ impl Insight {
         Ok(Some(RuleEvent {
             rule: rule.key(),
             event,
+            notify: processing.notify,
             jobs: Box::new(jobs),
         }))
     }

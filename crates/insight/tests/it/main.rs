@@ -2,4 +2,5 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed helper fails the test")]
 
+mod events;
 mod rules;

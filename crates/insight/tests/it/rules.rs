@@ -16,23 +16,25 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-struct Rig {
+/// A catalog with one channel, and rules that look at it.
+pub(crate) struct Rig {
     _dir: tempfile::TempDir,
-    catalog: Catalog,
-    insight: Insight,
-    account: AccountId,
-    channel: ChannelId,
+    pub(crate) catalog: Catalog,
+    pub(crate) insight: Insight,
+    pub(crate) account: AccountId,
+    pub(crate) channel: ChannelId,
     clock: Arc<MovableClock>,
     tasks: JoinSet<()>,
     next: usize,
 }
 
-fn at(tenths: i64) -> WallTime {
+/// So many tenths of a second after a moment.
+pub(crate) fn at(tenths: i64) -> WallTime {
     WallTime::from_micros(1_700_000_000_000_000 + tenths * 100_000)
 }
 
 impl Rig {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", dir.path().join("db").display());
         let config = CatalogConfig {

@@ -135,3 +135,35 @@ async fn an_event_with_record_makes_footage_with_what_was_before_it() {
     let timeline = native.get(&timeline).await.expect(200);
     assert_eq!(timeline["gaps"], json!([]), "nothing is missing behind it");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_with_generate_images_gets_a_picture_for_each_of_its_seconds() {
+    let server = Server::start().await;
+    let camera = cameras::h264().await;
+    let channel = create_channel(&server, "gate", &camera).await;
+    wait_for_status(&server, &channel, "active").await;
+    let api = acc(&server, &channel);
+    let processing = format!("/api/v2/cameras/{}/event_processing/events/", channel.id);
+    let put = json!({"name": "door", "generate_images": true, "period": 3, "notify": false});
+    api.post(&processing, &put).await.expect(201);
+    // The first picture is there before the event.
+    api.get("/api/v4/live/image/").await.expect(200);
+    let at = cameras::now();
+    happens(&api, "door", at).await;
+    let images = wait_for("the pictures of the event", 30, async || {
+        let path = "/api/v4/storage/images/?origin=generated_from_records&order_by=time";
+        let page = api.get(path).await.expect(200);
+        (page["meta"]["total_count"] == 3).then(|| page["objects"].clone())
+    })
+    .await;
+    for (n, image) in (0..).zip(images.as_array().expect("a list")) {
+        let early_us = at
+            .plus_micros(n * SECOND_US)
+            .micros_since(time(&image["time"]));
+        let frame_us = SECOND_US / cameras::FPS;
+        assert!(
+            (-cameras::ROUNDING_US..=frame_us + cameras::ROUNDING_US).contains(&early_us),
+            "picture {n} is {early_us} us early"
+        );
+    }
+}
