@@ -6,8 +6,8 @@
 use crate::auth::Need;
 use crate::vxg::{
     cameras, channel, channel_tags, channels, event_processing, event_tags, events, group_view,
-    groups, image_live, image_tasks, images, limits, live, meta, meta_search, records, server,
-    storage, streams,
+    groups, image_live, image_tasks, images, limits, live, meta, meta_search, motion, records,
+    server, storage, streams,
 };
 use crate::{AppState, media, native, openapi, ops};
 use axum::routing::{MethodRouter, delete, get, post, put};
@@ -160,6 +160,9 @@ pub const TABLE: &[Route] = &[
     route("GET", "/api/v2/cameras/{id}/event_processing/events/{name}", WATCH, || get(event_processing::show_processing)),
     route("PUT", "/api/v2/cameras/{id}/event_processing/events/{name}", CONFIGURE, || put(event_processing::update_processing)),
     route("DELETE", "/api/v2/cameras/{id}/event_processing/events/{name}", CONFIGURE, || delete(event_processing::delete_processing)),
+    route("GET", "/api/v2/cameras/{id}/motion_detection", WATCH, || get(motion::show_motion_detection)),
+    route("GET", "/api/v2/cameras/{id}/motion_detection/regions", WATCH, || get(motion::list_motion_regions)),
+    route("PUT", "/api/v2/cameras/{id}/motion_detection/regions", CONFIGURE, || put(motion::update_motion_regions)),
     route("POST", "/api/v2/cameras/{id}/event_processing/events/{name}/trigger", CREATE, || post(event_processing::trigger)),
     route("POST", "/api/v2/storage/meta/filter", META, || post(meta_search::find_documents_of_all)),
 ];

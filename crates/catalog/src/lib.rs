@@ -28,6 +28,7 @@ mod meta_filter;
 mod meta_match;
 mod meta_number;
 mod meta_rows;
+mod motion_regions;
 mod revision;
 mod rule_steps;
 mod rules;

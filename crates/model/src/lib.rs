@@ -13,6 +13,7 @@ mod group;
 mod id;
 mod image;
 mod job;
+mod motion;
 mod outbound;
 mod schedule;
 mod secret;
@@ -34,6 +35,10 @@ pub use id::{
 };
 pub use image::{ImageOrigin, StoredImage};
 pub use job::JobState;
+pub use motion::{
+    CellMap, MAX_MOTION_REGIONS, MOTION_CELLS, MOTION_COLUMNS, MOTION_ROWS, MotionRegion,
+    ParseCellMapError,
+};
 pub use outbound::{ForbiddenAddress, Network, NetworkError, OutboundPolicy};
 pub use schedule::{Day, MOST_PERIODS, MinuteOfDay, Period, Schedule};
 pub use secret::Secret;

@@ -8,6 +8,7 @@ mod http;
 mod impatient;
 mod live;
 mod logging;
+mod motion_events;
 mod notify;
 mod on_demand;
 mod open_files;

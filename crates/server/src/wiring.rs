@@ -4,7 +4,7 @@
 use crate::config::Config;
 use crate::event_recording::EventRecording;
 use crate::reconcile::Reconciler;
-use crate::{decoders, http, open_files, shutdown, signing_key};
+use crate::{decoders, http, motion_events, open_files, shutdown, signing_key};
 use anyhow::Context;
 use framewell_access::Access;
 use framewell_api::{ApiConfig, AppState, Occupation, Places, PublicEndpoint};
@@ -271,6 +271,13 @@ impl Tasks {
             Arc::clone(&services.clock),
         );
         set.spawn(dispatcher.run(stop.clone()));
+        set.spawn(motion_events::run(
+            services.catalog.clone(),
+            services.imaging.clone(),
+            services.insight.clone(),
+            Arc::clone(&services.clock),
+            stop.clone(),
+        ));
         let (stop, set) = &mut tasks.viewers;
         let state = app_state(config, services, metrics, rtsp.local_addr()?.port())?;
         set.spawn(http::serve(

@@ -27,6 +27,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("framewell-recorder", 3),
     ("framewell-imaging", 3),
     ("framewell-gallery", 3),
+    ("framewell-motion", 3),
     ("framewell-playback", 3),
     ("framewell-insight", 3),
     ("framewell-notify", 4),
@@ -63,6 +64,11 @@ const SIDEWAYS: &[(&str, &str, &str)] = &[
         "framewell-gallery",
         "framewell-imaging",
         "stored pictures are made by the one service that makes pictures, so that all share its decodes",
+    ),
+    (
+        "framewell-motion",
+        "framewell-imaging",
+        "motion is looked for in pictures that are decoded for whoever wants them",
     ),
 ];
 

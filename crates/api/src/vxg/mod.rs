@@ -25,6 +25,8 @@ mod list;
 pub(crate) mod live;
 pub(crate) mod meta;
 pub(crate) mod meta_search;
+pub(crate) mod motion;
+mod packbits;
 pub(crate) mod records;
 pub(crate) mod server;
 mod source;

@@ -7,6 +7,7 @@ mod events;
 mod footage;
 mod images;
 mod metadata;
+mod motion;
 mod paging;
 mod player;
 mod records;

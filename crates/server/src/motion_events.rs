@@ -1,0 +1,32 @@
+//! Motion that is found becomes events, with all that follows from them.
+
+use framewell_catalog::Catalog;
+use framewell_imaging::Imaging;
+use framewell_insight::Insight;
+use framewell_model::{NewEvent, WallClock};
+use framewell_motion::{MAX_WAITING, Motion};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Looks for motion until `stop`, and stores what was found before it returns.
+pub(crate) async fn run(
+    catalog: Catalog,
+    imaging: Imaging,
+    insight: Insight,
+    clock: Arc<dyn WallClock>,
+    stop: CancellationToken,
+) {
+    let (sender, found) = mpsc::channel(MAX_WAITING);
+    let motion = Motion::new(catalog, imaging, sender);
+    // The channel ends with the detector.
+    tokio::join!(motion.run(stop), store(found, &insight, &clock));
+}
+
+async fn store(mut found: mpsc::Receiver<NewEvent>, insight: &Insight, clock: &Arc<dyn WallClock>) {
+    while let Some(event) = found.recv().await {
+        if let Err(error) = insight.report_event(&event, clock.now()).await {
+            tracing::warn!(channel.id = %event.channel, error = &error as &dyn std::error::Error, "an event of motion is lost");
+        }
+    }
+}
