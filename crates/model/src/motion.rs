@@ -80,16 +80,21 @@ impl FromStr for CellMap {
     type Err = ParseCellMapError;
 
     fn from_str(text: &str) -> Result<Self, ParseCellMapError> {
-        if text.len() != 2 * BYTES || !text.is_ascii() {
+        let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
             return Err(ParseCellMapError);
-        }
-        let mut map = Self::EMPTY;
-        for (index, byte) in map.0.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16)
-                .map_err(|_| ParseCellMapError)?;
-        }
-        Ok(map)
+        };
+        let bytes: Option<Vec<u8>> = pairs
+            .iter()
+            .map(|[h, l]| Some(digit(*h)? << 4 | digit(*l)?))
+            .collect();
+        let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or(ParseCellMapError)
     }
+}
+
+fn digit(character: u8) -> Option<u8> {
+    let value = char::from(character).to_digit(16)?;
+    u8::try_from(value).ok()
 }
 
 /// A part of the picture in which motion counts.
