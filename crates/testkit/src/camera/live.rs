@@ -22,6 +22,9 @@ use tokio::time::Instant;
 /// Pictures that may be inside the encoder; the painter waits beyond that.
 const IN_FLIGHT: usize = 256;
 
+/// A painter that is later than this begins again with the present.
+const STANDSTILL: Duration = Duration::from_secs(2);
+
 /// A picture that went into the encoder.
 #[derive(Debug, Clone, Copy)]
 struct Painted {
@@ -57,8 +60,8 @@ pub(super) async fn run(state: Arc<CameraState>, spec: ClipSpec, title: String) 
     }
 }
 
-/// Paints a picture per frame interval. Late by more than one interval (the machine is busy), it
-/// leaves pictures out, as a camera does. Stamps count the pictures that are painted, so that two
+/// Paints a picture per frame interval. A busy machine paints late, but what the camera saw was captured in
+/// time: the stamps say when each picture was due. Only after a real standstill it leaves pictures out. Stamps count the pictures that are painted, so that two
 /// neighbours in what a reader gets are always neighbours in what the camera showed.
 async fn paint(
     mut stdin: ChildStdin,
@@ -73,8 +76,7 @@ async fn paint(
         let time_us = spec.pts(tick).micros();
         let due = start + Duration::from_micros(time_us.cast_unsigned());
         tokio::time::sleep_until(due).await;
-        let interval = Duration::from_secs(1) / spec.fps.max(1);
-        if due.elapsed() <= interval {
+        if due.elapsed() <= STANDSTILL {
             let capture = start_wall.plus_micros(time_us);
             let stamp = Stamp { frame, capture };
             painted.send(Painted { capture }).await?;
