@@ -117,11 +117,12 @@ fn begin_clip(state: &CameraState, clip: &PacketizedClip, begin: usize, delay: D
         instant,
         wall: wall - now.duration_since(instant),
     };
-    let parameters = Some(Arc::clone(&clip.parameters));
-    state.parameters.send_replace(parameters);
     state
         .truth
         .begin(zero.wall, Arc::clone(&clip.times_us), clip.lap_us);
+    // Whoever waits for these asks for the truth next.
+    let parameters = Some(Arc::clone(&clip.parameters));
+    state.parameters.send_replace(parameters);
     zero
 }
 
