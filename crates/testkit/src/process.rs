@@ -79,7 +79,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_wanted_line_is_found_behind_others() {
-        let mut process = Process::spawn(shell("echo one; echo port 7; sleep 60")).unwrap();
+        let mut process = Process::spawn(shell("echo one; echo port 7; exec sleep 60")).unwrap();
         let port = process
             .wait_for_line(Duration::from_secs(10), |line| {
                 line.strip_prefix("port ")?.parse::<u16>().ok()

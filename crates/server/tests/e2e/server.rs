@@ -264,8 +264,11 @@ impl Server {
         }
     }
 
-    /// Starts again on the same data folder.
+    /// Starts again on the same data folder, after an orderly end if it still runs.
     pub(crate) async fn restart(&mut self) {
+        if self.child.is_some() {
+            self.stop().await;
+        }
         self.launch().await;
     }
 }
