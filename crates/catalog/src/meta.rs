@@ -5,15 +5,23 @@ use crate::channels::only;
 use crate::meta_candidates::few_candidates;
 use crate::meta_changes::renew;
 use crate::meta_filter::{condition, order};
+use crate::meta_native_rows::put_native;
 use crate::meta_rows::{
     FieldRow, ROWS_AT_ONCE, check, document, fields, insert_fields, upsert, with_columns,
 };
+use crate::meta_text::put_words;
 use crate::slice::count;
 use crate::sql::{Dialect, Tx};
 use crate::{Catalog, Error, Page, Slice};
 use framewell_model::{ChannelId, WallTime};
 use sea_query::{Expr, ExprTrait as _, LockType, Order, Query, SelectStatement};
 use std::collections::{BTreeMap, BTreeSet};
+
+pub use crate::meta_buckets::{Bucket, BucketQuery, Measured, Spread};
+pub use crate::meta_native::{Bounds, Frame, KeyPoint, Model, Native, Object, Region, Vector};
+pub use crate::meta_search::{DocumentSearch, Moment, Scope};
+pub use crate::meta_text::TextQuery;
+pub use crate::meta_vectors::SketchRow;
 
 /// A stored document.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +40,8 @@ pub struct Document {
     pub string: BTreeMap<String, String>,
     /// Free text.
     pub raw_data: Option<String>,
+    /// What the compatible face does not show.
+    pub native: Native,
 }
 
 /// A field of a document.
@@ -49,6 +59,27 @@ pub enum Field {
     Float(String),
     /// A text by name.
     String(String),
+    /// The frame that it is about, as text.
+    Frame,
+    /// The name of the model that made it.
+    ModelName,
+    /// The version of the model.
+    ModelVersion,
+    /// Of any of its objects.
+    Object(ObjectField),
+}
+
+/// A field of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObjectField {
+    /// Its class.
+    Label,
+    /// How sure the engine is.
+    Score,
+    /// Its id over time.
+    Track,
+    /// Where it is, see [`Object::region`].
+    Region,
 }
 
 /// A value to compare with, of the field's type.
@@ -86,6 +117,8 @@ pub enum Test {
     WordsIn(Vec<String>),
     /// The field is there, or is not.
     Exists(bool),
+    /// A region has a point in common with this one.
+    Intersects(Region),
 }
 
 /// A filter over documents.
@@ -99,6 +132,11 @@ pub enum Filter {
     Not(Box<Filter>),
     /// A test of one field.
     Leaf(Field, Test),
+    /// One object meets all of these at once; no test finds any object. `Ne` and `Exists(false)` hold of
+    /// an object that lacks the field.
+    Object(Vec<(ObjectField, Test)>),
+    /// Words of texts and raw data.
+    Text(TextQuery),
 }
 
 /// A sort key; ties are broken by id.
@@ -280,13 +318,13 @@ impl Catalog {
     }
 }
 
-fn is_among(channels: &[ChannelId], dialect: Dialect) -> Expr {
+pub(crate) fn is_among(channels: &[ChannelId], dialect: Dialect) -> Expr {
     let ids: Vec<i64> = channels.iter().map(|channel| channel.get()).collect();
     dialect.is_one_of(Expr::col(("meta_document", "channel")), &ids)
 }
 
 /// Documents of these channels; no columns yet.
-fn among(channels: &[ChannelId], dialect: Dialect) -> SelectStatement {
+pub(crate) fn among(channels: &[ChannelId], dialect: Dialect) -> SelectStatement {
     Query::select()
         .from("meta_document")
         .and_where(is_among(channels, dialect))
@@ -320,25 +358,36 @@ async fn put(
     written: &mut Vec<(i64, ChannelId)>,
 ) -> Result<(), Error> {
     let mut numbers: BTreeMap<(i64, String), i64> = BTreeMap::new();
-    for row in tx.fetch(&upsert(documents)?).await? {
-        numbers.insert((row.get("channel")?, row.get("id")?), row.get("number")?);
+    let mut replaced = Vec::new();
+    for row in tx.fetch(&upsert(documents, tx.dialect())?).await? {
+        let number = row.get("number")?;
+        numbers.insert((row.get("channel")?, row.get("id")?), number);
+        if !row.get::<bool>("is_new")? {
+            replaced.push(number);
+        }
     }
-    let ids: Vec<i64> = numbers.values().copied().collect();
-    let outdated = Query::delete()
-        .from_table("meta_field")
-        .and_where(tx.dialect().is_one_of(Expr::col("document"), &ids))
-        .take();
-    tx.execute(&outdated).await?;
-    let mut rows: Vec<FieldRow<'_>> = Vec::new();
+    if !replaced.is_empty() {
+        let outdated = Query::delete()
+            .from_table("meta_field")
+            .and_where(tx.dialect().is_one_of(Expr::col("document"), &replaced))
+            .take();
+        tx.execute(&outdated).await?;
+    }
+    let mut numbered: Vec<(i64, &Document)> = Vec::with_capacity(documents.len());
     for document in documents {
         let key = (document.channel.get(), document.id.clone());
         let missing = || Error::corrupt("number", "a stored document did not come back");
-        let number = numbers.get(&key).ok_or_else(missing)?;
-        written.push((*number, document.channel));
-        rows.extend(fields(*number, document));
+        let number = *numbers.get(&key).ok_or_else(missing)?;
+        written.push((number, document.channel));
+        numbered.push((number, document));
     }
+    let rows: Vec<FieldRow<'_>> = numbered
+        .iter()
+        .flat_map(|(number, document)| fields(*number, document))
+        .collect();
     for some in rows.chunks(ROWS_AT_ONCE) {
         tx.execute(&insert_fields(some)).await?;
     }
-    Ok(())
+    put_native(tx, &numbered, &replaced).await?;
+    put_words(tx, &numbered, &replaced).await
 }

@@ -4,7 +4,7 @@
 //! and a document that lacks a field is a document for which the test is false.
 
 use crate::Error;
-use crate::meta::{Field, Filter, Sort, Test, Value};
+use crate::meta::{Field, Filter, ObjectField, Region, Sort, Test, Value};
 use crate::meta_number::{Bound, Comparison, double_bound, integer_bound};
 use crate::sql::Dialect;
 use crate::text::words;
@@ -64,6 +64,7 @@ enum Kind {
     Long,
     Float,
     Text,
+    Region,
 }
 
 /// Where a field lies.
@@ -71,7 +72,7 @@ enum Place<'a> {
     /// A column of `meta_document`.
     Column {
         column: &'static str,
-        words: &'static str,
+        words: Option<&'static str>,
         kind: Kind,
     },
     /// A row of `meta_field`.
@@ -80,6 +81,8 @@ enum Place<'a> {
         name: &'a str,
         kind: Kind,
     },
+    /// A column of any row of `meta_object`.
+    Object { column: &'static str, kind: Kind },
 }
 
 fn place(field: &Field) -> Place<'_> {
@@ -89,9 +92,13 @@ fn place(field: &Field) -> Place<'_> {
         kind,
     };
     match field {
-        Field::Timestamp => column("timestamp_us", "timestamp_us", Kind::Time),
-        Field::Id => column("id", "id_words", Kind::Text),
-        Field::RawData => column("raw_data", "raw_words", Kind::Text),
+        Field::Timestamp => column("timestamp_us", None, Kind::Time),
+        Field::Id => column("id", Some("id_words"), Kind::Text),
+        Field::RawData => column("raw_data", Some("raw_words"), Kind::Text),
+        Field::Frame => column("frame", None, Kind::Text),
+        Field::ModelName => column("model_name", None, Kind::Text),
+        Field::ModelVersion => column("model_version", None, Kind::Text),
+        Field::Object(field) => object_place(*field),
         Field::Long(name) => Place::Row {
             word: "long",
             name,
@@ -110,10 +117,21 @@ fn place(field: &Field) -> Place<'_> {
     }
 }
 
+fn object_place(field: ObjectField) -> Place<'static> {
+    let (column, kind) = match field {
+        ObjectField::Label => ("label", Kind::Text),
+        ObjectField::Score => ("score", Kind::Float),
+        ObjectField::Track => ("track", Kind::Text),
+        // All four edges are there, or none.
+        ObjectField::Region => ("min_x", Kind::Region),
+    };
+    Place::Object { column, kind }
+}
+
 impl Place<'_> {
     fn kind(&self) -> Kind {
         match self {
-            Self::Column { kind, .. } | Self::Row { kind, .. } => *kind,
+            Self::Column { kind, .. } | Self::Row { kind, .. } | Self::Object { kind, .. } => *kind,
         }
     }
 
@@ -126,16 +144,21 @@ impl Place<'_> {
                 match kind {
                     Kind::Time | Kind::Long => "long_value",
                     Kind::Float => "float_value",
-                    Kind::Text => "text_value",
+                    Kind::Text | Kind::Region => "text_value",
                 },
             )),
+            Self::Object { column, .. } => Expr::col(("meta_object", *column)),
         }
     }
 
-    fn words(&self) -> Expr {
+    /// The column with the words of a text; `None` where none are stored.
+    fn words(&self) -> Option<Expr> {
         match self {
-            Self::Column { words, .. } => Expr::col(("meta_document", *words)),
-            Self::Row { .. } => Expr::col(("meta_field", "words")),
+            Self::Column { words, .. } => words.map(|words| Expr::col(("meta_document", words))),
+            Self::Row { kind, .. } => {
+                (*kind == Kind::Text).then(|| Expr::col(("meta_field", "words")))
+            }
+            Self::Object { .. } => None,
         }
     }
 
@@ -155,11 +178,13 @@ impl Place<'_> {
         match self {
             Self::Column { .. } => self.column(),
             Self::Row { word, name, .. } => Self::row(word, name).expr(self.column()).take().into(),
+            // Of several objects the largest value.
+            Self::Object { .. } => objects().expr(self.column().max()).take().into(),
         }
     }
 
     /// Whether the document has the field, and a condition on its columns holds.
-    fn holds(&self, condition: Expr) -> Expr {
+    fn holds(&self, condition: Expr, dialect: Dialect) -> Expr {
         match self {
             Self::Column { .. } => self.column().is_not_null().and(condition),
             Self::Row { word, name, .. } => {
@@ -169,8 +194,24 @@ impl Place<'_> {
                     .take();
                 Expr::exists(row)
             }
+            Self::Object { .. } => any_object(self.column().is_not_null().and(condition), dialect),
         }
     }
+}
+
+/// The rows of `meta_object` for the document of the outer statement.
+fn objects() -> SelectStatement {
+    let document = Expr::col(("meta_object", "document"));
+    Query::select()
+        .from("meta_object")
+        .and_where(document.equals(("meta_document", "number")))
+        .take()
+}
+
+/// Whether a condition holds of any object.
+fn any_object(condition: Expr, dialect: Dialect) -> Expr {
+    let row = objects().expr(Expr::cust("1")).and_where(condition).take();
+    dialect.exists(row)
 }
 
 struct Builder {
@@ -194,6 +235,11 @@ impl Builder {
             }
             Filter::Not(inner) => Ok(self.filter(inner, depth + 1)?.not()),
             Filter::Leaf(field, test) => self.leaf(&place(field), test),
+            Filter::Object(tests) => self.object(tests),
+            Filter::Text(query) => {
+                self.count_parts(query.parts())?;
+                Ok(query.condition(self.dialect))
+            }
         }
     }
 
@@ -216,42 +262,96 @@ impl Builder {
     }
 
     fn leaf(&mut self, place: &Place<'_>, test: &Test) -> Result<Expr, Error> {
+        let holds = place.holds(self.test(place, test)?, self.dialect);
+        Ok(if is_negative(test) {
+            holds.not()
+        } else {
+            holds
+        })
+    }
+
+    /// All tests on one object.
+    fn object(&mut self, tests: &[(ObjectField, Test)]) -> Result<Expr, Error> {
+        let mut all = truth(true);
+        for (field, test) in tests {
+            self.count_part()?;
+            let place = object_place(*field);
+            let holds = place.column().is_not_null().and(self.test(&place, test)?);
+            all = all.and(if is_negative(test) {
+                holds.not()
+            } else {
+                holds
+            });
+        }
+        Ok(any_object(all, self.dialect))
+    }
+
+    /// What a test asks of the columns of its place, which are not NULL; for a negative test the opposite.
+    fn test(&mut self, place: &Place<'_>, test: &Test) -> Result<Expr, Error> {
         Ok(match test {
-            Test::Eq(value) => place.holds(compare(place, Comparison::Eq, value)?),
-            Test::Ne(value) => place.holds(compare(place, Comparison::Eq, value)?).not(),
-            Test::Gt(value) => place.holds(compare(place, Comparison::Gt, value)?),
-            Test::Gte(value) => place.holds(compare(place, Comparison::Gte, value)?),
-            Test::Lt(value) => place.holds(compare(place, Comparison::Lt, value)?),
-            Test::Lte(value) => place.holds(compare(place, Comparison::Lte, value)?),
-            Test::In(values) => place.holds(any_of(place, values)?),
-            Test::WordsIn(texts) => place.holds(self.has_words(place, texts)?),
-            Test::Exists(true) => place.holds(truth(true)),
-            Test::Exists(false) => place.holds(truth(true)).not(),
+            Test::Eq(value) | Test::Ne(value) => compare(place, Comparison::Eq, value)?,
+            Test::Gt(value) => compare(place, Comparison::Gt, value)?,
+            Test::Gte(value) => compare(place, Comparison::Gte, value)?,
+            Test::Lt(value) => compare(place, Comparison::Lt, value)?,
+            Test::Lte(value) => compare(place, Comparison::Lte, value)?,
+            Test::In(values) => any_of(place, values)?,
+            Test::WordsIn(texts) => self.has_words(place, texts)?,
+            Test::Exists(_) => truth(true),
+            Test::Intersects(region) => intersects(place, region)?,
         })
     }
 
     fn has_words(&mut self, place: &Place<'_>, texts: &[String]) -> Result<Expr, Error> {
-        if place.kind() != Kind::Text {
+        let Some(stored) = place.words() else {
             let text = "words can be looked for in texts only";
             return Err(Error::Invalid(text.into()));
-        }
+        };
         let mut all = truth(true);
         for word in texts.iter().flat_map(|text| words(text)) {
             self.count_part()?;
-            let has = self.dialect.contains(place.words(), format!(" {word} "));
+            let has = self.dialect.contains(stored.clone(), format!(" {word} "));
             all = all.and(has);
         }
         Ok(all)
     }
 
     fn count_part(&mut self) -> Result<(), Error> {
-        self.parts += 1;
+        self.count_parts(1)
+    }
+
+    fn count_parts(&mut self, parts: usize) -> Result<(), Error> {
+        self.parts = self.parts.saturating_add(parts);
         if self.parts > MOST_PARTS {
             let text = format!("the filter has more than {MOST_PARTS} parts");
             return Err(Error::Invalid(text));
         }
         Ok(())
     }
+}
+
+/// Whether a test holds where what it names does not.
+const fn is_negative(test: &Test) -> bool {
+    matches!(test, Test::Ne(_) | Test::Exists(false))
+}
+
+/// Whether a region, which is there, has a point in common with another one.
+fn intersects(place: &Place<'_>, region: &Region) -> Result<Expr, Error> {
+    if place.kind() != Kind::Region {
+        let text = "only the region of objects intersects another one";
+        return Err(Error::Invalid(text.into()));
+    }
+    let Region {
+        min_x,
+        min_y,
+        max_x,
+        max_y,
+    } = *region;
+    let edge = |column| Expr::col(("meta_object", column));
+    Ok(edge("min_x")
+        .lte(max_x)
+        .and(edge("max_x").gte(min_x))
+        .and(edge("min_y").lte(max_y))
+        .and(edge("max_y").gte(min_y)))
 }
 
 fn truth(is_true: bool) -> Expr {
@@ -316,6 +416,7 @@ fn check_type(kind: Kind, value: &Value) -> Result<(), Error> {
         (Kind::Time, _) => "a time",
         (Kind::Long | Kind::Float, _) => "a number",
         (Kind::Text, _) => "a text",
+        (Kind::Region, _) => "intersects or exists",
     };
     Err(Error::Invalid(format!(
         "a filter compares with another type of value where it takes {needed}"

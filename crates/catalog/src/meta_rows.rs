@@ -4,15 +4,16 @@
 use crate::Error;
 use crate::meta::Document;
 use crate::meta_filter::text_key;
+use crate::meta_native_rows::{NATIVE_COLUMNS, check_native, native, native_text};
 use crate::slice::check_key;
-use crate::sql::Row;
+use crate::sql::{Dialect, Row};
 use crate::text::word_list;
 use framewell_model::{ChannelId, WallTime};
-use sea_query::{InsertStatement, OnConflict, Query, SelectStatement};
+use sea_query::{Expr, InsertStatement, OnConflict, Query, SelectStatement};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Rows inserted by one statement: at most nine values each stay below the limits of both databases.
+/// Rows inserted by one statement: at most thirteen values each stay below the limits of both databases.
 pub(crate) const ROWS_AT_ONCE: usize = 1_000;
 
 /// The typed maps of a document.
@@ -34,6 +35,7 @@ pub(crate) fn check(document: &Document) -> Result<(), Error> {
     {
         check_key("the name of a field", name)?;
     }
+    check_native(&document.native)?;
     let Document { id, float, .. } = document;
     match float.iter().find(|(_, value)| !value.is_finite()) {
         Some((name, _)) => {
@@ -44,26 +46,43 @@ pub(crate) fn check(document: &Document) -> Result<(), Error> {
     }
 }
 
-/// Inserts documents, or replaces those that are there; returns `number`, `channel` and `id` of each.
-pub(crate) fn upsert(documents: &[&Document]) -> Result<InsertStatement, Error> {
+/// Inserts documents, or replaces those that are there; returns `number`, `channel` and `id` of each, and
+/// `is_new`: if true, nothing else is stored about it yet.
+pub(crate) fn upsert(documents: &[&Document], dialect: Dialect) -> Result<InsertStatement, Error> {
+    let replaced = ["timestamp_us", "raw_data", "raw_words", "body"];
     let conflict = OnConflict::columns(["channel", "id"])
-        .update_columns(["timestamp_us", "raw_data", "raw_words", "body"])
+        .update_columns(replaced.into_iter().chain(NATIVE_COLUMNS))
         .to_owned();
+    let returned = ["number", "channel", "id"].map(Expr::col);
+    let is_new = Expr::cust(match dialect {
+        // SQLite does not tell; looking for what is not there costs it little.
+        Dialect::Sqlite => "0 AS is_new",
+        // A row version that replaced another one carries the lock that was taken for it.
+        Dialect::Postgres => "(xmax = 0) AS is_new",
+    });
     let mut insert = Query::insert();
     insert
         .into_table("meta_document")
-        .columns([
-            "id",
-            "id_words",
-            "channel",
-            "timestamp_us",
-            "raw_data",
-            "raw_words",
-            "body",
-        ])
+        .columns(
+            [
+                "id",
+                "id_words",
+                "channel",
+                "timestamp_us",
+                "raw_data",
+                "raw_words",
+                "body",
+            ]
+            .into_iter()
+            .chain(NATIVE_COLUMNS),
+        )
         .on_conflict(conflict)
-        .returning(Query::returning().columns(["number", "channel", "id"]));
+        .returning(Query::returning().exprs(returned.into_iter().chain([is_new])));
     for document in documents {
+        let native = &document.native;
+        let frame = native.frame;
+        let model = native.model.as_ref();
+        let dimensions = native.vector.dimensions().map(i64::try_from);
         insert.values_panic([
             document.id.as_str().into(),
             word_list(&document.id).into(),
@@ -72,6 +91,15 @@ pub(crate) fn upsert(documents: &[&Document]) -> Result<InsertStatement, Error> 
             document.raw_data.clone().into(),
             document.raw_data.as_deref().map(word_list).into(),
             body(document)?.into(),
+            frame.map(|frame| frame.id.to_string()).into(),
+            frame
+                .and_then(|frame| frame.captured)
+                .map(WallTime::micros)
+                .into(),
+            model.map(|model| model.name.clone()).into(),
+            model.and_then(|model| model.version.clone()).into(),
+            native_text(native)?.into(),
+            dimensions.and_then(Result::ok).into(),
         ]);
     }
     Ok(insert)
@@ -159,6 +187,8 @@ pub(crate) fn with_columns(mut select: SelectStatement) -> SelectStatement {
     select
         .columns(
             ["id", "channel", "timestamp_us", "raw_data", "body"]
+                .into_iter()
+                .chain(NATIVE_COLUMNS)
                 .map(|column| ("meta_document", column)),
         )
         .take()
@@ -186,5 +216,6 @@ pub(crate) fn document(row: &Row) -> Result<Document, Error> {
             .collect::<Result<_, _>>()?,
         string: body.string,
         raw_data: row.get("raw_data")?,
+        native: native(row)?,
     })
 }

@@ -2,7 +2,7 @@
 //! asks which database it is, apart from the few functions of [`Dialect`].
 
 use crate::Error;
-use sea_query::{Expr, PostgresQueryBuilder, SqliteQueryBuilder, Value};
+use sea_query::{Expr, PostgresQueryBuilder, SelectStatement, SqliteQueryBuilder, Value};
 use sea_query_sqlx::{SqlxBinder, SqlxValues};
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::sqlite::{SqlitePool, SqliteRow};
@@ -29,6 +29,17 @@ impl Dialect {
             Self::Sqlite => Expr::cust_with_exprs("instr(?, ?) > 0", exprs),
             Self::Postgres => Expr::cust_with_exprs("strpos($1, $2) > 0", exprs),
         }
+    }
+
+    /// Whether a statement finds any row, of which there may be several.
+    ///
+    /// SQLite 3.51.3 turns EXISTS into a join that ends at its first row, and forgets to end it where an
+    /// OFFSET skips that row; a LIMIT keeps it from doing so.
+    pub(crate) fn exists(self, mut rows: SelectStatement) -> Expr {
+        if self == Self::Sqlite {
+            rows.limit(1);
+        }
+        Expr::exists(rows)
     }
 
     /// Whether a number is one of a list, which may be long or empty.

@@ -1,6 +1,7 @@
 //! Documents as clients send them, already typed, and what becomes of them.
 
-use framewell_catalog::meta::Document;
+use crate::native::NativePatch;
+use framewell_catalog::meta::{Document, Native};
 use framewell_model::{ChannelId, WallTime};
 use std::collections::BTreeMap;
 
@@ -32,6 +33,8 @@ pub struct InputDocument {
     pub string: BTreeMap<String, String>,
     /// Free text.
     pub raw_data: Option<String>,
+    /// What only native documents have.
+    pub native: Native,
 }
 
 /// A partial document: maps are merged member by member, a member that is `None` goes.
@@ -49,6 +52,8 @@ pub struct Patch {
     pub string: BTreeMap<String, Option<String>>,
     /// New free text; `Some(None)` removes it.
     pub raw_data: Option<Option<String>>,
+    /// What becomes of the native members.
+    pub native: NativePatch,
 }
 
 /// What became of one element.
@@ -75,6 +80,7 @@ impl InputDocument {
             float: self.float,
             string: self.string,
             raw_data: self.raw_data,
+            native: self.native,
         }
     }
 }
@@ -91,6 +97,7 @@ impl Patch {
         if let Some(raw_data) = self.raw_data {
             document.raw_data = raw_data;
         }
+        self.native.apply(document);
     }
 }
 
@@ -156,6 +163,7 @@ mod tests {
             float: BTreeMap::new(),
             string: BTreeMap::from([("type".into(), "clip".into())]),
             raw_data: Some("raw".into()),
+            native: Native::default(),
         }
     }
 

@@ -7,26 +7,48 @@
 //! op   := eq | ne | neq | gt | gte | lt | lte | in | words_in | exists
 //! ```
 //!
-//! Several members of one node are joined by AND.
+//! Several members of one node are joined by AND. The native face knows more:
+//!
+//! ```text
+//! node := … | {"object": leaf | [leaf…]} | {"text": words}
+//! path := … | frame | model.name | model.version | objects.label | objects.score | objects.track | objects.region
+//! op   := … | intersects
+//! ```
+//!
+//! A leaf on `objects.…` holds if any object meets it; `object` wants one object that meets all, with the
+//! paths `label`, `score`, `track` and `region`.
 
 use crate::Error;
 use crate::json::{self, ReadTime, clip};
-use framewell_catalog::meta::{Field, Filter, Sort, Test, Value};
+use crate::objects::read_box;
+use framewell_catalog::meta::{Field, Filter, ObjectField, Region, Sort, Test, TextQuery, Value};
 use serde_json::{Map, Value as Json};
 
 /// Deepest nesting of a filter.
 pub const MAX_DEPTH: usize = 16;
 /// Most tests and compared values of a filter together.
 pub const MAX_TESTS: usize = 1_000;
+/// Longest text that is looked for, in bytes.
+pub const MAX_SEARCH_BYTES: usize = 1_000;
 /// Most sort keys.
 pub const MAX_SORT_KEYS: usize = 8;
 
 /// Reads the `filter` member of a search; absent, `null` and `{}` match everything. Depth and size
 /// are bounded.
 pub fn parse_filter(filter: Option<&Json>, read_time: ReadTime) -> Result<Filter, Error> {
+    parse(filter, read_time, Grammar::Compatible)
+}
+
+/// As [`parse_filter`], with what only the native face knows.
+pub fn parse_native_filter(filter: Option<&Json>, read_time: ReadTime) -> Result<Filter, Error> {
+    parse(filter, read_time, Grammar::Native)
+}
+
+fn parse(filter: Option<&Json>, read_time: ReadTime, grammar: Grammar) -> Result<Filter, Error> {
     let mut parser = Parser {
         read_time,
         tests_left: MAX_TESTS,
+        grammar,
     };
     match filter {
         None | Some(Json::Null) => Ok(Filter::And(Vec::new())),
@@ -73,9 +95,17 @@ fn sort_key(key: &Json) -> Result<Sort, Error> {
     })
 }
 
+/// Whose words are understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Grammar {
+    Compatible,
+    Native,
+}
+
 struct Parser {
     read_time: ReadTime,
     tests_left: usize,
+    grammar: Grammar,
 }
 
 impl Parser {
@@ -100,6 +130,9 @@ impl Parser {
             };
             parts.push(Filter::Not(Box::new(inner)));
         }
+        if self.grammar == Grammar::Native {
+            self.native_parts(object, &mut parts)?;
+        }
         self.leaves(object, &mut parts)?;
         Ok(match parts.len() {
             1 => parts.remove(0),
@@ -120,9 +153,66 @@ impl Parser {
             .collect()
     }
 
+    /// `object` and `text`.
+    fn native_parts(
+        &mut self,
+        node: &Map<String, Json>,
+        parts: &mut Vec<Filter>,
+    ) -> Result<(), Error> {
+        if let Some(leaves) = node.get("object") {
+            let leaves = match leaves {
+                Json::Array(leaves) => leaves.as_slice(),
+                leaf => std::slice::from_ref(leaf),
+            };
+            let mut tests = Vec::new();
+            for leaf in leaves {
+                self.spend(1)?;
+                self.object_tests(leaf, &mut tests)?;
+            }
+            parts.push(Filter::Object(tests));
+        }
+        if let Some(text) = node.get("text") {
+            self.spend(1)?;
+            parts.push(text_filter(text)?);
+        }
+        Ok(())
+    }
+
+    fn object_tests(
+        &mut self,
+        leaf: &Json,
+        tests: &mut Vec<(ObjectField, Test)>,
+    ) -> Result<(), Error> {
+        let path = leaf.get("field").and_then(Json::as_str);
+        let Some((path, members)) = path.zip(leaf.as_object()) else {
+            return invalid("\"object\" takes leaves, each with a field".to_owned());
+        };
+        let Some(object_field) = object_field(path) else {
+            let shown = clip(path);
+            return invalid(format!(
+                "objects have no field {shown:?}, but label, score, track and region"
+            ));
+        };
+        let field = Field::Object(object_field);
+        let before = tests.len();
+        for (op, operand) in members.iter().filter(|(name, _)| *name != "field") {
+            self.spend(1)?;
+            tests.push((object_field, self.test(&field, path, op, operand)?));
+        }
+        if tests.len() == before {
+            return invalid(format!("field {path:?} is not compared with anything"));
+        }
+        Ok(())
+    }
+
     /// The tests of a leaf, if the node is one.
     fn leaves(&mut self, node: &Map<String, Json>, parts: &mut Vec<Filter>) -> Result<(), Error> {
-        let is_op = |name: &str| !matches!(name, "field" | "and" | "or" | "not");
+        let is_native = self.grammar == Grammar::Native;
+        let is_op = |name: &str| match name {
+            "field" | "and" | "or" | "not" => false,
+            "object" | "text" => !is_native,
+            _ => true,
+        };
         let Some(path) = node.get("field") else {
             return match node.keys().find(|name| is_op(name)) {
                 Some(name) => invalid(format!("{:?} stands without a field", clip(name))),
@@ -132,7 +222,10 @@ impl Parser {
         let Some(path) = path.as_str() else {
             return invalid("field is not a text".to_owned());
         };
-        let field = field(path)?;
+        let field = match native_field(path) {
+            Some(field) if is_native => field,
+            _ => field(path)?,
+        };
         let before = parts.len();
         for (op, operand) in node.iter().filter(|(name, _)| is_op(name)) {
             self.spend(1)?;
@@ -149,8 +242,15 @@ impl Parser {
     }
 
     fn test(&mut self, field: &Field, path: &str, op: &str, operand: &Json) -> Result<Test, Error> {
-        let is_text = matches!(field, Field::Id | Field::RawData | Field::String(_));
-        if is_text && matches!(op, "gt" | "gte" | "lt" | "lte") {
+        if *field == Field::Object(ObjectField::Region) {
+            return region_test(path, op, operand);
+        }
+        let has_words = matches!(field, Field::Id | Field::RawData | Field::String(_));
+        let is_number = matches!(
+            field,
+            Field::Timestamp | Field::Long(_) | Field::Float(_) | Field::Object(ObjectField::Score)
+        );
+        if !is_number && matches!(op, "gt" | "gte" | "lt" | "lte") {
             return invalid(format!("{op} does not work on the text {:?}", clip(path)));
         }
         Ok(match op {
@@ -161,12 +261,9 @@ impl Parser {
             "lt" => Test::Lt(self.value(field, path, operand)?),
             "lte" => Test::Lte(self.value(field, path, operand)?),
             "in" => Test::In(self.values(field, path, operand)?),
-            "words_in" if is_text => Test::WordsIn(self.words(path, operand)?),
+            "words_in" if has_words => Test::WordsIn(self.words(path, operand)?),
             "words_in" => return invalid(format!("words_in needs a text, not {:?}", clip(path))),
-            "exists" => match operand.as_bool() {
-                Some(wanted) => Test::Exists(wanted),
-                None => return invalid("exists takes true or false".to_owned()),
-            },
+            "exists" => Test::Exists(exists(operand)?),
             _ => return invalid(format!("unknown operator {:?}", clip(op))),
         })
     }
@@ -206,7 +303,16 @@ impl Parser {
         let value = match field {
             Field::Timestamp => operand.as_str().and_then(self.read_time).map(Value::Time),
             Field::Id | Field::RawData | Field::String(_) => json::text(operand).map(Value::Text),
-            Field::Float(_) => json::float(operand).map(Value::Float),
+            Field::Frame
+            | Field::ModelName
+            | Field::ModelVersion
+            | Field::Object(ObjectField::Label | ObjectField::Track) => {
+                json::text(operand).map(Value::Text)
+            }
+            Field::Object(ObjectField::Region) => None,
+            Field::Float(_) | Field::Object(ObjectField::Score) => {
+                json::float(operand).map(Value::Float)
+            }
             // A fraction cannot equal an integer, but 2.5 is a fair bound for gt and lt.
             Field::Long(_) => json::long(operand)
                 .map(Value::Long)
@@ -227,6 +333,60 @@ impl Parser {
             None => invalid(format!("the filter has more than {MAX_TESTS} tests")),
         }
     }
+}
+
+/// The fields that only the native face knows.
+fn native_field(path: &str) -> Option<Field> {
+    match path {
+        "frame" => Some(Field::Frame),
+        "model.name" => Some(Field::ModelName),
+        "model.version" => Some(Field::ModelVersion),
+        _ => {
+            let name = path.strip_prefix("objects.")?;
+            object_field(name).map(Field::Object)
+        }
+    }
+}
+
+fn object_field(name: &str) -> Option<ObjectField> {
+    match name {
+        "label" => Some(ObjectField::Label),
+        "score" => Some(ObjectField::Score),
+        "track" => Some(ObjectField::Track),
+        "region" => Some(ObjectField::Region),
+        _ => None,
+    }
+}
+
+fn region_test(path: &str, op: &str, operand: &Json) -> Result<Test, Error> {
+    match op {
+        "exists" => Ok(Test::Exists(exists(operand)?)),
+        "intersects" => read_box(operand, "intersects")
+            .map(|bounds| Test::Intersects(Region::from(bounds)))
+            .map_err(Error::Invalid),
+        _ => invalid(format!(
+            "{:?} does not work on {:?}, only intersects and exists",
+            clip(op),
+            clip(path)
+        )),
+    }
+}
+
+fn exists(operand: &Json) -> Result<bool, Error> {
+    let wanted = operand.as_bool();
+    wanted.ok_or_else(|| Error::Invalid("exists takes true or false".to_owned()))
+}
+
+/// Full text: what a person writes.
+pub fn text_filter(text: &Json) -> Result<Filter, Error> {
+    let Some(text) = text.as_str() else {
+        return invalid("text is not a text".to_owned());
+    };
+    if text.len() > MAX_SEARCH_BYTES {
+        return invalid(format!("text is longer than {MAX_SEARCH_BYTES} bytes"));
+    }
+    let query = TextQuery::parse(text).map_err(|error| Error::Invalid(error.to_string()))?;
+    Ok(Filter::Text(query))
 }
 
 fn field(path: &str) -> Result<Field, Error> {
@@ -252,153 +412,5 @@ fn invalid<T>(message: String) -> Result<T, Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use framewell_model::WallTime;
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    fn read_time(text: &str) -> Option<WallTime> {
-        text.parse().ok()
-    }
-
-    fn parse(filter: Json) -> Result<Filter, Error> {
-        parse_filter(Some(&filter), read_time)
-    }
-
-    fn refusal(filter: Json) -> String {
-        parse(filter).unwrap_err().to_string()
-    }
-
-    fn long(name: &str, test: Test) -> Filter {
-        Filter::Leaf(Field::Long(name.into()), test)
-    }
-
-    #[test]
-    fn the_filter_of_the_html_sample_is_understood() {
-        let parsed = parse(json!({"and": [
-            {"or": [{"field": "long.Person", "gt": 1}, {"field": "long.Vehicle", "eq": 0}]},
-            {"field": "timestamp", "gte": "2024-05-01T00:00:00Z", "lte": "2024-05-02T00:00:00Z"},
-            {"field": "string.type", "words_in": "note, car"},
-        ]}));
-        let day = |text: &str| Value::Time(text.parse().unwrap());
-        let expected = Filter::And(vec![
-            Filter::Or(vec![
-                long("Person", Test::Gt(Value::Long(1))),
-                long("Vehicle", Test::Eq(Value::Long(0))),
-            ]),
-            Filter::And(vec![
-                Filter::Leaf(Field::Timestamp, Test::Gte(day("2024-05-01T00:00:00Z"))),
-                Filter::Leaf(Field::Timestamp, Test::Lte(day("2024-05-02T00:00:00Z"))),
-            ]),
-            Filter::Leaf(
-                Field::String("type".into()),
-                Test::WordsIn(vec!["note".into(), "car".into()]),
-            ),
-        ]);
-        assert_eq!(parsed.unwrap(), expected);
-    }
-
-    #[test]
-    fn nothing_means_everything() {
-        assert!(matches_everything(&parse_filter(None, read_time).unwrap()));
-        assert!(matches_everything(&parse(json!(null)).unwrap()));
-        assert!(matches_everything(&parse(json!({})).unwrap()));
-        assert!(matches_everything(&parse(json!({"and": [{}]})).unwrap()));
-        assert!(!matches_everything(&parse(json!({"or": []})).unwrap()));
-        assert!(!matches_everything(
-            &parse(json!({"field": "long.n", "eq": 1})).unwrap()
-        ));
-    }
-
-    #[test]
-    fn not_of_an_array_is_none_of_them() {
-        let one = long("n", Test::Ne(Value::Long(1)));
-        let two = long("m", Test::In(vec![Value::Long(2), Value::Float(2.5)]));
-        assert_eq!(
-            parse(json!({"not": [{"field": "long.n", "neq": "1"}, {"field": "long.m", "in": [2, 2.5]}]}))
-                .unwrap(),
-            Filter::Not(Box::new(Filter::Or(vec![one, two])))
-        );
-        assert_eq!(
-            parse(json!({"not": {"field": "raw_data", "exists": true}})).unwrap(),
-            Filter::Not(Box::new(Filter::Leaf(Field::RawData, Test::Exists(true))))
-        );
-    }
-
-    #[test]
-    fn refusals_say_what_is_wrong() {
-        assert!(refusal(json!([])).contains("JSON object"));
-        assert!(refusal(json!({"field": "long.n", "like": 1})).contains("\"like\""));
-        assert!(refusal(json!({"field": "bool.n", "eq": 1})).contains("\"bool.n\""));
-        assert!(refusal(json!({"field": "long.", "eq": 1})).contains("unknown field"));
-        assert!(refusal(json!({"eq": 1})).contains("without a field"));
-        assert!(refusal(json!({"field": "long.n"})).contains("not compared"));
-        assert!(refusal(json!({"field": "timestamp", "gt": ""})).contains("timestamp"));
-        assert!(refusal(json!({"field": "timestamp", "gt": 5})).contains("timestamp"));
-        assert!(refusal(json!({"field": "long.n", "eq": "many"})).contains("many"));
-        assert!(refusal(json!({"field": "string.n", "gt": "a"})).contains("text"));
-        assert!(refusal(json!({"field": "long.n", "words_in": "a"})).contains("words_in"));
-        assert!(refusal(json!({"field": "string.n", "words_in": " ,"})).contains("no word"));
-        assert!(refusal(json!({"and": {}})).contains("array"));
-    }
-
-    #[test]
-    fn depth_and_size_are_bounded() {
-        let mut deep = json!({"field": "long.n", "eq": 1});
-        for _ in 0..=MAX_DEPTH {
-            deep = json!({"and": [deep]});
-        }
-        assert!(refusal(deep).contains("nested deeper"));
-        let many: Vec<i64> = (0..2_000).collect();
-        assert!(refusal(json!({"field": "long.n", "in": many})).contains("1000 tests"));
-        let empty: Vec<Json> = (0..2_000).map(|_| json!({})).collect();
-        assert!(refusal(json!({ "and": empty })).contains("1000 tests"));
-    }
-
-    #[test]
-    fn sort_keys_are_fields_with_a_sign() {
-        let parsed = parse_sort(Some(&json!(["-timestamp", "long.n"]))).unwrap();
-        assert!(parsed[0].is_descending && parsed[0].field == Field::Timestamp);
-        assert!(!parsed[1].is_descending && parsed[1].field == Field::Long("n".into()));
-        assert_eq!(parse_sort(Some(&json!("-id"))).unwrap().len(), 1);
-        assert_eq!(parse_sort(None).unwrap()[0].field, Field::Timestamp);
-        assert!(parse_sort(Some(&json!([5]))).is_err());
-        assert!(parse_sort(Some(&json!(["-"]))).is_err());
-    }
-
-    fn any_json() -> impl Strategy<Value = Json> {
-        let words = [
-            "and",
-            "or",
-            "not",
-            "field",
-            "eq",
-            "in",
-            "long.n",
-            "timestamp",
-        ];
-        let leaf = prop_oneof![
-            Just(json!(null)),
-            any::<i64>().prop_map(|n| json!(n)),
-            proptest::sample::select(words.to_vec()).prop_map(|word| json!(word)),
-        ];
-        leaf.prop_recursive(6, 64, 6, move |inner| {
-            let key = proptest::sample::select(words.to_vec());
-            prop_oneof![
-                proptest::collection::vec(inner.clone(), 0..4).prop_map(Json::from),
-                proptest::collection::vec((key, inner), 0..4).prop_map(|members| {
-                    let members = members.into_iter().map(|(k, v)| (k.to_owned(), v));
-                    Json::Object(members.collect())
-                }),
-            ]
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn no_filter_panics(filter in any_json()) {
-            let _outcome = parse(filter);
-        }
-    }
-}
+#[path = "filter_tests.rs"]
+mod tests;

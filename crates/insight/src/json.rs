@@ -2,6 +2,8 @@
 //! exactly is refused.
 
 use crate::document::{InputDocument, MAX_ID_BYTES, Patch};
+use crate::native::NativePatch;
+use framewell_catalog::meta::Native;
 use framewell_model::WallTime;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -16,9 +18,18 @@ type Typed<T> = BTreeMap<String, Option<T>>;
 pub fn parse_document(value: &Value, read_time: ReadTime) -> Result<InputDocument, String> {
     let object = as_object(value)?;
     let timestamp = timestamp(object, read_time)?.ok_or("timestamp is missing")?;
+    read_document(object, timestamp)
+}
+
+/// Reads the members that all documents have.
+pub(crate) fn read_document(
+    object: &Map<String, Value>,
+    timestamp: WallTime,
+) -> Result<InputDocument, String> {
     Ok(InputDocument {
         id: id(object)?,
         timestamp,
+        native: Native::default(),
         long: present(typed_map(object, "long", long)?),
         float: present(typed_map(object, "float", float)?),
         string: present(typed_map(object, "string", text)?),
@@ -29,9 +40,20 @@ pub fn parse_document(value: &Value, read_time: ReadTime) -> Result<InputDocumen
 /// Reads a partial document.
 pub fn parse_patch(value: &Value, read_time: ReadTime) -> Result<Patch, String> {
     let object = as_object(value)?;
+    let id = id(object)?.ok_or("id is missing")?;
+    read_patch(id, object, read_time)
+}
+
+/// Reads what changes of the members that all documents have.
+pub(crate) fn read_patch(
+    id: String,
+    object: &Map<String, Value>,
+    read_time: ReadTime,
+) -> Result<Patch, String> {
     Ok(Patch {
-        id: id(object)?.ok_or("id is missing")?,
+        id,
         timestamp: timestamp(object, read_time)?,
+        native: NativePatch::default(),
         long: typed_map(object, "long", long)?,
         float: typed_map(object, "float", float)?,
         string: typed_map(object, "string", text)?,
@@ -58,7 +80,10 @@ fn id(object: &Map<String, Value>) -> Result<Option<String>, String> {
     }
 }
 
-fn timestamp(object: &Map<String, Value>, read_time: ReadTime) -> Result<Option<WallTime>, String> {
+pub(crate) fn timestamp(
+    object: &Map<String, Value>,
+    read_time: ReadTime,
+) -> Result<Option<WallTime>, String> {
     match object.get("timestamp") {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => read_time(text)

@@ -12,9 +12,12 @@ pub mod feed;
 mod filter;
 mod janitor;
 mod json;
+mod native;
+mod objects;
 mod onvif;
 mod onvif_events;
 pub mod rules;
+mod sketch;
 
 pub use camera_events::CameraEvents;
 pub use document::{
@@ -23,9 +26,16 @@ pub use document::{
 };
 pub use events::{BUILT_IN_EVENTS, GAP_EVENT, NETWORK_EVENT, STORAGE_EVENT};
 pub use filter::{
-    MAX_DEPTH, MAX_SORT_KEYS, MAX_TESTS, matches_everything, parse_filter, parse_sort,
+    MAX_DEPTH, MAX_SEARCH_BYTES, MAX_SORT_KEYS, MAX_TESTS, matches_everything, parse_filter,
+    parse_native_filter, parse_sort, text_filter,
 };
 pub use json::{ReadTime, parse_document, parse_id, parse_patch};
+pub use native::{
+    MAX_DATA_BYTES, MAX_DATA_DEPTH, MAX_DIMENSIONS, NativeDocument, NativePatch,
+    parse_native_document, parse_native_patch, read_vector,
+};
+pub use objects::{MAX_LABEL_BYTES, MAX_OBJECTS, MAX_POINTS};
+pub use sketch::{SKETCH_WORDS, Sketch, distance, sketch};
 
 use framewell_catalog::meta::{Document, Filter, Sort};
 use framewell_catalog::{Catalog, Page, Slice};

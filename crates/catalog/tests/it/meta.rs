@@ -1,7 +1,7 @@
 //! Metadata documents: storing, and every kind of test.
 
 use crate::backend::{ALL, account, at, channel, channel_of, conformance, missing_channel};
-use framewell_catalog::meta::{Document, Field, Filter, Sort, Test, Value};
+use framewell_catalog::meta::{Document, Field, Filter, Native, Sort, Test, Value};
 use framewell_catalog::{Catalog, Error, Slice};
 use framewell_model::ChannelId;
 use std::collections::BTreeMap;
@@ -15,6 +15,7 @@ pub(crate) fn document(id: &str, channel: ChannelId, seconds: i64) -> Document {
         float: BTreeMap::new(),
         string: BTreeMap::new(),
         raw_data: None,
+        native: Native::default(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! One event or document as every subscriber is told of it.
 
-use framewell_catalog::meta::Document;
+use framewell_catalog::meta::{Document, Object, Region};
 use framewell_model::{ChannelId, Event, WallTime};
 use serde_json::{Value, json};
 
@@ -98,8 +98,13 @@ fn show_event(event: &Event) -> Value {
     })
 }
 
-fn show_document(document: &Document) -> Value {
-    json!({
+/// A document as the native face shows it: what it does not have is left out, apart from the typed maps.
+#[must_use]
+pub fn show_document(document: &Document) -> Value {
+    let native = &document.native;
+    let captured = native.frame.and_then(|frame| frame.captured);
+    let at = captured.unwrap_or(document.timestamp);
+    let mut shown = json!({
         "id": document.id,
         "channel": document.channel,
         "timestamp": document.timestamp.to_rfc3339(),
@@ -107,8 +112,48 @@ fn show_document(document: &Document) -> Value {
         "float": document.float,
         "string": document.string,
         "raw_data": document.raw_data,
-        "links": links(document.channel, document.timestamp),
-    })
+        "links": links(document.channel, at),
+    });
+    if let Some(frame) = native.frame {
+        shown["frame"] = frame.id.to_string().into();
+    }
+    if !native.objects.is_empty() {
+        let objects = native.objects.iter();
+        let objects = objects.map(|object| show_object(object, document.channel, at));
+        shown["objects"] = objects.collect();
+    }
+    if let Some(data) = &native.data {
+        shown["data"] = data.clone();
+    }
+    if let Some(model) = &native.model {
+        shown["model"] = json!({ "name": model.name });
+        if let Some(version) = &model.version {
+            shown["model"]["version"] = version.as_str().into();
+        }
+    }
+    if let Some(dimensions) = native.vector.dimensions() {
+        shown["vector_dimensions"] = dimensions.into();
+    }
+    shown
+}
+
+fn show_object(object: &Object, channel: ChannelId, at: WallTime) -> Value {
+    let mut shown = serde_json::to_value(object).unwrap_or_default();
+    if let Some(crop) = object.region().and_then(crop) {
+        let image = format!("/v1/channels/{channel}/image?at={at}&crop={crop}");
+        shown["links"] = json!({ "image": image });
+    }
+    shown
+}
+
+/// A region as the picture routes take it, in millionths rounded inwards; `None` if it has no area.
+fn crop(region: Region) -> Option<String> {
+    const PARTS: f64 = 1e6;
+    let from = |edge: f64| (edge.clamp(0.0, 1.0) * PARTS).ceil() / PARTS;
+    let to = |edge: f64| (edge.clamp(0.0, 1.0) * PARTS).floor() / PARTS;
+    let (x, y) = (from(region.min_x), from(region.min_y));
+    let (width, height) = (to(region.max_x) - x, to(region.max_y) - y);
+    (width > 0.0 && height > 0.0).then(|| format!("{x:.6},{y:.6},{width:.6},{height:.6}"))
 }
 
 #[cfg(test)]
@@ -126,6 +171,7 @@ mod tests {
             float: BTreeMap::new(),
             string: BTreeMap::from([("line".into(), "one\r\ntwo\u{2028}".into())]),
             raw_data: None,
+            native: framewell_catalog::meta::Native::default(),
         };
         let message = Entry::document((3, document)).message(5, 2);
         assert_eq!(message.lines().count(), 1);
@@ -134,5 +180,20 @@ mod tests {
         assert_eq!((&read["cursor"], &read["behind"]), (&json!("5"), &json!(2)));
         assert_eq!(read["document"]["id"], "a\"\n");
         assert_eq!(read["document"]["long"]["Person"], i64::MAX);
+    }
+
+    #[test]
+    fn a_crop_lies_within_the_picture() {
+        let region = |min_x, min_y, max_x, max_y| Region {
+            min_x,
+            min_y,
+            max_x,
+            max_y,
+        };
+        let whole = crop(region(0.0, 0.0, 1.0 + 1e-7, 1.0)).unwrap();
+        assert_eq!(whole, "0.000000,0.000000,1.000000,1.000000");
+        let third = crop(region(1.0 / 3.0, 0.5, 2.0 / 3.0, 1.0)).unwrap();
+        assert_eq!(third, "0.333334,0.500000,0.333332,0.500000");
+        assert_eq!(crop(region(0.5, 0.5, 0.5, 0.7)), None);
     }
 }

@@ -13,7 +13,7 @@ mod follower;
 mod interest;
 mod tail;
 
-pub use entry::{Entry, Told};
+pub use entry::{Entry, Told, show_document};
 pub use follower::Follower;
 pub use interest::Interest;
 

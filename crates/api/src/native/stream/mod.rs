@@ -17,7 +17,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use framewell_catalog::EventFilter;
 use framewell_insight::feed::Topic;
-use framewell_insight::parse_filter;
+use framewell_insight::parse_native_filter;
 use futures::stream;
 use serde::Serialize;
 use serde_json::Value;
@@ -106,7 +106,9 @@ pub(crate) async fn follow_documents(
             ApiError::invalid(format!("filter is not JSON (column {})", error.column()))
         })?),
     };
-    let topic = Topic::Documents(parse_filter(filter.as_ref(), |text| text.parse().ok())?);
+    let topic = Topic::Documents(parse_native_filter(filter.as_ref(), |text| {
+        text.parse().ok()
+    })?);
     follow(state, caller, topic, &params, &headers, upgrade).await
 }
 
