@@ -62,6 +62,7 @@ fn count(method: &Method, route: String, status: u16, elapsed: Duration) {
         Method::HEAD => "HEAD",
         Method::POST => "POST",
         Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
         Method::DELETE => "DELETE",
         _ => "other",
     };

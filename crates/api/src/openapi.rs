@@ -44,6 +44,12 @@ use utoipa::{Modify, OpenApi};
         native::rules::show_rule,
         native::rules::update_rule,
         native::rules::delete_rule,
+        native::metadata::write::write_documents,
+        native::metadata::one::show_one,
+        native::metadata::one::change_one,
+        native::metadata::one::delete_one,
+        native::metadata::search::search_documents,
+        native::metadata::buckets::count_documents,
     ),
     tags(
         (name = "channels", description = "Cameras behind the token"),

@@ -10,7 +10,7 @@ use crate::vxg::{
     server, storage, streams,
 };
 use crate::{AppState, media, native, openapi, ops};
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use framewell_model::Right;
 
 /// One method of one path.
@@ -83,6 +83,12 @@ pub const TABLE: &[Route] = &[
     route("GET", "/v1/rules/{id}", META, || get(native::rules::show_rule)),
     route("PUT", "/v1/rules/{id}", CREATE, || put(native::rules::update_rule)),
     route("DELETE", "/v1/rules/{id}", CREATE, || delete(native::rules::delete_rule)),
+    route("POST", "/v1/metadata", META, || post(native::metadata::write::write_documents)),
+    route("POST", "/v1/metadata/search", META, || post(native::metadata::search::search_documents)),
+    route("POST", "/v1/metadata/buckets", META, || post(native::metadata::buckets::count_documents)),
+    route("GET", "/v1/metadata/{id}", META, || get(native::metadata::one::show_one)),
+    route("PATCH", "/v1/metadata/{id}", META, || patch(native::metadata::one::change_one)),
+    route("DELETE", "/v1/metadata/{id}", META, || delete(native::metadata::one::delete_one)),
     // Media by ticket.
     route("GET", "/hls/{channel}/{file}", TICKET, || get(media::hls::show_hls_file)),
     route("GET", "/media/rec/{channel}/{name}", TICKET, || get(media::record::show_media_record)),

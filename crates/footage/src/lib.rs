@@ -10,6 +10,7 @@
 mod around;
 mod error;
 mod footage;
+mod frame;
 mod gop;
 mod gop_ref;
 mod pages;
@@ -20,6 +21,7 @@ mod spool;
 
 pub use error::{Error, Place};
 pub use footage::Footage;
+pub use frame::FramePlace;
 pub use gop::{CompressedGop, GopSample, TICK_US};
 pub use gop_ref::GopRef;
 pub use pages::{FootageGap, GopEntry, GopPages};

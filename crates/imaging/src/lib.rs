@@ -8,6 +8,7 @@ mod cache;
 mod choose;
 mod feed;
 mod find;
+mod frame_times;
 mod grid;
 mod group;
 mod group_feed;
@@ -25,6 +26,7 @@ mod share;
 pub mod sheet;
 
 pub use feed::{Delivery, LiveFeed, LiveImage, LiveRequest};
+pub use frame_times::{FrameTime, FrameTimes};
 pub use framewell_decode::Error as DecodeError;
 pub use framewell_decode::{Crop, Fit, Output, PictureFormat, Rectangle};
 pub use grid::Grid;

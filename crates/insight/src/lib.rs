@@ -37,7 +37,9 @@ pub use native::{
 pub use objects::{MAX_LABEL_BYTES, MAX_OBJECTS, MAX_POINTS};
 pub use sketch::{SKETCH_WORDS, Sketch, distance, sketch};
 
-use framewell_catalog::meta::{Document, Filter, Sort};
+use framewell_catalog::meta::{
+    Bucket, BucketQuery, Document, DocumentSearch, Filter, Moment, Scope, Sort,
+};
 use framewell_catalog::{Catalog, Page, Slice};
 use framewell_model::{ChannelId, ErrorKind, HasKind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -176,6 +178,33 @@ impl Insight {
         }
         let found = self.catalog.find_documents(channels, filter, sort, slice);
         Ok(found.await?)
+    }
+
+    /// A page of a search in the order of time.
+    pub async fn search(
+        &self,
+        query: &DocumentSearch<'_>,
+    ) -> Result<Vec<(Moment, Document)>, Error> {
+        if query.scope.channels.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.catalog.search_documents(query).await?)
+    }
+
+    /// How many documents there are.
+    pub async fn count(&self, scope: Scope<'_>) -> Result<i64, Error> {
+        if scope.channels.is_empty() {
+            return Ok(0);
+        }
+        Ok(self.catalog.count_documents(scope).await?)
+    }
+
+    /// How many documents there are in each interval of time.
+    pub async fn count_by_time(&self, query: &BucketQuery<'_>) -> Result<Vec<Bucket>, Error> {
+        if query.scope.channels.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.catalog.count_by_time(query).await?)
     }
 
     /// Deletes what matches; how many.

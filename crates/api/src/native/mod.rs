@@ -15,6 +15,7 @@ pub(crate) mod images;
 mod images_body;
 mod images_params;
 pub(crate) mod live;
+pub(crate) mod metadata;
 pub(crate) mod picture_params;
 pub(crate) mod push;
 mod push_params;

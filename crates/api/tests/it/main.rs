@@ -15,6 +15,7 @@ mod groups;
 mod images;
 mod live;
 mod meta;
+mod metadata;
 mod native;
 mod openapi;
 mod ops;
