@@ -13,11 +13,13 @@ mod filter;
 mod janitor;
 mod json;
 mod native;
+mod near;
 mod objects;
 mod onvif;
 mod onvif_events;
 pub mod rules;
 mod sketch;
+mod vectors;
 
 pub use camera_events::CameraEvents;
 pub use document::{
@@ -34,6 +36,7 @@ pub use native::{
     MAX_DATA_BYTES, MAX_DATA_DEPTH, MAX_DIMENSIONS, NativeDocument, NativePatch,
     parse_native_document, parse_native_patch, read_vector,
 };
+pub use near::{MAX_NEIGHBOURS, MOST_COMPARED, NearQuery, Neighbours};
 pub use objects::{MAX_LABEL_BYTES, MAX_OBJECTS, MAX_POINTS};
 pub use sketch::{SKETCH_WORDS, Sketch, distance, sketch};
 
@@ -43,6 +46,8 @@ use framewell_catalog::meta::{
 use framewell_catalog::{Catalog, Page, Slice};
 use framewell_model::{ChannelId, ErrorKind, HasKind};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 /// A refused request as a whole; element errors are in [`Outcome`].
@@ -82,17 +87,41 @@ impl HasKind for Error {
 /// An element that was understood, or why it was not (the client reads the text).
 pub type Parsed<T> = Result<T, String>;
 
+/// Memory of the index of vectors where nobody says otherwise.
+pub const DEFAULT_INDEX_BYTES: usize = 256 << 20;
+
 /// The service; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Insight {
     catalog: Catalog,
+    index: Arc<Mutex<vectors::Index>>,
+    compared_always: usize,
 }
 
 impl Insight {
     /// Over this catalog.
     #[must_use]
     pub fn new(catalog: Catalog) -> Self {
-        Self { catalog }
+        Self {
+            catalog,
+            index: Arc::new(Mutex::new(vectors::Index::new(DEFAULT_INDEX_BYTES))),
+            compared_always: near::COMPARED_ALWAYS,
+        }
+    }
+
+    /// With so much memory for the index of vectors (default 256 MiB: three million vectors of any length).
+    /// Beyond it the oldest are found only by exact searches.
+    #[must_use]
+    pub fn with_vector_memory(mut self, bytes: usize) -> Self {
+        self.index = Arc::new(Mutex::new(vectors::Index::new(bytes)));
+        self
+    }
+
+    /// With another number of vectors that are all compared, whoever asks (default 20,000).
+    #[must_use]
+    pub fn with_compared_always(mut self, vectors: usize) -> Self {
+        self.compared_always = vectors;
+        self
     }
 
     /// Stores documents of one channel; one outcome per element, same order. An element with an id that

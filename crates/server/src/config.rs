@@ -53,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) webhooks: Webhooks,
     /// Where this server may connect to.
     pub(crate) outbound: Outbound,
+    /// Metadata documents.
+    pub(crate) metadata: Metadata,
     /// Logs.
     pub(crate) log: Log,
 }
@@ -151,6 +153,22 @@ pub(crate) struct Ring {
     pub(crate) max_age_s: f64,
 }
 
+/// Metadata documents.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Metadata {
+    /// Memory for the index of vectors, in MiB; a million vectors take 84, of whatever length.
+    pub(crate) vector_index_mib: usize,
+}
+
+impl Default for Metadata {
+    fn default() -> Self {
+        Self {
+            vector_index_mib: framewell_insight::DEFAULT_INDEX_BYTES >> 20,
+        }
+    }
+}
+
 /// Patience with cameras.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -207,6 +225,7 @@ impl Default for Config {
             live: Live::default(),
             webhooks: Webhooks::default(),
             outbound: Outbound::default(),
+            metadata: Metadata::default(),
             log: Log::default(),
         }
     }

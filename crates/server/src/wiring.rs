@@ -180,7 +180,8 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
         imaging,
         pool,
         playback: Playback::new(registry.clone(), footage),
-        insight: Insight::new(catalog.clone()),
+        insight: Insight::new(catalog.clone())
+            .with_vector_memory(config.metadata.vector_index_mib.saturating_mul(1 << 20)),
         feeds: Feeds::new(catalog.clone()),
         gallery,
         registry,

@@ -13,6 +13,7 @@ mod hostile;
 mod image_tasks;
 mod images;
 mod main_job;
+mod metadata;
 mod one_picture;
 mod push;
 mod raw_socket;

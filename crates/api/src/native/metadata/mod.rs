@@ -3,6 +3,7 @@
 mod answer;
 pub(crate) mod buckets;
 mod frames;
+mod near;
 pub(crate) mod one;
 mod request;
 pub(crate) mod search;

@@ -2,7 +2,7 @@
 
 use super::answer::{SearchMeta, SearchPage};
 use super::request::SearchBody;
-use super::{channels, count, member, only_known, read_time, time};
+use super::{channels, count, member, near, only_known, read_time, time};
 use crate::AppState;
 use crate::auth::Caller;
 use crate::body::MetaObject;
@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 /// Documents of a page where nobody asks for another number.
 const DEFAULT_LIMIT: u64 = 100;
 /// Most documents of a page.
-pub(super) const MAX_LIMIT: u64 = 1_000;
+const MAX_LIMIT: u64 = 1_000;
 
 const MEMBERS: [&str; 10] = [
     "channels", "start", "end", "filter", "text", "near", "sort", "limit", "cursor", "total",
@@ -68,6 +68,9 @@ impl Where {
 /// By a typed filter, words and time, over all channels of the token. Pages go on behind the last document of the
 /// one before: what is written meanwhile shifts nothing. Every document has links to its picture, to a clip around
 /// it and to the live channel, for the same token. A search that takes longer than 10 s ends with 503.
+///
+/// `near` finds the documents whose vectors are nearest by the angle, among those that everything else in the
+/// search leaves; `meta.exact` says whether all of their vectors were compared.
 #[utoipa::path(
     post,
     path = "/v1/metadata/search",
@@ -88,6 +91,9 @@ pub(crate) async fn search_documents(
 ) -> Result<Json<Value>, ApiError> {
     only_known(&body, &MEMBERS)?;
     let within = Where::read(&state, &caller, &body).await?;
+    if let Some(near) = member(&body, "near") {
+        return near::answer(&state, &within, near, &body).await;
+    }
     let order = order(&body)?;
     let limit = count(&body, "limit", DEFAULT_LIMIT, MAX_LIMIT)?;
     let after = cursor(&body, order)?;
@@ -127,7 +133,7 @@ pub(crate) async fn search_documents(
     Ok(Json(json!({ "documents": documents, "meta": meta })))
 }
 
-fn order(body: &Map<String, Value>) -> Result<Order, ApiError> {
+pub(super) fn order(body: &Map<String, Value>) -> Result<Order, ApiError> {
     match member(body, "sort").map(Value::as_str) {
         None | Some(Some("-time")) => Ok(Order::Descending),
         Some(Some("time")) => Ok(Order::Ascending),
