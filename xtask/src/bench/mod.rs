@@ -5,6 +5,7 @@ mod engines;
 mod footage;
 mod image;
 mod machine;
+mod metadata;
 mod meter;
 mod record;
 mod subscriptions;
@@ -29,6 +30,8 @@ enum Bench {
     Engines(engines::Args),
     /// Delay of events to 1 and 100 subscribers, on SQLite and PostgreSQL.
     Subscriptions(subscriptions::Args),
+    /// Documents written and searched on SQLite and PostgreSQL, and nearest vectors, beside a bare insert loop.
+    Metadata(metadata::Args),
 }
 
 pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
@@ -37,6 +40,7 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
         Bench::Image(args) => image::main(args),
         Bench::Engines(args) => engines::main(args),
         Bench::Subscriptions(args) => subscriptions::main(args),
+        Bench::Metadata(args) => metadata::main(args),
     }
 }
 
