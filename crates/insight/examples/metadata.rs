@@ -6,8 +6,8 @@
 #![expect(clippy::print_stdout, reason = "prints its result")]
 
 use framewell_catalog::meta::{
-    Bounds, DocumentSearch, Field, Filter, Native, Object, ObjectField, Region, Scope, Test, TextQuery,
-    Value as Typed, Vector,
+    Bounds, DocumentSearch, Field, Filter, Native, Object, ObjectField, Region, Scope, Test,
+    TextQuery, Value as Typed, Vector,
 };
 use framewell_catalog::{Catalog, CatalogConfig, Order};
 use framewell_insight::{InputDocument, Insight, NearQuery, sketch};
@@ -48,7 +48,10 @@ async fn main() -> Result<(), Failure> {
     let writes = store.write(documents).await?;
     let filters = store.filters(documents).await?;
     let vectors = store.vectors(documents, vectors).await?;
-    println!("{}", json!({"bare": bare, "writes": writes, "filters": filters, "vectors": vectors}));
+    println!(
+        "{}",
+        json!({"bare": bare, "writes": writes, "filters": filters, "vectors": vectors})
+    );
     catalog.close().await;
     Ok(())
 }
@@ -82,7 +85,11 @@ async fn bare(url: &str) -> Result<Value, Failure> {
     let mut postgres = None;
     if url.starts_with("sqlite:") {
         let mut connection = SqliteConnection::connect(&format!("{url}.bare?mode=rwc")).await?;
-        for setup in ["PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", table] {
+        for setup in [
+            "PRAGMA journal_mode=WAL",
+            "PRAGMA synchronous=NORMAL",
+            table,
+        ] {
             sqlx::query(setup).execute(&mut connection).await?;
         }
         sqlite = Some(connection);
@@ -125,12 +132,16 @@ fn body(n: usize) -> String {
 
 #[expect(clippy::cast_precision_loss, reason = "a rate")]
 fn rate(count: usize, since: Instant) -> Value {
-    (count as f64 / since.elapsed().as_secs_f64()).round().into()
+    (count as f64 / since.elapsed().as_secs_f64())
+        .round()
+        .into()
 }
 
 /// Numbers that look random, the same on every run.
 fn mix(number: usize) -> u64 {
-    let mut mixed = (number as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = (number as u64)
+        .wrapping_add(1)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
@@ -147,9 +158,12 @@ fn part(number: usize) -> f64 {
     (mix(number) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-const LABELS: [&str; 8] = ["person", "car", "dog", "bicycle", "bus", "truck", "bag", "cat"];
+const LABELS: [&str; 8] = [
+    "person", "car", "dog", "bicycle", "bus", "truck", "bag", "cat",
+];
 const WORDS: [&str; 12] = [
-    "red", "blue", "white", "black", "left", "right", "gate", "yard", "enters", "leaves", "waits", "runs",
+    "red", "blue", "white", "black", "left", "right", "gate", "yard", "enters", "leaves", "waits",
+    "runs",
 ];
 
 fn seconds(n: usize) -> i64 {
@@ -174,10 +188,19 @@ fn document(n: usize) -> InputDocument {
     InputDocument {
         id: Some(format!("d{n}")),
         timestamp: WallTime::from_secs(seconds(n)),
-        long: BTreeMap::from([("Person".into(), (pick(n + 4, 10)) as i64), ("clip".into(), (n / 20) as i64)]),
+        long: BTreeMap::from([
+            ("Person".into(), (pick(n + 4, 10)) as i64),
+            ("clip".into(), (n / 20) as i64),
+        ]),
         float: BTreeMap::from([("light".into(), part(n + 5))]),
         string: BTreeMap::from([("type".into(), "count".into())]),
-        raw_data: Some(format!("{} {} {} number{}", word(0), word(1), word(2), n / 10)),
+        raw_data: Some(format!(
+            "{} {} {} number{}",
+            word(0),
+            word(1),
+            word(2),
+            n / 10
+        )),
         native: Native {
             objects: vec![object],
             ..Native::default()
@@ -227,19 +250,37 @@ impl Store {
         ] {
             let mut times = Vec::with_capacity(SEARCHES);
             for n in 0..SEARCHES {
-                let hour = START_S + i64::try_from(pick(n, usize::try_from(last - START_S)?.max(1)))?;
+                let hour =
+                    START_S + i64::try_from(pick(n, usize::try_from(last - START_S)?.max(1)))?;
                 let (mut start, mut end) = (None, None);
                 let filter = match name {
                     "newest of a channel" => Filter::And(Vec::new()),
                     "an hour of all channels, Person > 7" => {
-                        (start, end) = (Some(WallTime::from_secs(hour)), Some(WallTime::from_secs(hour + 3_600)));
+                        (start, end) = (
+                            Some(WallTime::from_secs(hour)),
+                            Some(WallTime::from_secs(hour + 3_600)),
+                        );
                         long("Person", Test::Gt(Typed::Long(7)))
                     }
-                    "a rare value among all" => long("clip", Test::Eq(Typed::Long(pick(n, documents / 20 + 1) as i64))),
+                    "a rare value among all" => long(
+                        "clip",
+                        Test::Eq(Typed::Long(pick(n, documents / 20 + 1) as i64)),
+                    ),
                     "a sure person in a corner, newest" => Filter::Object(vec![
-                        (ObjectField::Label, Test::Eq(Typed::Text(LABELS[n % LABELS.len()].into()))),
+                        (
+                            ObjectField::Label,
+                            Test::Eq(Typed::Text(LABELS[n % LABELS.len()].into())),
+                        ),
                         (ObjectField::Score, Test::Gte(Typed::Float(0.9))),
-                        (ObjectField::Region, Test::Intersects(Region { min_x: 0.0, min_y: 0.0, max_x: 0.25, max_y: 0.25 })),
+                        (
+                            ObjectField::Region,
+                            Test::Intersects(Region {
+                                min_x: 0.0,
+                                min_y: 0.0,
+                                max_x: 0.25,
+                                max_y: 0.25,
+                            }),
+                        ),
                     ]),
                     _ => {
                         let words = [WORDS[n % 12], WORDS[(n / 12 + n + 1) % 12]].join(" ");
@@ -250,8 +291,18 @@ impl Store {
                     true => &self.channels[..],
                     false => &self.channels[n % CHANNELS..=n % CHANNELS],
                 };
-                let scope = Scope { channels, filter: &filter, start, end };
-                let query = DocumentSearch { scope, order: Order::Descending, after: None, limit: 20 };
+                let scope = Scope {
+                    channels,
+                    filter: &filter,
+                    start,
+                    end,
+                };
+                let query = DocumentSearch {
+                    scope,
+                    order: Order::Descending,
+                    after: None,
+                    limit: 20,
+                };
                 let started = Instant::now();
                 self.insight.search(&query).await?;
                 times.push(started.elapsed().as_secs_f64() * 1_000.0);
@@ -268,23 +319,43 @@ impl Store {
             let batch = first..vectors.min(first + 1_000);
             let batch = batch.map(|n| {
                 let values = vector(n);
-                let bits = sketch(&values).iter().flat_map(|word| word.to_le_bytes()).collect();
+                let bits = sketch(&values)
+                    .iter()
+                    .flat_map(|word| word.to_le_bytes())
+                    .collect();
                 let mut document = document(documents + n);
                 document.id = Some(format!("v{n}"));
-                document.native.vector = Vector::New { values, sketch: bits };
+                document.native.vector = Vector::New {
+                    values,
+                    sketch: bits,
+                };
                 Ok(document)
             });
-            self.insight.post(self.channels[n % CHANNELS], batch.collect()).await?;
+            self.insight
+                .post(self.channels[n % CHANNELS], batch.collect())
+                .await?;
         }
         let rate = rate(vectors, started);
         let everything = Filter::And(Vec::new());
-        let scope = Scope { channels: &self.channels, filter: &everything, start: None, end: None };
-        let queries: Vec<Vec<f32>> = (0..VECTOR_SEARCHES).map(|n| near(pick(n + 77, vectors.max(1)), n)).collect();
+        let scope = Scope {
+            channels: &self.channels,
+            filter: &everything,
+            start: None,
+            end: None,
+        };
+        let queries: Vec<Vec<f32>> = (0..VECTOR_SEARCHES)
+            .map(|n| near(pick(n + 77, vectors.max(1)), n))
+            .collect();
         let mut times = Vec::new();
         let mut found = Vec::new();
         let mut first_ms = 0.0;
         for (n, vector) in queries.iter().enumerate() {
-            let query = NearQuery { vector: vector.clone(), most: NEIGHBOURS, min_score: None, is_exact: false };
+            let query = NearQuery {
+                vector: vector.clone(),
+                most: NEIGHBOURS,
+                min_score: None,
+                is_exact: false,
+            };
             let started = Instant::now();
             let neighbours = self.insight.near(scope, &query).await?;
             let took = started.elapsed().as_secs_f64() * 1_000.0;
@@ -296,9 +367,17 @@ impl Store {
             found.push(neighbours);
         }
         let truth = nearest(&queries, vectors);
-        let same: usize = found.iter().zip(&truth).map(|(found, truth)| {
-            found.found.iter().filter(|(_, document)| truth.contains(&document.id)).count()
-        }).sum();
+        let same: usize = found
+            .iter()
+            .zip(&truth)
+            .map(|(found, truth)| {
+                found
+                    .found
+                    .iter()
+                    .filter(|(_, document)| truth.contains(&document.id))
+                    .count()
+            })
+            .sum();
         let wanted: usize = truth.iter().map(Vec::len).sum();
         #[expect(clippy::cast_precision_loss, reason = "a share")]
         let recall = same as f64 / wanted.max(1) as f64;
@@ -316,13 +395,19 @@ impl Store {
 fn vector(n: usize) -> Vec<f32> {
     let center = n % CLUSTERS;
     let noise = |k: usize, of: usize| (part(of * DIMENSIONS + k) * 2.0 - 1.0) as f32;
-    (0..DIMENSIONS).map(|k| noise(k, usize::MAX / 2 / DIMENSIONS + center) + noise(k, n)).collect()
+    (0..DIMENSIONS)
+        .map(|k| noise(k, usize::MAX / 2 / DIMENSIONS + center) + noise(k, n))
+        .collect()
 }
 
 /// Something like vector `n`.
 fn near(n: usize, salt: usize) -> Vec<f32> {
     let other = vector(n + CLUSTERS * (1_000_000 + salt));
-    vector(n).iter().zip(other).map(|(one, other)| one + 0.5 * other).collect()
+    vector(n)
+        .iter()
+        .zip(other)
+        .map(|(one, other)| one + 0.5 * other)
+        .collect()
 }
 
 /// Ids of the nearest, by comparing all.
@@ -332,9 +417,14 @@ fn nearest(queries: &[Vec<f32>], vectors: usize) -> Vec<Vec<String>> {
         let vector = vector(n);
         let length: f32 = vector.iter().map(|value| value * value).sum();
         for (best, query) in best.iter_mut().zip(queries) {
-            let dot: f32 = vector.iter().zip(query).map(|(one, other)| one * other).sum();
+            let dot: f32 = vector
+                .iter()
+                .zip(query)
+                .map(|(one, other)| one * other)
+                .sum();
             let score = f64::from(dot) / f64::from(length).sqrt();
-            let is_better = best.len() < NEIGHBOURS || best.last().is_some_and(|(least, _)| score > *least);
+            let is_better =
+                best.len() < NEIGHBOURS || best.last().is_some_and(|(least, _)| score > *least);
             if is_better {
                 let at = best.partition_point(|(other, _)| *other >= score);
                 best.insert(at, (score, n));
@@ -349,6 +439,7 @@ fn nearest(queries: &[Vec<f32>], vectors: usize) -> Vec<Vec<String>> {
 /// Half are faster than `p50_ms`, 99 of 100 than `p99_ms`.
 fn spread(mut times: Vec<f64>) -> Value {
     times.sort_by(f64::total_cmp);
-    let at = |share: usize| times.get((times.len() * share / 100).min(times.len().saturating_sub(1)));
+    let at =
+        |share: usize| times.get((times.len() * share / 100).min(times.len().saturating_sub(1)));
     json!({"p50_ms": at(50), "p99_ms": at(99)})
 }

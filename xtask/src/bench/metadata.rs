@@ -28,7 +28,14 @@ pub(crate) struct Args {
 pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
     deps::ensure(Purpose::Test)?;
     term::step("Building with optimisation");
-    let example = ["build", "--release", "-p", "framewell-insight", "--example", "metadata"];
+    let example = [
+        "build",
+        "--release",
+        "-p",
+        "framewell-insight",
+        "--example",
+        "metadata",
+    ];
     run::expect_success(&mut run::cargo(example))?;
     let target = workspace::target_dir()?;
     let folder = tempfile::Builder::new()
@@ -74,22 +81,37 @@ fn report(databases: &[(&str, &Value)], args: &Args) -> anyhow::Result<String> {
         }
     }
     text.push_str("\n| search, p50 / p99 ms |");
-    databases.iter().for_each(|(name, _)| text.push_str(&format!(" {name} |")));
+    databases
+        .iter()
+        .for_each(|(name, _)| text.push_str(&format!(" {name} |")));
     text.push_str("\n| --- |");
     databases.iter().for_each(|_| text.push_str(" --- |"));
     let first = databases.first().context("no database")?.1;
     let names = first["filters"].as_object().context("no searches")?.keys();
     for name in names {
-        let cells: Vec<String> = databases.iter().map(|(_, m)| spread(&m["filters"][name])).collect();
+        let cells: Vec<String> = databases
+            .iter()
+            .map(|(_, m)| spread(&m["filters"][name]))
+            .collect();
         text.push_str(&format!("\n| {name} | {} |", cells.join(" | ")));
     }
-    let cells: Vec<String> = databases.iter().map(|(_, m)| spread(&m["vectors"])).collect();
-    text.push_str(&format!("\n| ten nearest vectors | {} |", cells.join(" | ")));
+    let cells: Vec<String> = databases
+        .iter()
+        .map(|(_, m)| spread(&m["vectors"]))
+        .collect();
+    text.push_str(&format!(
+        "\n| ten nearest vectors | {} |",
+        cells.join(" | ")
+    ));
     for (name, key, digits) in [
         ("their recall", "recall", 3),
         ("vectors compared in full", "compared", 0),
         ("first search after a start, ms", "first_ms", 0),
-        ("documents with vectors written a second", "written_per_s", 0),
+        (
+            "documents with vectors written a second",
+            "written_per_s",
+            0,
+        ),
     ] {
         let cells: Vec<String> = databases
             .iter()
@@ -97,12 +119,20 @@ fn report(databases: &[(&str, &Value)], args: &Args) -> anyhow::Result<String> {
             .collect();
         text.push_str(&format!("\n| {name} | {} |", cells.join(" | ")));
     }
-    text.push_str(&format!("\n\n{}\n\n{}", caption(args), machine::describe()?));
+    text.push_str(&format!(
+        "\n\n{}\n\n{}",
+        caption(args),
+        machine::describe()?
+    ));
     Ok(text)
 }
 
 fn spread(value: &Value) -> String {
-    format!("{} / {}", number(&value["p50_ms"], 1), number(&value["p99_ms"], 1))
+    format!(
+        "{} / {}",
+        number(&value["p50_ms"], 1),
+        number(&value["p99_ms"], 1)
+    )
 }
 
 fn number(value: &Value, digits: usize) -> String {
