@@ -40,7 +40,7 @@ async fn leads_back(api: &Api, document: &Value, picture: &Answer) {
             cut.header("framewell-width"),
             cut.header("framewell-height")
         ),
-        ("240", "134")
+        ("240", "135")
     );
     let live = follow(api, &document["links"]["live"]).await.expect(200);
     assert!(live["hls"].is_string(), "{live}");
