@@ -55,14 +55,14 @@ enum Demand {
     /// A row of this table that meets this.
     Row(&'static str, Expr),
     /// Words; they are stored without a channel.
-    Words(SelectStatement),
+    Words(Box<SelectStatement>),
 }
 
 impl Demand {
     /// The numbers of the documents that have it.
     fn select(self, dialect: Dialect, channels: &[i64]) -> SelectStatement {
         match self {
-            Self::Words(select) => select,
+            Self::Words(select) => *select,
             Self::Row(table, has_value) => Query::select()
                 .column("document")
                 .from(table)
@@ -91,7 +91,7 @@ fn demands(filter: &Filter, dialect: Dialect, found: &mut Vec<Demand>) {
         Filter::Object(tests) => {
             found.extend(tests.iter().filter_map(|(f, test)| object_demand(*f, test)));
         }
-        Filter::Text(query) => found.push(Demand::Words(query.rows(dialect))),
+        Filter::Text(query) => found.push(Demand::Words(Box::new(query.rows(dialect)))),
         Filter::Or(_) | Filter::Not(_) | Filter::Leaf(..) => {}
     }
 }
