@@ -10,7 +10,7 @@ use framewell_catalog::meta::{
     TextQuery, Value as Typed, Vector,
 };
 use framewell_catalog::{Catalog, CatalogConfig, Order};
-use framewell_insight::{InputDocument, Insight, NearQuery, sketch};
+use framewell_insight::{InputDocument, Insight, NearQuery, Neighbours, sketch};
 use framewell_model::{ChannelId, NewChannel, RecMode, Secret, WallTime};
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
@@ -237,68 +237,22 @@ impl Store {
 
     /// Five searches, each with other values every time.
     async fn filters(&self, documents: usize) -> Result<Value, Failure> {
-        let leaf = Filter::Leaf;
-        let long = |name: &str, test| leaf(Field::Long(name.into()), test);
-        let last = seconds(documents);
         let mut told = serde_json::Map::new();
-        for (name, is_all) in [
-            ("newest of a channel", false),
-            ("an hour of all channels, Person > 7", true),
-            ("a rare value among all", true),
-            ("a sure person in a corner, newest", true),
-            ("two words, newest", true),
-        ] {
+        for name in QUESTIONS {
             let mut times = Vec::with_capacity(SEARCHES);
             for n in 0..SEARCHES {
-                let hour =
-                    START_S + i64::try_from(pick(n, usize::try_from(last - START_S)?.max(1)))?;
-                let (mut start, mut end) = (None, None);
-                let filter = match name {
-                    "newest of a channel" => Filter::And(Vec::new()),
-                    "an hour of all channels, Person > 7" => {
-                        (start, end) = (
-                            Some(WallTime::from_secs(hour)),
-                            Some(WallTime::from_secs(hour + 3_600)),
-                        );
-                        long("Person", Test::Gt(Typed::Long(7)))
-                    }
-                    "a rare value among all" => long(
-                        "clip",
-                        Test::Eq(Typed::Long(pick(n, documents / 20 + 1) as i64)),
-                    ),
-                    "a sure person in a corner, newest" => Filter::Object(vec![
-                        (
-                            ObjectField::Label,
-                            Test::Eq(Typed::Text(LABELS[n % LABELS.len()].into())),
-                        ),
-                        (ObjectField::Score, Test::Gte(Typed::Float(0.9))),
-                        (
-                            ObjectField::Region,
-                            Test::Intersects(Region {
-                                min_x: 0.0,
-                                min_y: 0.0,
-                                max_x: 0.25,
-                                max_y: 0.25,
-                            }),
-                        ),
-                    ]),
-                    _ => {
-                        let words = [WORDS[n % 12], WORDS[(n / 12 + n + 1) % 12]].join(" ");
-                        Filter::Text(TextQuery::parse(&words)?)
-                    }
-                };
-                let channels = match is_all {
-                    true => &self.channels[..],
-                    false => &self.channels[n % CHANNELS..=n % CHANNELS],
-                };
-                let scope = Scope {
-                    channels,
-                    filter: &filter,
-                    start,
-                    end,
+                let Question { filter, start, end } = question(name, n, documents)?;
+                let channels = match name == QUESTIONS[0] {
+                    true => &self.channels[n % CHANNELS..=n % CHANNELS],
+                    false => &self.channels[..],
                 };
                 let query = DocumentSearch {
-                    scope,
+                    scope: Scope {
+                        channels,
+                        filter: &filter,
+                        start,
+                        end,
+                    },
                     order: Order::Descending,
                     after: None,
                     limit: 20,
@@ -312,17 +266,15 @@ impl Store {
         Ok(told.into())
     }
 
-    /// Nearest neighbours, and how many of them are the real ones.
-    async fn vectors(&self, documents: usize, vectors: usize) -> Result<Value, Failure> {
+    /// Vectors a second.
+    async fn write_vectors(&self, documents: usize, vectors: usize) -> Result<Value, Failure> {
         let started = Instant::now();
         for (n, first) in (0..vectors).step_by(1_000).enumerate() {
             let batch = first..vectors.min(first + 1_000);
             let batch = batch.map(|n| {
                 let values = vector(n);
-                let bits = sketch(&values)
-                    .iter()
-                    .flat_map(|word| word.to_le_bytes())
-                    .collect();
+                let bits = sketch(&values);
+                let bits = bits.iter().flat_map(|word| word.to_le_bytes()).collect();
                 let mut document = document(documents + n);
                 document.id = Some(format!("v{n}"));
                 document.native.vector = Vector::New {
@@ -331,11 +283,15 @@ impl Store {
                 };
                 Ok(document)
             });
-            self.insight
-                .post(self.channels[n % CHANNELS], batch.collect())
-                .await?;
+            let channel = self.channels[n % CHANNELS];
+            self.insight.post(channel, batch.collect()).await?;
         }
-        let rate = rate(vectors, started);
+        Ok(rate(vectors, started))
+    }
+
+    /// Nearest neighbours, and how many of them are the real ones.
+    async fn vectors(&self, documents: usize, vectors: usize) -> Result<Value, Failure> {
+        let rate = self.write_vectors(documents, vectors).await?;
         let everything = Filter::And(Vec::new());
         let scope = Scope {
             channels: &self.channels,
@@ -343,13 +299,11 @@ impl Store {
             start: None,
             end: None,
         };
-        let queries: Vec<Vec<f32>> = (0..VECTOR_SEARCHES)
-            .map(|n| near(pick(n + 77, vectors.max(1)), n))
-            .collect();
+        let queries = (0..VECTOR_SEARCHES).map(|n| near(pick(n + 77, vectors.max(1)), n));
+        let queries: Vec<Vec<f32>> = queries.collect();
         let mut times = Vec::new();
         let mut found = Vec::new();
-        let mut first_ms = 0.0;
-        for (n, vector) in queries.iter().enumerate() {
+        for vector in &queries {
             let query = NearQuery {
                 vector: vector.clone(),
                 most: NEIGHBOURS,
@@ -357,38 +311,81 @@ impl Store {
                 is_exact: false,
             };
             let started = Instant::now();
-            let neighbours = self.insight.near(scope, &query).await?;
-            let took = started.elapsed().as_secs_f64() * 1_000.0;
-            match n {
-                // It reads the sketches.
-                0 => first_ms = took,
-                _ => times.push(took),
-            }
-            found.push(neighbours);
+            found.push(self.insight.near(scope, &query).await?);
+            times.push(started.elapsed().as_secs_f64() * 1_000.0);
         }
+        // The first one reads the sketches.
+        let first_ms = times.remove(0);
         let truth = nearest(&queries, vectors);
-        let same: usize = found
-            .iter()
-            .zip(&truth)
-            .map(|(found, truth)| {
-                found
-                    .found
-                    .iter()
-                    .filter(|(_, document)| truth.contains(&document.id))
-                    .count()
-            })
-            .sum();
+        let in_both = |(found, truth): (&Neighbours, &Vec<String>)| {
+            let ids = found.found.iter().map(|(_, document)| &document.id);
+            ids.filter(|id| truth.contains(id)).count()
+        };
+        let same: usize = found.iter().zip(&truth).map(in_both).sum();
         let wanted: usize = truth.iter().map(Vec::len).sum();
         #[expect(clippy::cast_precision_loss, reason = "a share")]
         let recall = same as f64 / wanted.max(1) as f64;
-        let compared = found.last().map_or(0, |found| found.compared);
         let mut told = spread(times);
         told["first_ms"] = first_ms.into();
         told["recall"] = recall.into();
         told["written_per_s"] = rate;
-        told["compared"] = compared.into();
+        told["compared"] = found.last().map_or(0, |found| found.compared).into();
         Ok(told)
     }
+}
+
+const QUESTIONS: [&str; 5] = [
+    "newest of a channel",
+    "an hour of all channels, Person > 7",
+    "a rare value among all",
+    "a sure object in a corner, newest",
+    "two words, newest",
+];
+
+struct Question {
+    filter: Filter,
+    start: Option<WallTime>,
+    end: Option<WallTime>,
+}
+
+/// The `n`th form of a question.
+fn question(name: &str, n: usize, documents: usize) -> Result<Question, Failure> {
+    let long = |name: &str, test| Filter::Leaf(Field::Long(name.into()), test);
+    let (mut start, mut end) = (None, None);
+    let filter = match name {
+        "newest of a channel" => Filter::And(Vec::new()),
+        "an hour of all channels, Person > 7" => {
+            let hour = START_S + i64::try_from(pick(n, documents / CHANNELS + 1))?;
+            start = Some(WallTime::from_secs(hour));
+            end = Some(WallTime::from_secs(hour + 3_600));
+            long("Person", Test::Gt(Typed::Long(7)))
+        }
+        "a rare value among all" => {
+            let clip = i64::try_from(pick(n, documents / 20 + 1))?;
+            long("clip", Test::Eq(Typed::Long(clip)))
+        }
+        "a sure object in a corner, newest" => Filter::Object(vec![
+            (
+                ObjectField::Label,
+                Test::Eq(Typed::Text(LABELS[n % LABELS.len()].into())),
+            ),
+            (ObjectField::Score, Test::Gte(Typed::Float(0.9))),
+            (
+                ObjectField::Region,
+                Test::Intersects(Region {
+                    min_x: 0.0,
+                    min_y: 0.0,
+                    max_x: 0.25,
+                    max_y: 0.25,
+                }),
+            ),
+        ]),
+        _ => {
+            let words = [WORDS[n % 12], WORDS[(n / 12 + n + 1) % 12]].join(" ");
+            Filter::Text(TextQuery::parse(&words)?)
+        }
+    };
+    Ok(Question { filter, start, end })
 }
 
 /// A vector of its cluster.

@@ -6,18 +6,18 @@ use framewell_model::{ChannelStatus, RunId, WallClock as _};
 use serde_json::{Value, json};
 
 const META: &str = "/v1/metadata";
-const SEARCH: &str = "/v1/metadata/search";
+pub(crate) const SEARCH: &str = "/v1/metadata/search";
 const BUCKETS: &str = "/v1/metadata/buckets";
 
 fn person(score: f64, x: f64) -> Value {
     json!({"label": "person", "score": score, "track": "t1", "box": {"x": x, "y": 0.25, "width": 0.25, "height": 0.5}})
 }
 
-async fn write(site: &Site, token: &str, documents: Value) -> Value {
+pub(crate) async fn write(site: &Site, token: &str, documents: Value) -> Value {
     site.post(token, META, &documents).await.expect(200)
 }
 
-async fn ids(site: &Site, token: &str, body: Value) -> Vec<String> {
+pub(crate) async fn ids(site: &Site, token: &str, body: Value) -> Vec<String> {
     let found = site.post(token, SEARCH, &body).await.expect(200);
     let documents = found["documents"].as_array().unwrap();
     documents
@@ -107,8 +107,13 @@ async fn a_document_is_read_changed_and_deleted_by_its_id() {
             },
         })
     );
+    is_changed_and_deleted(&site, &group, &a, &b).await;
+}
+
+async fn is_changed_and_deleted(site: &Site, group: &str, a: &TestChannel, b: &TestChannel) {
+    let path = format!("{META}/x%2F1");
     let change = json!({"long": {"n": null, "k": 3}, "objects": [{"label": "dog"}], "data": null});
-    let headers = [("authorization", group.as_str())];
+    let headers = [("authorization", group)];
     let changed = site
         .send("PATCH", &path, &headers, change.to_string())
         .await
@@ -125,21 +130,21 @@ async fn a_document_is_read_changed_and_deleted_by_its_id() {
     assert!(text(&bad.expect(400)["error"]["message"]).contains("objects[0].label"));
     // The same id in two channels has to be told apart.
     write(
-        &site,
+        site,
         &b.all,
         json!([{"id": "x/1", "timestamp": "2024-05-01T10:00:00Z"}]),
     )
     .await;
-    site.get(&group, &path).await.expect(400);
+    site.get(group, &path).await.expect(400);
     let named = format!("{path}?channel={}", b.id);
     assert_eq!(
-        site.get(&group, &named).await.expect(200)["channel"],
+        site.get(group, &named).await.expect(200)["channel"],
         json!(b.id)
     );
-    site.delete(&group, &named).await.expect(204);
-    site.delete(&group, &named).await.expect(404);
+    site.delete(group, &named).await.expect(204);
+    site.delete(group, &named).await.expect(404);
     assert_eq!(
-        site.get(&group, &path).await.expect(200)["channel"],
+        site.get(group, &path).await.expect(200)["channel"],
         json!(a.id)
     );
     site.get(&b.all, &path).await.expect(404);
@@ -453,90 +458,4 @@ async fn a_frame_has_to_be_the_channels_own() {
     );
     let found = json!({"filter": {"field": "frame", "eq": frame}});
     assert_eq!(ids(&site, &a.all, found).await.len(), 1);
-}
-
-#[tokio::test]
-async fn neighbours_are_found_among_what_the_rest_of_the_search_leaves() {
-    let site = Site::new().await;
-    let (a, b) = (site.channel("a").await, site.channel("b").await);
-    let (_, group) = site.group(&[&a, &b], "all").await;
-    let document = |id: &str, channel: &TestChannel, minute: u8, vector: Value| {
-        json!({"id": id, "channel": channel.id, "timestamp": format!("2024-05-01T10:0{minute}:00Z"), "vector": vector,
-            "objects": [{"label": format!("l{minute}")}]})
-    };
-    let documents = json!([
-        document("east", &a, 0, json!([1, 0])),
-        document("north", &b, 1, json!([0, 2])),
-        document("west", &a, 2, json!([-3, 0])),
-        document("northeast", &b, 3, json!([1, 1])),
-        document("deep", &a, 4, json!([1, 0, 0])),
-    ]);
-    assert_eq!(write(&site, &group, documents).await["meta"]["errors"], 0);
-    let near = json!({"vector": [1, 0.5]});
-    for (body, expected) in [
-        (
-            json!({"near": near}),
-            &["northeast", "east", "north", "west"][..],
-        ),
-        (
-            json!({"near": {"vector": [1, 0.5], "k": 2}}),
-            &["northeast", "east"],
-        ),
-        (
-            json!({"near": {"vector": [1, 0.5], "min_score": 0.9}}),
-            &["northeast"],
-        ),
-        (
-            json!({"near": near, "sort": "time"}),
-            &["east", "north", "west", "northeast"],
-        ),
-        (json!({"near": near, "channels": [a.id]}), &["east", "west"]),
-        (
-            json!({"near": near, "filter": {"field": "objects.label", "in": ["l1", "l2"]}}),
-            &["north", "west"],
-        ),
-        (
-            json!({"near": near, "start": "2024-05-01T10:01:00Z", "end": "2024-05-01T10:03:00Z"}),
-            &["north", "west"],
-        ),
-        (json!({"near": {"vector": [0, 0, 1]}}), &["deep"]),
-        (json!({"near": {"vector": [1], "exact": true}}), &[]),
-    ] {
-        assert_eq!(ids(&site, &group, body.clone()).await, expected, "{body}");
-    }
-    let answer = site
-        .post(&group, SEARCH, &json!({"near": near}))
-        .await
-        .expect(200);
-    assert_eq!(
-        answer["meta"],
-        json!({"next": null, "exact": true, "compared": 4})
-    );
-    let score = answer["documents"][0]["score"].as_f64().unwrap();
-    assert!(
-        (score - 1.5 / (1.25_f64 * 2.0).sqrt()).abs() < 1e-6,
-        "{score}"
-    );
-    for (body, word) in [
-        (json!({"near": {}}), "near.vector is missing"),
-        (
-            json!({"near": {"vector": [0, 0]}}),
-            "near.vector has no direction",
-        ),
-        (
-            json!({"near": {"vector": [1], "k": 1001}}),
-            "k is not between 1 and 1000",
-        ),
-        (
-            json!({"near": {"vector": [1], "min_score": 2}}),
-            "near.min_score",
-        ),
-        (json!({"near": near, "limit": 5}), "limit"),
-        (json!({"near": near, "cursor": "d1.1"}), "cursor"),
-        (json!({"near": [1, 2]}), "near is not an object"),
-    ] {
-        let error = site.post(&group, SEARCH, &body).await.expect(400);
-        let message = text(&error["error"]["message"]);
-        assert!(message.contains(word), "{body}: {message}");
-    }
 }

@@ -16,6 +16,10 @@ pub struct Entry {
 
 /// What an entry is.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "each lies in an allocation of its own, with its text"
+)]
 pub enum Told {
     /// An event with its tags.
     Event(Event),
