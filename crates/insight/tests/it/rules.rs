@@ -86,6 +86,7 @@ impl Rig {
             float: BTreeMap::new(),
             string: BTreeMap::new(),
             raw_data: None,
+            native: framewell_catalog::meta::Native::default(),
         };
         self.catalog.put_documents(&[document]).await.unwrap();
     }
