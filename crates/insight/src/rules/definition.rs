@@ -221,7 +221,7 @@ impl ObjectTest {
             let is_labelled = self
                 .label
                 .as_ref()
-                .is_none_or(|label| object.label.as_ref() == Some(label));
+                .is_none_or(|label| object.label == Some(label.as_str()));
             let is_sure = self
                 .min_score
                 .is_none_or(|least| object.score.unwrap_or(1.0) >= least);
@@ -232,7 +232,7 @@ impl ObjectTest {
             if is_labelled && is_sure && is_inside {
                 sight.count = sight.count.saturating_add(1);
                 if self.per_track {
-                    sight.tracks.extend(object.track);
+                    sight.tracks.extend(object.track.map(str::to_owned));
                 }
             }
         }
@@ -340,5 +340,54 @@ mod tests {
             let text = refused(json!({"event": "a", "objects": objects}));
             assert!(text.contains(why), "{text}");
         }
+    }
+
+    fn looks(objects: Value, seen: Value) -> Sight {
+        let rule = Definition::read(&json!({"event": "a", "objects": objects})).unwrap();
+        let document = Document {
+            id: "d".into(),
+            channel: ChannelId::new(1).unwrap(),
+            timestamp: framewell_model::WallTime::from_secs(1),
+            long: BTreeMap::new(),
+            float: BTreeMap::new(),
+            string: BTreeMap::new(),
+            raw_data: None,
+            native: framewell_catalog::meta::Native {
+                objects: serde_json::from_value(seen).unwrap(),
+                ..Default::default()
+            },
+        };
+        Understood::new(rule).unwrap().look(&document).unwrap()
+    }
+
+    #[test]
+    fn objects_count_by_label_score_and_place() {
+        let at = |x: f64, y: f64| json!({"x": x, "y": y, "width": 0.2, "height": 0.2});
+        let seen = json!([
+            {"label": "Person", "score": 0.9, "track": "p1", "box": at(0.1, 0.2)},
+            {"label": "Person", "score": 0.5, "track": "p2", "box": at(0.1, 0.6)},
+            {"label": "Car", "box": at(0.7, 0.7)},
+            {"label": "Person", "track": "p3", "polygon": [[0.6, 0.6], [0.8, 0.6], [0.7, 0.9]]},
+            {"label": "Person", "track": "p4"},
+        ]);
+        let count = |objects: Value| looks(objects, seen.clone()).count;
+        assert_eq!(count(json!({})), 5);
+        assert_eq!(count(json!({"label": "Person"})), 4);
+        assert_eq!(count(json!({"label": "person"})), 0);
+        assert_eq!(count(json!({"label": "Person", "min_score": 0.6})), 3);
+        let lower = json!([[0, 0.39], [1, 0.39], [1, 1], [0, 1]]);
+        assert_eq!(
+            count(json!({"region": lower})),
+            3,
+            "the middle of p1 is at 0.3"
+        );
+        assert_eq!(count(json!({"region": lower, "anchor": "bottom"})), 4);
+        let left = json!([[0, 0], [0.5, 0], [0.5, 1], [0, 1]]);
+        let tracks = looks(json!({"region": left, "per_track": true}), seen.clone()).tracks;
+        assert_eq!(tracks.into_iter().collect::<Vec<_>>(), ["p1", "p2"]);
+        let none = json!({"label": "Dog", "min_count": 0, "max_count": 0});
+        assert!(looks(none.clone(), seen.clone()).holds);
+        assert!(looks(none, json!([])).holds);
+        assert!(!looks(json!({"label": "Person", "max_count": 3}), seen).holds);
     }
 }
