@@ -94,4 +94,29 @@ on_both_databases! {
         assert_eq!(engine.delete(&path).await.status.as_u16(), 204);
         engine.get(&path).await.expect(404);
     }
+
+    async fn a_rule_times_each_object_track_in_its_region(database: &str) {
+        let server = Server::start_with(database).await;
+        let channel = create_channel_from(&server, "a", &nowhere()).await;
+        let native = server.api(&format!("Bearer {}", channel.all));
+        let rule = json!({"event": "crowd", "for_seconds": 1, "tolerance_s": 0.2, "objects": {"label": "Person",
+            "min_score": 0.6, "region": [[0, 0.5], [1, 0.5], [1, 1], [0, 1]], "anchor": "bottom", "per_track": true}});
+        native.post("/v1/rules", &rule).await.expect(201);
+        let start: WallTime = "2024-05-01T10:00:00Z".parse().expect("a time");
+        let person = |track: &str, score: f64, y: f64| {
+            json!({"label": "Person", "score": score, "track": track, "box": {"x": 0.1, "y": y, "width": 0.1, "height": 0.1}})
+        };
+        let documents: Vec<Value> = (0..5)
+            .map(|n| {
+                let objects = [person("stays", 0.9, 0.6), person("above", 0.9, 0.1), person("unsure", 0.3, 0.6)];
+                json!({"channel": channel.id, "timestamp": start.plus_micros(n * 500_000).to_rfc3339(), "objects": objects})
+            })
+            .collect();
+        let written = native.post("/v1/metadata", &json!({"documents": documents})).await;
+        assert!(written.status.is_success(), "{written:?}");
+        let events = until_events(&acc(&server, &channel), 1).await;
+        assert_eq!(events.len(), 1);
+        assert_eq!((&events[0]["meta"]["track"], &events[0]["meta"]["count"]), (&json!("stays"), &json!("1")));
+        assert_eq!(text(&events[0]["time"]), start.plus_micros(1_000_000).to_naive_text());
+    }
 }
