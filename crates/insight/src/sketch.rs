@@ -125,14 +125,6 @@ mod tests {
     fn a_stored_sketch_still_means_the_same() {
         let vector: Vec<f32> = (0..16_u8).map(|n| f32::from(n) - 7.5).collect();
         assert_eq!(mix(0), 0xe220_a839_7b1d_cdaf);
-        assert_eq!(
-            sketch(&vector)
-                .map(u64::count_ones)
-                .iter()
-                .sum::<u32>()
-                .abs_diff(256)
-                < 60,
-            true
-        );
+        assert_eq!(sketch(&vector)[0], 3_775_060_703_110_654_789);
     }
 }

@@ -71,7 +71,7 @@ fn has_text(document: &Document, query: &TextQuery) -> bool {
         .chain(&document.raw_data)
         .map(|text| words(text))
         .collect();
-    let any = |is_it: &dyn Fn(&String) -> bool| texts.iter().flatten().any(|word| is_it(word));
+    let any = |is_it: &dyn Fn(&String) -> bool| texts.iter().flatten().any(is_it);
     let parts: Vec<&str> = query.source().split('"').collect();
     parts.iter().enumerate().all(|(n, part)| {
         if n % 2 == 1 {
