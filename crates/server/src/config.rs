@@ -7,7 +7,7 @@
 use crate::decoders::Decoder;
 use crate::live::Live;
 use crate::logging;
-use crate::notify::{Outbound, Webhooks};
+use crate::notify::{Mqtt, Outbound, Webhooks};
 use crate::on_demand::Pictures;
 use crate::pictures::Images;
 use anyhow::{Context, bail};
@@ -51,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) live: Live,
     /// Webhooks.
     pub(crate) webhooks: Webhooks,
+    /// Events to an MQTT broker.
+    pub(crate) mqtt: Mqtt,
     /// Where this server may connect to.
     pub(crate) outbound: Outbound,
     /// Metadata documents.
@@ -224,6 +226,7 @@ impl Default for Config {
             pictures: Pictures::default(),
             live: Live::default(),
             webhooks: Webhooks::default(),
+            mqtt: Mqtt::default(),
             outbound: Outbound::default(),
             metadata: Metadata::default(),
             log: Log::default(),
@@ -420,6 +423,7 @@ fn check(config: &Config) -> anyhow::Result<()> {
     config.decoder.check()?;
     config.images.check()?;
     config.webhooks.check()?;
+    config.mqtt.check()?;
     config.outbound.policy()?;
     logging::filter(&config.log.level)?;
     if config.ingest.backoff_max_s < config.ingest.backoff_min_s {
@@ -484,6 +488,9 @@ pub(crate) fn render(config: &Config) -> anyhow::Result<String> {
     shown.database_url = Secret::new(hide_password(config.database_url.expose()));
     if !config.s3.secret_key.expose().is_empty() {
         shown.s3.secret_key = Secret::new(String::from("***"));
+    }
+    if !config.mqtt.password.expose().is_empty() {
+        shown.mqtt.password = Secret::new(String::from("***"));
     }
     toml_text(&serde_json::to_value(&shown).context("rendering the configuration failed")?)
 }

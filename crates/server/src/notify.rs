@@ -1,11 +1,13 @@
-//! Webhooks and the outbound policy, as the configuration wants them.
+//! Webhooks, MQTT and the outbound policy, as the configuration wants them.
 
 use anyhow::{Context, bail};
 use framewell_catalog::{Catalog, WEBHOOK_JOB, WEBHOOK_REPLAY_JOB};
 use framewell_jobs::Jobs;
-use framewell_model::{Network, OutboundPolicy, WallClock};
+use framewell_model::{Network, OutboundPolicy, Secret, WallClock};
+use framewell_notify::mqtt::{MqttConfig, Quality};
 use framewell_notify::webhook::{OutboundClient, ReplayHandler, WebhookConfig, WebhookHandler};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -113,5 +115,77 @@ impl Outbound {
             allow: read("allow", &self.allow)?,
             deny: read("deny", &self.deny)?,
         })
+    }
+}
+
+/// Events to an MQTT broker.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Mqtt {
+    /// `mqtt://HOST:PORT` or `mqtts://HOST:PORT`; empty: off.
+    pub(crate) url: String,
+    /// User name; empty: none.
+    pub(crate) user: String,
+    /// Password.
+    pub(crate) password: Secret<String>,
+    /// Certificates, PEM, that the broker's is checked against; empty: the system's.
+    pub(crate) ca_file: PathBuf,
+    /// How all topics begin.
+    pub(crate) prefix: String,
+    /// Client id; two servers on one broker need two.
+    pub(crate) client_id: String,
+    /// 0: at most once; 1: at least once.
+    pub(crate) qos: u8,
+    /// Prefix of Home Assistant's discovery, usually `homeassistant`; empty: off.
+    pub(crate) discovery_prefix: String,
+}
+
+impl Default for Mqtt {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            user: String::new(),
+            password: Secret::new(String::new()),
+            ca_file: PathBuf::new(),
+            prefix: "framewell".into(),
+            client_id: "framewell".into(),
+            qos: 1,
+            discovery_prefix: String::new(),
+        }
+    }
+}
+
+impl Mqtt {
+    /// Refuses what makes no sense.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        self.config().map(drop)
+    }
+
+    /// `None` if it is off.
+    pub(crate) fn config(&self) -> anyhow::Result<Option<MqttConfig>> {
+        if self.url.is_empty() {
+            return Ok(None);
+        }
+        let quality = match self.qos {
+            0 => Quality::AtMostOnce,
+            1 => Quality::AtLeastOnce,
+            other => bail!("mqtt.qos = {other} must be 0 or 1"),
+        };
+        let ca_pem = match self.ca_file.as_os_str().is_empty() {
+            true => None,
+            false => Some(std::fs::read(&self.ca_file).context("mqtt.ca_file cannot be read")?),
+        };
+        let config = MqttConfig {
+            url: self.url.clone(),
+            user: self.user.clone(),
+            password: self.password.clone(),
+            ca_pem,
+            prefix: self.prefix.clone(),
+            client_id: self.client_id.clone(),
+            quality,
+            discovery_prefix: Some(self.discovery_prefix.clone()).filter(|it| !it.is_empty()),
+        };
+        config.check().context("mqtt")?;
+        Ok(Some(config))
     }
 }

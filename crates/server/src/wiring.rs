@@ -22,6 +22,7 @@ use framewell_insight::{CameraEvents, Insight};
 use framewell_jobs::{Jobs, JobsConfig};
 use framewell_live::{Registry, RingConfig, SystemClock};
 use framewell_model::WallClock;
+use framewell_notify::mqtt::{MqttConfig, Publisher};
 use framewell_notify::webhook::Dispatcher;
 use framewell_playback::Playback;
 use framewell_recorder::{Recorder, RecorderConfig, Rolls};
@@ -279,6 +280,9 @@ impl Tasks {
             Arc::clone(&services.clock),
             stop.clone(),
         ));
+        if let Some(mqtt) = config.mqtt.config()? {
+            set.spawn(publisher(mqtt, services)?.run(stop.clone()));
+        }
         let (stop, set) = &mut tasks.viewers;
         let state = app_state(config, services, metrics, rtsp.local_addr()?.port())?;
         set.spawn(http::serve(
@@ -404,6 +408,16 @@ fn raw_service(services: &Services) -> RawService {
         imaging: services.imaging.clone(),
         registry: services.registry.clone(),
     }
+}
+
+fn publisher(config: MqttConfig, services: &Services) -> anyhow::Result<Publisher> {
+    Publisher::new(
+        config,
+        services.catalog.clone(),
+        services.feeds.clone(),
+        services.registry.clone(),
+    )
+    .context("starting the MQTT publisher failed")
 }
 
 fn app_state(
