@@ -2,17 +2,55 @@
 
 use anyhow::{Context, bail};
 use framewell_catalog::{Catalog, WEBHOOK_JOB, WEBHOOK_REPLAY_JOB};
+use framewell_insight::feed::Feeds;
 use framewell_jobs::Jobs;
+use framewell_live::Registry;
 use framewell_model::{Network, OutboundPolicy, Secret, WallClock};
-use framewell_notify::mqtt::{MqttConfig, Quality};
-use framewell_notify::webhook::{OutboundClient, ReplayHandler, WebhookConfig, WebhookHandler};
+use framewell_notify::mqtt::{MqttConfig, Publisher, Quality};
+use framewell_notify::webhook::{
+    Dispatcher, OutboundClient, ReplayHandler, WebhookConfig, WebhookHandler,
+};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 /// Replays that run at once; they wait behind each other rather than beside new deliveries.
 const REPLAYS_AT_ONCE: usize = 4;
+
+/// What tells others of what happened.
+pub(crate) struct Heralds {
+    pub(crate) catalog: Catalog,
+    pub(crate) feeds: Feeds,
+    pub(crate) registry: Registry,
+    pub(crate) clock: Arc<dyn WallClock>,
+}
+
+/// Starts it: the feeds that all subscribers share, webhooks, MQTT.
+pub(crate) fn start(
+    mqtt: &Mqtt,
+    heralds: Heralds,
+    tasks: &mut JoinSet<()>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let Heralds {
+        catalog,
+        feeds,
+        registry,
+        clock,
+    } = heralds;
+    tasks.spawn(feeds.clone().run(stop.clone()));
+    let dispatcher = Dispatcher::new(catalog.clone(), feeds.clone(), clock);
+    tasks.spawn(dispatcher.run(stop.clone()));
+    if let Some(config) = mqtt.config()? {
+        let publisher = Publisher::new(config, catalog, feeds, registry)
+            .context("starting the MQTT publisher failed")?;
+        tasks.spawn(publisher.run(stop.clone()));
+    }
+    Ok(())
+}
 
 /// Webhooks.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -3,8 +3,9 @@
 
 use crate::config::Config;
 use crate::event_recording::EventRecording;
+use crate::notify::Heralds;
 use crate::reconcile::Reconciler;
-use crate::{decoders, http, motion_events, open_files, shutdown, signing_key};
+use crate::{decoders, http, motion_events, notify, open_files, shutdown, signing_key};
 use anyhow::Context;
 use framewell_access::Access;
 use framewell_api::{ApiConfig, AppState, Occupation, Places, PublicEndpoint};
@@ -22,8 +23,6 @@ use framewell_insight::{CameraEvents, Insight};
 use framewell_jobs::{Jobs, JobsConfig};
 use framewell_live::{Registry, RingConfig, SystemClock};
 use framewell_model::WallClock;
-use framewell_notify::mqtt::{MqttConfig, Publisher};
-use framewell_notify::webhook::Dispatcher;
 use framewell_playback::Playback;
 use framewell_recorder::{Recorder, RecorderConfig, Rolls};
 use framewell_streaming::raw::{self, RawConfig, RawListener, RawService};
@@ -64,6 +63,18 @@ struct Services {
     insight: Insight,
     feeds: Feeds,
     clock: Arc<dyn WallClock>,
+}
+
+impl Services {
+    /// What tells others of what happened.
+    fn heralds(&self) -> Heralds {
+        Heralds {
+            catalog: self.catalog.clone(),
+            feeds: self.feeds.clone(),
+            registry: self.registry.clone(),
+            clock: Arc::clone(&self.clock),
+        }
+    }
 }
 
 /// Runs the server until a signal.
@@ -266,13 +277,7 @@ impl Tasks {
         let (stop, set) = &mut tasks.workers;
         set.spawn(services.gallery.clone().run(stop.clone()));
         set.spawn(services.jobs.clone().run(stop.clone()));
-        set.spawn(services.feeds.clone().run(stop.clone()));
-        let dispatcher = Dispatcher::new(
-            services.catalog.clone(),
-            services.feeds.clone(),
-            Arc::clone(&services.clock),
-        );
-        set.spawn(dispatcher.run(stop.clone()));
+        notify::start(&config.mqtt, services.heralds(), set, stop)?;
         set.spawn(motion_events::run(
             services.catalog.clone(),
             services.imaging.clone(),
@@ -280,9 +285,6 @@ impl Tasks {
             Arc::clone(&services.clock),
             stop.clone(),
         ));
-        if let Some(mqtt) = config.mqtt.config()? {
-            set.spawn(publisher(mqtt, services)?.run(stop.clone()));
-        }
         let (stop, set) = &mut tasks.viewers;
         let state = app_state(config, services, metrics, rtsp.local_addr()?.port())?;
         set.spawn(http::serve(
@@ -408,16 +410,6 @@ fn raw_service(services: &Services) -> RawService {
         imaging: services.imaging.clone(),
         registry: services.registry.clone(),
     }
-}
-
-fn publisher(config: MqttConfig, services: &Services) -> anyhow::Result<Publisher> {
-    Publisher::new(
-        config,
-        services.catalog.clone(),
-        services.feeds.clone(),
-        services.registry.clone(),
-    )
-    .context("starting the MQTT publisher failed")
 }
 
 fn app_state(

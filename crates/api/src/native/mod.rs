@@ -29,6 +29,7 @@ pub(crate) mod stream;
 pub(crate) mod timeline;
 pub(crate) mod types;
 mod webhook_input;
+pub(crate) mod webhook_view;
 pub(crate) mod webhooks;
 
 use crate::AppState;

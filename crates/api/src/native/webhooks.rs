@@ -2,6 +2,9 @@
 
 use super::types::ErrorBody;
 use super::webhook_input::{Input, secret_or_new};
+use super::webhook_view::{
+    FailureList, ReplayView, WebhookList, WebhookView, is_wanted, show, show_failure,
+};
 use crate::AppState;
 use crate::auth::Caller;
 use crate::body::JsonObject;
@@ -12,103 +15,15 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use framewell_catalog::{
     NewJob, NewWebhook, Order, Slice, WEBHOOK_JOB, WEBHOOK_REPLAY_JOB, Webhook, WebhookChange,
-    WebhookFailure, WebhookOwner,
+    WebhookOwner,
 };
-use framewell_model::{DeliveryId, Principal, Secret, WebhookId};
-use serde::Serialize;
+use framewell_model::{DeliveryId, Principal, WebhookId};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use utoipa::ToSchema;
 
 /// Most failures of one answer or one replay.
 const MAX_FAILURES: i64 = 100;
-
-/// All webhooks that the token may see.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct WebhookList {
-    /// Ascending by id.
-    webhooks: Vec<WebhookView>,
-}
-
-/// A webhook.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct WebhookView {
-    /// Key.
-    #[schema(example = 3)]
-    id: i64,
-    /// Where deliveries are posted.
-    #[schema(example = "https://engine.example/hooks/1")]
-    url: String,
-    /// Which events are told; null for none.
-    #[schema(value_type = Option<Object>)]
-    events: Option<Value>,
-    /// Which documents are told; null for none.
-    #[schema(value_type = Option<Object>)]
-    documents: Option<Value>,
-    /// Of which channels; null for all that its owner has, also those that come later.
-    channels: Option<Value>,
-    /// Whether anything is sent.
-    active: bool,
-    /// `ok`; `retrying`: the delivery that is next has failed; `failing`: deliveries were given up and none
-    /// has succeeded since; `off`.
-    #[schema(example = "ok")]
-    state: &'static str,
-    /// Entries of all channels, wanted or not, that are newer than what was told.
-    behind: i64,
-    /// Failed attempts at the delivery that is next.
-    attempts: i64,
-    /// Deliveries given up since the last one that succeeded.
-    given_up: i64,
-    /// When it is tried again; null if nothing has failed.
-    next_attempt: Option<String>,
-    /// Why the last attempt failed; null if it did not.
-    last_error: Option<String>,
-    /// HTTP status of that answer; null if there was none.
-    last_status: Option<u16>,
-    /// When a delivery succeeded last.
-    last_success: Option<String>,
-    /// When it was made.
-    created: String,
-    /// Key of the signatures; only in the answer to the request that set or generated it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<String>,
-}
-
-/// Deliveries that were given up.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct FailureList {
-    /// Newest first.
-    failures: Vec<FailureView>,
-    /// How many there are; the newest 1,000 are kept.
-    total: i64,
-}
-
-/// A delivery that was given up.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct FailureView {
-    /// Key.
-    #[schema(example = 12)]
-    id: i64,
-    /// When it was given up.
-    created: String,
-    /// How many events or documents it is about.
-    entries: i64,
-    /// How often it was tried, replays included.
-    attempts: i64,
-    /// Why the last attempt failed.
-    error: String,
-    /// HTTP status of that answer; null if there was none.
-    status: Option<u16>,
-    /// Whether it is being sent again.
-    replaying: bool,
-}
-
-/// What was asked to be sent again.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ReplayView {
-    /// Failures that are sent again from now on.
-    replaying: usize,
-}
 
 /// A webhook to be made or changed, for the description only.
 #[derive(Debug, ToSchema)]
@@ -429,13 +344,6 @@ async fn check_subscription(
     }
 }
 
-fn is_wanted(subscription: &Map<String, Value>, name: &str) -> bool {
-    !matches!(
-        subscription.get(name),
-        None | Some(Value::Null | Value::Bool(false))
-    )
-}
-
 /// The license key stands for the account, whose webhooks outlive a new key.
 fn owner(caller: &Caller) -> WebhookOwner {
     let grant = &caller.grant;
@@ -463,66 +371,4 @@ async fn load(state: &AppState, caller: &Caller, id: &str) -> Result<Webhook, Ap
         principal => hook.owner.principal == principal,
     };
     if is_own { Ok(hook) } else { Err(missing()) }
-}
-
-async fn show(
-    state: &AppState,
-    hook: Webhook,
-    secret: Option<Secret<String>>,
-) -> Result<WebhookView, ApiError> {
-    let wanted = |name| Some(hook.subscription.get(name)?.clone()).filter(|value| !value.is_null());
-    let has = |name: &str| {
-        hook.subscription
-            .as_object()
-            .is_some_and(|it| is_wanted(it, name))
-    };
-    let mut behind = 0;
-    if has("events") {
-        behind += state.catalog.newest_event_revision().await? - hook.cursors.event;
-    }
-    if has("documents") {
-        behind += state.catalog.newest_document_revision().await? - hook.cursors.document;
-    }
-    Ok(WebhookView {
-        id: hook.id.get(),
-        events: wanted("events"),
-        documents: wanted("documents"),
-        channels: wanted("channels"),
-        active: hook.is_active,
-        state: word(&hook),
-        behind,
-        attempts: hook.attempts,
-        given_up: hook.given_up,
-        next_attempt: hook.next.map(|at| at.to_rfc3339()),
-        last_error: hook.trouble.as_ref().map(|trouble| trouble.error.clone()),
-        last_status: hook.trouble.as_ref().and_then(|trouble| trouble.status),
-        last_success: hook.success.map(|at| at.to_rfc3339()),
-        created: hook.created.to_rfc3339(),
-        secret: secret.map(|secret| secret.expose().clone()),
-        url: hook.url,
-    })
-}
-
-const fn word(hook: &Webhook) -> &'static str {
-    if !hook.is_active {
-        "off"
-    } else if hook.given_up > 0 {
-        "failing"
-    } else if hook.attempts > 0 {
-        "retrying"
-    } else {
-        "ok"
-    }
-}
-
-fn show_failure(failure: WebhookFailure, replaying: bool) -> FailureView {
-    FailureView {
-        id: failure.id.get(),
-        created: failure.created.to_rfc3339(),
-        entries: failure.entries,
-        attempts: failure.attempts,
-        error: failure.trouble.error,
-        status: failure.trouble.status,
-        replaying,
-    }
 }

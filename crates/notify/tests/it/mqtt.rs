@@ -215,11 +215,8 @@ fn openssl(dir: &Path, arguments: &str) {
     );
 }
 
-#[tokio::test]
-async fn a_broker_behind_tls_with_a_password_is_reached_and_a_strange_one_is_not() {
-    let rig = Rig::sqlite().await;
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path();
+/// A certificate for `localhost`, that of whom it is by, and that of somebody else.
+fn certificates(path: &Path) {
     let names = "basicConstraints=CA:FALSE\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n";
     std::fs::write(path.join("names"), names).unwrap();
     openssl(
@@ -238,6 +235,14 @@ async fn a_broker_behind_tls_with_a_password_is_reached_and_a_strange_one_is_not
         path,
         "x509 -req -in csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile names -out cert.pem",
     );
+}
+
+#[tokio::test]
+async fn a_broker_behind_tls_with_a_password_is_reached_and_a_strange_one_is_not() {
+    let rig = Rig::sqlite().await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    certificates(path);
     let made = Command::new("mosquitto_passwd")
         .args(["-b", "-c"])
         .arg(path.join("passwords"))
