@@ -107,7 +107,7 @@ async fn history_and_live_come_in_one_form() {
     assert_eq!(
         first,
         json!({"type": "event", "cursor": "1", "behind": 0, "event": {
-        "id": old, "channel": channel.id, "name": "motion", "source": "api", "tags": {"Person": "2"},
+        "id": old, "channel": channel.id, "name": "motion", "source": "api", "notify": true, "tags": {"Person": "2"},
         "time": "2024-05-01T10:00:00.000000Z", "created": "2024-05-01T12:00:00.000000Z",
         "links": {
             "image": format!("/v1/channels/{}/image?at=2024-05-01T10:00:00.000000Z", channel.id),
