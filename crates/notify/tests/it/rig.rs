@@ -1,7 +1,7 @@
 //! A catalog with a channel, running feeds and jobs, and webhooks.
 
 use framewell_access::Access;
-use framewell_catalog::meta::Document;
+use framewell_catalog::meta::{Document, Native};
 use framewell_catalog::{
     Catalog, CatalogConfig, NewWebhook, WEBHOOK_JOB, WEBHOOK_REPLAY_JOB, Webhook, WebhookOwner,
 };
@@ -176,6 +176,7 @@ impl Rig {
             float: BTreeMap::new(),
             string: BTreeMap::new(),
             raw_data: None,
+            native: Native::default(),
         };
         self.catalog.put_documents(&[document]).await.unwrap();
     }
