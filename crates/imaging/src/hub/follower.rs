@@ -307,7 +307,6 @@ impl Follower {
     /// Decides on each picture whose turn has come and hands the block to the line. Returns whether it has
     /// to be decoded now. Lone key frames are decoded here.
     async fn take_in(&mut self, block: Vec<Frame>, is_edge: bool, is_eager: bool) -> bool {
-        self.forget();
         let keep = self.line.can_decode(&block);
         let is_waiting = self.orders.is_waiting();
         let (wanted, is_late_wanted) = self.choose(&block, &keep, is_eager);
@@ -337,7 +336,8 @@ impl Follower {
                 self.line.hold(frame, !is_spare, has_leading);
             }
         }
-        is_needed
+        self.forget();
+        is_needed || self.line.is_full()
     }
 
     /// Lets everybody choose, in presentation order, among the pictures of the block and those that went
