@@ -18,6 +18,11 @@ pub enum FrameTime {
     NotHeld,
     /// Its run is none of the channel's, or nothing of it is left.
     Unknown,
+    /// Too many frames that lie far apart were asked for, so nobody looked for this one.
+    NotSearched {
+        /// Whether its run is known to be the channel's.
+        is_own_run: bool,
+    },
 }
 
 /// Looks up frames of one channel.
@@ -28,6 +33,10 @@ pub struct FrameTimes {
     live: HashMap<FrameId, WallTime>,
     runs: HashSet<RunId>,
     pieces: Vec<Piece>,
+    /// Frames that were searched in vain; no more than searches.
+    not_held: HashSet<FrameId>,
+    /// Runs that turned out to be none of the channel's; no more than searches.
+    strange: HashSet<RunId>,
     searches_left: usize,
 }
 
@@ -66,13 +75,15 @@ impl Imaging {
             live,
             runs,
             pieces,
+            not_held: HashSet::new(),
+            strange: HashSet::new(),
             searches_left: MOST_SEARCHES,
         }
     }
 }
 
 impl FrameTimes {
-    /// When a frame was captured. [`Error::Invalid`] if too many were asked for that lie far apart.
+    /// When a frame was captured. What was found is remembered, so that a question costs one search at most.
     pub async fn find(&mut self, frame: FrameId) -> Result<FrameTime, Error> {
         if let Some(at) = self.live.get(&frame) {
             return Ok(FrameTime::At(*at));
@@ -81,22 +92,32 @@ impl FrameTimes {
         if let Some(at) = known {
             return Ok(FrameTime::At(at));
         }
+        if self.not_held.contains(&frame) {
+            return Ok(FrameTime::NotHeld);
+        }
+        if self.strange.contains(&frame.run) {
+            return Ok(FrameTime::Unknown);
+        }
         let Some(left) = self.searches_left.checked_sub(1) else {
-            return Err(Error::Invalid(format!(
-                "the frames lie in more than {MOST_SEARCHES} places; send fewer at once"
-            )));
+            let is_own_run = self.runs.contains(&frame.run);
+            return Ok(FrameTime::NotSearched { is_own_run });
         };
         self.searches_left = left;
         let found = self.footage.find_frame(self.channel, frame).await;
-        Ok(match found.map_err(Error::Footage)? {
-            FramePlace::In(piece) => {
-                let at = piece.capture_of(frame);
-                self.pieces.push(*piece);
-                at.map_or(FrameTime::NotHeld, FrameTime::At)
+        let found = found.map_err(Error::Footage)?;
+        if matches!(found, FramePlace::UnknownRun) && !self.runs.contains(&frame.run) {
+            self.strange.insert(frame.run);
+            return Ok(FrameTime::Unknown);
+        }
+        self.runs.insert(frame.run);
+        if let FramePlace::In(piece) = found {
+            let at = piece.capture_of(frame);
+            self.pieces.push(*piece);
+            if let Some(at) = at {
+                return Ok(FrameTime::At(at));
             }
-            FramePlace::NotRecorded => FrameTime::NotHeld,
-            FramePlace::UnknownRun if self.runs.contains(&frame.run) => FrameTime::NotHeld,
-            FramePlace::UnknownRun => FrameTime::Unknown,
-        })
+        }
+        self.not_held.insert(frame);
+        Ok(FrameTime::NotHeld)
     }
 }

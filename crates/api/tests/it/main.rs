@@ -16,6 +16,7 @@ mod images;
 mod live;
 mod meta;
 mod metadata;
+mod metadata_frames;
 mod metadata_near;
 mod native;
 mod openapi;

@@ -425,21 +425,24 @@ async fn nothing_that_a_client_says_becomes_sql() {
     assert_eq!(ids(&site, &channel.all, json!({})).await.len(), evil.len());
 }
 
+/// A run that is on the air; its first picture has not come yet.
+pub(crate) fn on_the_air(site: &Site, channel: &TestChannel) -> RunId {
+    let run: RunId = "01900000-0000-7000-8000-000000000007".parse().unwrap();
+    let track = site.state.registry.track(channel.id);
+    track.set_source_state(SourceState {
+        status: ChannelStatus::Active,
+        since: site.clock.now(),
+        detail: None,
+        run: Some(run),
+    });
+    run
+}
+
 #[tokio::test]
 async fn a_frame_has_to_be_the_channels_own() {
     let site = Site::new().await;
     let (a, b) = (site.channel("a").await, site.channel("b").await);
-    // A run that is on the air; its first picture has not come yet.
-    let run: RunId = "01900000-0000-7000-8000-000000000007".parse().unwrap();
-    site.state
-        .registry
-        .track(a.id)
-        .set_source_state(SourceState {
-            status: ChannelStatus::Active,
-            since: site.clock.now(),
-            detail: None,
-            run: Some(run),
-        });
+    let run = on_the_air(&site, &a);
     let frame = format!("{}.900", run.uuid().simple());
     let at = "2024-05-01T10:00:00Z";
     let refused = async |token: &str, document: Value| {

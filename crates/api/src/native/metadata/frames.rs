@@ -42,7 +42,12 @@ impl<'a> Frames<'a> {
             FrameTime::NotHeld if timestamp.is_none() => Err(format!(
                 "timestamp is missing, and frame {frame} is no longer held, so its time is not known"
             )),
+            // Its own time was good enough for a frame that is gone, too.
+            FrameTime::NotSearched { is_own_run: true } if timestamp.is_some() => Ok(None),
             FrameTime::NotHeld => Ok(None),
+            FrameTime::NotSearched { .. } => Err(format!(
+                "frame {frame} was not looked for, as the frames of this write lie in too many places; send it again with fewer"
+            )),
             FrameTime::At(at) => match timestamp {
                 Some(timestamp) if timestamp.micros_since(at).abs() > TOLERANCE_US => Err(format!(
                     "timestamp {timestamp} is more than 1 s from frame {frame}, which is of {at}"
