@@ -87,14 +87,18 @@ impl Recorder {
 
     /// What recording by event has to know after a restart: a window that was being recorded has a gap
     /// from the last footage on, and goes on if its end lies ahead.
-    pub(crate) async fn recover_by_event(&self, channel: &Channel) -> Result<(), Error> {
+    pub(crate) async fn recover_by_event(
+        &self,
+        channel: &Channel,
+        mode: RecMode,
+    ) -> Result<(), Error> {
         let catalog = &self.shared.catalog;
         let now = self.shared.clock.now();
         let (tail, open) = catalog.recording_tail(channel.id).await?;
         let rolls = Rolls::of(channel, self.shared.config.rolls);
         let since = tail.map_or(now, |tail| tail.min(now)) - rolls.post;
         let mut windows = Windows::default();
-        for event in recorded_events(catalog, channel, since).await? {
+        for event in recorded_events(catalog, channel.id, mode, since).await? {
             windows.add(rolls.around(event.time));
         }
         let running = tail.and_then(|tail| windows.around(tail));
@@ -167,10 +171,11 @@ async fn resume(
 /// Events since then around which footage is kept.
 async fn recorded_events(
     catalog: &Catalog,
-    channel: &Channel,
+    channel: ChannelId,
+    mode: RecMode,
     since: WallTime,
 ) -> Result<Vec<Event>, Error> {
-    let processing = catalog.list_event_processing(channel.id).await?;
+    let processing = catalog.list_event_processing(channel).await?;
     let names: BTreeSet<String> = processing
         .into_iter()
         .filter(|processing| processing.record)
@@ -189,10 +194,10 @@ async fn recorded_events(
         offset: 0,
     };
     let found = catalog
-        .list_events_without_tags(&[channel.id], &filter, Order::Descending, newest)
+        .list_events_without_tags(&[channel], &filter, Order::Descending, newest)
         .await?;
     let mut events = found.items;
-    events.retain(|event| is_heard(channel.rec_mode, event.source));
+    events.retain(|event| is_heard(mode, event.source));
     Ok(events)
 }
 

@@ -9,7 +9,7 @@ use framewell_blob::ObjectKey;
 use framewell_catalog::{Catalog, NewGap, StagedSegment};
 use framewell_fmp4::scan_segment;
 use framewell_model::{
-    ChannelId, ErrorKind, GapReason, HasKind, RecMode, SegmentId, TimeRange, WallTime,
+    Channel, ChannelId, ErrorKind, GapReason, HasKind, RecMode, SegmentId, TimeRange, WallTime,
 };
 use std::collections::HashSet;
 use std::fs::File;
@@ -26,8 +26,9 @@ impl Recorder {
     /// (`server_down`). Call once before [`Recorder::run`].
     ///
     /// With the object store away, files stay where they are and are published while the recorder
-    /// runs; with the database away it fails.
-    pub async fn recover(&self) -> Result<(), Error> {
+    /// runs; with the database away it fails. `mode_of` says which mode is in force in a channel: its
+    /// schedule counts, not only what is stored.
+    pub async fn recover(&self, mode_of: impl Fn(&Channel) -> RecMode + Send) -> Result<(), Error> {
         let spool_dir = &self.shared.config.spool_dir;
         let files = list_spool(spool_dir.clone()).await?;
         let publisher = self.publisher();
@@ -45,7 +46,7 @@ impl Recorder {
                 finish_staged(&publisher, &staged).await?;
             }
         }
-        self.recover_gaps().await
+        self.recover_gaps(mode_of).await
     }
 
     /// Publishes one file; returns it if the store does not take it now.
@@ -79,12 +80,12 @@ impl Recorder {
     }
 
     /// The time since the last footage of each channel is a gap, if none is open already.
-    async fn recover_gaps(&self) -> Result<(), Error> {
+    async fn recover_gaps(&self, mode_of: impl Fn(&Channel) -> RecMode) -> Result<(), Error> {
         let catalog = &self.shared.catalog;
         for channel in catalog.all_channels().await? {
-            let id = channel.id;
-            if matches!(channel.rec_mode, RecMode::ByEvent | RecMode::ServerByEvent) {
-                self.recover_by_event(&channel).await?;
+            let (id, mode) = (channel.id, mode_of(&channel));
+            if matches!(mode, RecMode::ByEvent | RecMode::ServerByEvent) {
+                self.recover_by_event(&channel, mode).await?;
                 continue;
             }
             let (tail, open) = catalog.recording_tail(id).await?;

@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::event_recording::EventRecording;
 use crate::notify::Heralds;
 use crate::reconcile::Reconciler;
-use crate::{decoders, http, motion_events, notify, open_files, shutdown, signing_key};
+use crate::{decoders, http, motion_events, notify, open_files, schedule, shutdown, signing_key};
 use anyhow::Context;
 use framewell_access::Access;
 use framewell_api::{ApiConfig, AppState, Occupation, Places, PublicEndpoint};
@@ -86,7 +86,7 @@ pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> anyhow
     let services = build(&config).await?;
     services
         .recorder
-        .recover()
+        .recover(|channel| schedule::mode(channel, services.clock.now()))
         .await
         .context("recovering interrupted recordings failed")?;
     decoders::require_sandbox(&config, &services.pool).await?;

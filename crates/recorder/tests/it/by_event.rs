@@ -272,10 +272,10 @@ async fn store_event(rig: &Rig, seconds: f64) {
         .unwrap();
 }
 
-async fn store_mode(rig: &Rig) {
+async fn store_mode(rig: &Rig, mode: RecMode) {
     let account = rig.catalog.load_channel(rig.channel).await.unwrap().account;
     let patch = ChannelPatch {
-        rec_mode: Some(RecMode::ByEvent),
+        rec_mode: Some(mode),
         ..ChannelPatch::default()
     };
     rig.catalog
@@ -287,7 +287,7 @@ async fn store_mode(rig: &Rig) {
 /// Records an event of 3.9 s, whose window ends at 6.9 s, and is killed at 4.5 s.
 async fn killed_rig() -> (Rig, Camera, WallTime) {
     let (mut rig, clip) = rig_by_event().await;
-    store_mode(&rig).await;
+    store_mode(&rig, RecMode::ByEvent).await;
     let mut camera = Camera::connect(&rig, &clip, small_clip().start);
     camera.play();
     rig.clock.set(at(3.9));
@@ -305,7 +305,11 @@ async fn killed_rig() -> (Rig, Camera, WallTime) {
 async fn a_server_that_dies_in_a_recording_and_comes_back_late_says_what_is_missing() {
     let (mut rig, camera, tail) = killed_rig().await;
     rig.clock.set(at(100.0));
-    rig.node.recorder.recover().await.unwrap();
+    rig.node
+        .recorder
+        .recover(|channel| channel.rec_mode)
+        .await
+        .unwrap();
     assert_kept(&rig, &camera, &[(1, 4)]).await;
     let missing = (tail, Some(at(6.9)), GapReason::ServerDown);
     assert_eq!(rig.gaps().await, [missing]);
@@ -315,7 +319,11 @@ async fn a_server_that_dies_in_a_recording_and_comes_back_late_says_what_is_miss
     let mut back = Camera::connect(&rig, &clip, at(99.0));
     back.play();
     rig.stop().await;
-    rig.node.recorder.recover().await.unwrap();
+    rig.node
+        .recorder
+        .recover(|channel| channel.rec_mode)
+        .await
+        .unwrap();
     assert_eq!(rig.gaps().await, [missing]);
     assert_kept(&rig, &camera, &[(1, 4)]).await;
 }
@@ -324,7 +332,11 @@ async fn a_server_that_dies_in_a_recording_and_comes_back_late_says_what_is_miss
 async fn a_recording_goes_on_after_a_quick_restart() {
     let (mut rig, camera, tail) = killed_rig().await;
     rig.clock.set(at(5.0));
-    rig.node.recorder.recover().await.unwrap();
+    rig.node
+        .recorder
+        .recover(|channel| channel.rec_mode)
+        .await
+        .unwrap();
     assert_eq!(rig.gaps().await, [(tail, None, GapReason::ServerDown)]);
     rig.set_mode(RecMode::ByEvent);
     rig.start();
@@ -345,4 +357,23 @@ async fn a_recording_goes_on_after_a_quick_restart() {
         rig.gaps().await,
         [(tail, Some(at(5.0)), GapReason::ServerDown)]
     );
+}
+
+#[tokio::test]
+async fn a_restart_goes_by_the_mode_in_force_and_not_by_the_stored_one() {
+    // The schedule asks for recording by event where `on` is stored.
+    let (rig, _, tail) = killed_rig().await;
+    store_mode(&rig, RecMode::On).await;
+    rig.clock.set(at(100.0));
+    let recovered = rig.node.recorder.recover(|_| RecMode::ByEvent);
+    recovered.await.unwrap();
+    let missing = (tail, Some(at(6.9)), GapReason::ServerDown);
+    assert_eq!(rig.gaps().await, [missing]);
+
+    // It asks for everything where `by_event` is stored.
+    let (rig, _, tail) = killed_rig().await;
+    rig.clock.set(at(100.0));
+    let recovered = rig.node.recorder.recover(|_| RecMode::On);
+    recovered.await.unwrap();
+    assert_eq!(rig.gaps().await, [(tail, None, GapReason::ServerDown)]);
 }

@@ -48,10 +48,18 @@ async fn assert_recovered(rig: &Rig, camera: &Camera, pictures: usize) {
 #[tokio::test]
 async fn complete_fragments_of_an_open_file_are_published_and_the_hole_gets_a_row() {
     let (mut rig, camera) = crashed_rig().await;
-    rig.node.recorder.recover().await.unwrap();
+    rig.node
+        .recorder
+        .recover(|channel| channel.rec_mode)
+        .await
+        .unwrap();
     assert_recovered(&rig, &camera, 50).await;
     // Once more changes nothing.
-    rig.node.recorder.recover().await.unwrap();
+    rig.node
+        .recorder
+        .recover(|channel| channel.rec_mode)
+        .await
+        .unwrap();
     assert_recovered(&rig, &camera, 50).await;
 
     let tail = rig.pieces().await.last().unwrap().range.end;
@@ -95,7 +103,12 @@ async fn a_file_torn_at_any_byte_keeps_its_complete_fragments() {
         let file = folder.join(spooled[0].file_name().unwrap());
         std::fs::write(&file, &whole).unwrap();
         cut(&file, length);
-        fresh.node.recorder.recover().await.unwrap();
+        fresh
+            .node
+            .recorder
+            .recover(|channel| channel.rec_mode)
+            .await
+            .unwrap();
         let pieces = fresh.pieces().await;
         let kept = ends.iter().filter(|end| **end <= length).count();
         let found = pieces.first().map_or(0, |p| p.index.fragments.len());
@@ -144,7 +157,11 @@ async fn kill_at(moment: usize, clip: &EncodedClip) {
     let announced = rig.samples().await.len();
     rig.crash().await;
     tokio::task::spawn_blocking(|| ()).await.unwrap();
-    rig.node.recorder.recover().await.unwrap();
+    rig.node
+        .recorder
+        .recover(|channel| channel.rec_mode)
+        .await
+        .unwrap();
     let recovered = rig.samples().await.len();
     assert!(
         recovered >= announced,
@@ -179,7 +196,12 @@ async fn a_file_of_an_unknown_channel_or_without_footage_is_removed() {
     std::fs::write(folder.join(empty), b"").unwrap();
     let garbage = format!("{}.mp4", Uuid::now_v7());
     std::fs::write(folder.join(garbage), [0xa5; 5_000]).unwrap();
-    fresh.node.recorder.recover().await.unwrap();
+    fresh
+        .node
+        .recorder
+        .recover(|channel| channel.rec_mode)
+        .await
+        .unwrap();
     assert!(fresh.files("spool").is_empty());
     assert!(fresh.files("objects").is_empty());
 }
@@ -211,7 +233,11 @@ async fn a_staged_row_is_finished_if_its_object_is_there_and_dropped_if_not() {
         id: SegmentId::from_uuid(Uuid::from_u128(1)),
     };
     rig.blobs.put_file(&key, &file).await.unwrap();
-    rig.node.recorder.recover().await.unwrap();
+    rig.node
+        .recorder
+        .recover(|channel| channel.rec_mode)
+        .await
+        .unwrap();
     assert!(rig.catalog.load_segment(stored).await.is_ok());
     assert!(rig.catalog.load_segment(lost).await.is_err());
     let staged = rig.catalog.list_staged_segments(10).await.unwrap();
@@ -224,7 +250,11 @@ async fn what_the_store_does_not_take_at_the_start_is_published_while_running() 
     let (objects, away) = (rig.dir.path().join("objects"), rig.dir.path().join("away"));
     std::fs::rename(&objects, &away).unwrap();
     std::fs::write(&objects, b"in the way").unwrap();
-    rig.node.recorder.recover().await.unwrap();
+    rig.node
+        .recorder
+        .recover(|channel| channel.rec_mode)
+        .await
+        .unwrap();
     assert_eq!(rig.files("spool").len(), 1);
     std::fs::remove_file(&objects).unwrap();
     std::fs::rename(&away, &objects).unwrap();
@@ -249,7 +279,11 @@ async fn a_gap_that_was_over_before_the_crash_ends_where_footage_began() {
         reason: GapReason::CameraOffline,
     };
     rig.catalog.insert_gap(open).await.unwrap();
-    rig.node.recorder.recover().await.unwrap();
+    rig.node
+        .recorder
+        .recover(|channel| channel.rec_mode)
+        .await
+        .unwrap();
     let tail = rig.pieces().await.last().unwrap().range.end;
     assert_eq!(
         rig.gaps().await,
@@ -279,6 +313,10 @@ async fn a_graceful_stop_publishes_everything_and_says_that_the_server_is_down()
     assert_eq!(rig.gaps().await, [down]);
     assert!(rig.files("spool").is_empty());
     rig.crash().await;
-    rig.node.recorder.recover().await.unwrap();
+    rig.node
+        .recorder
+        .recover(|channel| channel.rec_mode)
+        .await
+        .unwrap();
     assert_eq!(rig.gaps().await, [down]);
 }
