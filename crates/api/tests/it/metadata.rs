@@ -5,7 +5,7 @@ use framewell_live::SourceState;
 use framewell_model::{ChannelStatus, RunId, WallClock as _};
 use serde_json::{Value, json};
 
-const META: &str = "/v1/metadata";
+pub(crate) const META: &str = "/v1/metadata";
 pub(crate) const SEARCH: &str = "/v1/metadata/search";
 const BUCKETS: &str = "/v1/metadata/buckets";
 

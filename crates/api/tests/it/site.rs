@@ -288,12 +288,24 @@ impl Site {
 
     /// Publishes a segment row of `length_s` seconds; no object lies behind it.
     pub(crate) async fn record(&self, channel: ChannelId, start: &str, length_s: i64) -> RecordId {
+        let run = RunId::from_uuid(Uuid::now_v7());
+        self.record_run(channel, run, start, length_s).await
+    }
+
+    /// The first segment of a run, as [`Self::record`]. Its index is damaged: frames cannot be looked up.
+    pub(crate) async fn record_run(
+        &self,
+        channel: ChannelId,
+        run: RunId,
+        start: &str,
+        length_s: i64,
+    ) -> RecordId {
         let start: WallTime = start.parse().unwrap();
         let end = start.plus_micros(length_s * 1_000_000);
         let segment = NewSegment {
             id: SegmentId::from_uuid(Uuid::now_v7()),
             channel,
-            run: RunId::from_uuid(Uuid::now_v7()),
+            run,
             sequence: 0,
             range: TimeRange::new(start, end).unwrap(),
             clock: ClockSource::CameraRtcp,

@@ -1,5 +1,6 @@
 //! What the routes of metadata answer.
 
+use crate::error::ApiError;
 use framewell_model::ChannelId;
 use serde::Serialize;
 use serde_json::Value;
@@ -29,7 +30,8 @@ pub(crate) struct WriteMeta {
 pub(crate) struct WriteResult {
     /// Its place in the request, from 0.
     pub(crate) index: usize,
-    /// 201 created, 200 replaced, 400 refused.
+    /// 201 created, 200 replaced, 400 refused. Any other says what went wrong with the whole channel, as a
+    /// status of HTTP does; of 429 and 5xx the document may be sent again.
     #[schema(example = 201)]
     pub(crate) status: u16,
     /// Its channel, if that is clear.
@@ -52,6 +54,14 @@ impl WriteResult {
             channel: channel.map(ChannelId::get),
             id: None,
             error: Some(why),
+        }
+    }
+
+    /// One of a channel of which nothing was stored.
+    pub(crate) fn failed(index: usize, channel: ChannelId, error: &ApiError) -> Self {
+        Self {
+            status: error.status.as_u16(),
+            ..Self::refused(index, Some(channel), error.message.clone())
         }
     }
 }

@@ -70,13 +70,7 @@ pub(crate) async fn write_documents(
             Err(why) => results.push(WriteResult::refused(index, None, why)),
         }
     }
-    for (channel, elements) in by_channel {
-        let (indices, elements): (Vec<usize>, Vec<Value>) = elements.into_iter().unzip();
-        let documents = read(&state, channel, &elements).await?;
-        let outcomes = state.insight.post(channel, documents).await?;
-        let told = indices.into_iter().zip(outcomes);
-        results.extend(told.map(|(index, outcome)| result(index, channel, outcome)));
-    }
+    results.extend(store(&state, by_channel).await?);
     results.sort_by_key(|result| result.index);
     let errors = results
         .iter()
@@ -87,6 +81,49 @@ pub(crate) async fn write_documents(
         total: results.len(),
     };
     Ok(Json(WriteResults { results, meta }))
+}
+
+/// Stores the documents of each channel. One that fails does not take the results of the others away: what
+/// they say is stored already. An error only if nothing was stored at all, so that all may be sent again.
+async fn store(
+    state: &AppState,
+    by_channel: BTreeMap<ChannelId, Vec<(usize, Value)>>,
+) -> Result<Vec<WriteResult>, ApiError> {
+    let mut ready = Vec::with_capacity(by_channel.len());
+    for (channel, elements) in by_channel {
+        let (indices, elements): (Vec<usize>, Vec<Value>) = elements.into_iter().unzip();
+        ready.push((channel, indices, read(state, channel, &elements).await));
+    }
+    let (mut results, mut failure, mut is_any_good) = (Vec::new(), None, false);
+    for (channel, indices, documents) in ready {
+        let outcomes = match documents {
+            Ok(documents) => state
+                .insight
+                .post(channel, documents)
+                .await
+                .map_err(ApiError::from),
+            Err(error) => Err(error),
+        };
+        match outcomes {
+            Ok(outcomes) => {
+                is_any_good = true;
+                let told = indices.into_iter().zip(outcomes);
+                results.extend(told.map(|(index, outcome)| result(index, channel, outcome)));
+            }
+            Err(error) => {
+                let causes = error.causes.as_deref().unwrap_or("-");
+                let (id, message) = (channel.get(), &error.message);
+                tracing::warn!(channel.id = id, causes, "no document was stored: {message}");
+                let failed = indices.into_iter();
+                results.extend(failed.map(|index| WriteResult::failed(index, channel, &error)));
+                failure.get_or_insert(error);
+            }
+        }
+    }
+    match failure {
+        Some(error) if !is_any_good => Err(error),
+        _ => Ok(results),
+    }
 }
 
 fn elements(body: Value) -> Result<Vec<Value>, ApiError> {
