@@ -18,6 +18,8 @@ pub const MOST_BEHIND: i64 = 10_000;
 const CURSOR: &str = "mqtt";
 /// Events that are published before the broker is waited for.
 const AT_ONCE: usize = 50;
+/// Connections that may break over one event before it is left out.
+const MOST_BREAKS: u32 = 3;
 /// How often channels are looked at, and the cursor is stored.
 const ROUND: Duration = Duration::from_secs(1);
 /// How often the names of channels are read anew.
@@ -53,6 +55,32 @@ struct Place {
     stored: i64,
 }
 
+/// What is known of events that break connections, over all of them.
+#[derive(Debug, Default)]
+struct Risk {
+    /// Revision of the newest event that the broker has not taken yet, and how many there are.
+    under_way: Option<(i64, usize)>,
+    /// A connection broke: events are published one by one, so that it is known which one it was.
+    is_careful: bool,
+    /// Revision of the event at which connections broke, and how many did.
+    broken: Option<(i64, u32)>,
+}
+
+impl Risk {
+    /// A connection broke. The event that no connection survives, if it is known.
+    fn note_break(&mut self) -> Option<i64> {
+        self.is_careful = true;
+        let (revision, count) = self.under_way.take()?;
+        if count > 1 {
+            return None;
+        }
+        let before = self.broken.filter(|(broken, _)| *broken == revision);
+        let breaks = before.map_or(0, |(_, breaks)| breaks) + 1;
+        self.broken = Some((revision, breaks));
+        (breaks >= MOST_BREAKS).then_some(revision)
+    }
+}
+
 impl Publisher {
     /// Connects when it runs. Fails for a configuration that cannot be used.
     pub fn new(
@@ -73,15 +101,18 @@ impl Publisher {
 
     /// Publishes until `stop`, over as many connections as it takes.
     pub async fn run(self, stop: CancellationToken) {
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut risk) = (FIRST_PAUSE, Risk::default());
         while !stop.is_cancelled() {
             let began = Instant::now();
-            match self.connection(&stop).await {
+            match self.connection(&stop, &mut risk).await {
                 Ok(()) => return,
-                Err(error) => tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "MQTT is interrupted; will connect again"
-                ),
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "MQTT is interrupted; will connect again"
+                    );
+                    self.judge(&error, &mut risk).await;
+                }
             }
             if began.elapsed() > LONGEST_PAUSE {
                 pause = FIRST_PAUSE;
@@ -94,13 +125,35 @@ impl Publisher {
         }
     }
 
+    /// Leaves out an event that would keep all others from being published.
+    async fn judge(&self, error: &Error, risk: &mut Risk) {
+        // Any other error says nothing of what was under way.
+        if !matches!(error, Error::Connection(_) | Error::Stuck) {
+            risk.under_way = None;
+        }
+        let Some(revision) = risk.note_break() else {
+            return;
+        };
+        tracing::warn!(
+            revision,
+            "an event is left out: the connection to the MQTT broker broke over it again and again"
+        );
+        if let Err(error) = self.catalog.save_feed_cursor(CURSOR, revision).await {
+            // The next connection breaks over it once more, and this is tried again.
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the place behind it cannot be stored"
+            );
+        }
+    }
+
     /// One connection; returns without an error when it was stopped.
-    async fn connection(&self, stop: &CancellationToken) -> Result<(), Error> {
+    async fn connection(&self, stop: &CancellationToken, risk: &mut Risk) -> Result<(), Error> {
         let (link, wire) = self.dialer.dial();
         let mut wire = Box::pin(wire.run());
         tokio::select! {
             error = &mut wire => return Err(error),
-            result = Box::pin(self.publish(&link)) => return result,
+            result = Box::pin(self.publish(&link, risk)) => return result,
             () = stop.cancelled() => {}
         }
         let goodbye = async {
@@ -119,7 +172,7 @@ impl Publisher {
     }
 
     /// Publishes what there is and what comes; has no end of its own.
-    async fn publish(&self, link: &Link) -> Result<(), Error> {
+    async fn publish(&self, link: &Link, risk: &mut Risk) -> Result<(), Error> {
         link.connected().await?;
         tracing::info!("connected to the MQTT broker");
         link.publish(self.topics.status(), true, "online").await?;
@@ -137,8 +190,9 @@ impl Publisher {
                 channels.look_again();
             }
             channels.publish(link).await?;
-            let is_all = self.publish_events(&mut place.follower, link).await?;
-            if Instant::now() >= store {
+            let is_all = self.publish_events(&mut place.follower, link, risk).await?;
+            // What comes after a break is taken one by one, and not to be told again by the next.
+            if Instant::now() >= store || risk.is_careful {
                 store = Instant::now() + ROUND;
                 self.store(&mut place).await?;
             }
@@ -178,10 +232,17 @@ impl Publisher {
     }
 
     /// Publishes some events and waits for the broker to take them; whether that were all.
-    async fn publish_events(&self, follower: &mut Follower, link: &Link) -> Result<bool, Error> {
+    async fn publish_events(
+        &self,
+        follower: &mut Follower,
+        link: &Link,
+        risk: &mut Risk,
+    ) -> Result<bool, Error> {
+        let at_once = if risk.is_careful { 1 } else { AT_ONCE };
         let mut count = 0;
         let is_all = loop {
             if let Some(entry) = follower.pop() {
+                risk.under_way = Some((entry.revision, count + 1));
                 if let Told::Event(event) = &entry.told {
                     let topic = self.topics.event(event.channel, &event.name);
                     link.publish(topic, false, entry.text()).await?;
@@ -189,7 +250,7 @@ impl Publisher {
                     link.publish(last, true, entry.text()).await?;
                 }
                 count += 1;
-                if count == AT_ONCE {
+                if count == at_once {
                     break false;
                 }
             } else if !follower.read().await? {
@@ -197,6 +258,8 @@ impl Publisher {
             }
         };
         link.settled().await?;
+        risk.under_way = None;
+        risk.is_careful &= !is_all;
         Ok(is_all)
     }
 

@@ -11,20 +11,27 @@ pub(super) fn is_prefix(prefix: &str) -> bool {
     !prefix.starts_with('$')
         && prefix
             .split('/')
-            .all(|level| !level.is_empty() && level == safe(level))
+            .all(|level| !level.is_empty() && level.chars().all(is_harmless))
 }
 
-/// A name as one level of a topic: what has a meaning in topics, and what is not seen, becomes `_`.
+/// A character that no broker minds. Those that are not characters are refused by some (MQTT 3.1.1,
+/// section 1.5.3).
+fn is_harmless(character: char) -> bool {
+    let is_none = matches!(u32::from(character), 0xFDD0..=0xFDEF)
+        || matches!(u32::from(character) & 0xFFFF, 0xFFFE | 0xFFFF);
+    !is_none
+        && !matches!(character, '+' | '#')
+        && !character.is_control()
+        && !character.is_whitespace()
+}
+
+/// A name as one level of a topic: what is neither letter nor digit nor `-_.` becomes `_`. Names come from
+/// anybody, and a broker may close the connection over a single character.
 pub(super) fn safe(name: &str) -> String {
-    let is_special = |character: char| {
-        matches!(character, '/' | '+' | '#') || character.is_control() || character.is_whitespace()
-    };
-    let replace = |character| {
-        if is_special(character) {
-            '_'
-        } else {
-            character
-        }
+    let replace = |character: char| match character {
+        '-' | '_' | '.' => character,
+        _ if character.is_alphanumeric() => character,
+        _ => '_',
     };
     let level: String = name.chars().map(replace).take(MOST_CHARACTERS).collect();
     if level.is_empty() { "_".into() } else { level }
@@ -84,6 +91,12 @@ mod tests {
     fn no_name_leaves_its_level() {
         assert_eq!(safe("a/b+c#d e\n"), "a_b_c_d_e_");
         assert_eq!(safe(""), "_");
+        assert_eq!(safe("a-b_c.d"), "a-b_c.d");
+        assert_eq!(
+            safe("$\u{fdd0}\u{fffe}\u{1ffff}\u{feff}\u{1f6aa}"),
+            "______"
+        );
+        assert!(!is_prefix("a\u{fdd0}") && !is_prefix("a\u{10ffff}"));
         assert_eq!(safe("t\u{fc}r"), "t\u{fc}r");
         assert_eq!(safe(&"x".repeat(1_000)).len(), MOST_CHARACTERS);
         let topics = Topics::new("home/framewell");

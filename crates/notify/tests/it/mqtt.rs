@@ -7,6 +7,7 @@ use framewell_live::{Registry, RingConfig, SourceState, SystemClock};
 use framewell_model::{ChannelStatus, Secret};
 use framewell_notify::mqtt::{MqttConfig, Publisher, Quality};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -159,6 +160,53 @@ async fn what_happens_while_the_broker_or_the_server_is_away_is_told_afterwards(
     let running = Running::start(&rig, config(&broker));
     listener.expect_on(&topic("four")).await;
     running.stop().await;
+}
+
+/// Mosquitto closes the connection over a character that is none (MQTT 3.1.1, section 1.5.3).
+#[tokio::test]
+async fn no_name_of_an_event_keeps_others_from_being_told() {
+    let (rig, broker) = (Rig::sqlite().await, Broker::start().await);
+    let mut listener = broker.listen("framewell/#", &[]);
+    let running = Running::start(&rig, config(&broker));
+    listener.expect("framewell/status", "online").await;
+    rig.event("bad\u{fdd0}\u{10ffff}$").await;
+    rig.event("after").await;
+    let topic = |name: &str| format!("framewell/{}/event/{name}", rig.channel.id);
+    let bad = listener.expect_on(&topic("bad___")).await;
+    assert!(bad.payload.contains("bad\u{fdd0}"), "{}", bad.payload);
+    listener.expect_on(&topic("after")).await;
+    running.stop().await;
+    let told = listener.so_far().iter();
+    let starts = told.filter(|heard| heard.topic == "framewell/status");
+    assert_eq!(starts.count(), 1, "one connection");
+}
+
+#[tokio::test]
+async fn an_event_over_which_connections_break_is_left_out() {
+    let rig = Rig::sqlite().await;
+    let broker = Broker::start_with("max_packet_size 2000").await;
+    let mut listener = broker.listen("framewell/#", &[]);
+    let running = Running::start(&rig, config(&broker));
+    listener.expect("framewell/status", "online").await;
+    let topic = |name: &str| format!("framewell/{}/event/{name}", rig.channel.id);
+    rig.event("before").await;
+    // Its JSON is larger than this broker takes.
+    let large = BTreeMap::from([("text".to_owned(), "x".repeat(3_000))]);
+    rig.event_with("large", large).await;
+    rig.event("after").await;
+    listener.expect_on(&topic("after")).await;
+    running.stop().await;
+    let told: Vec<&str> = listener
+        .so_far()
+        .iter()
+        .filter(|heard| heard.topic.contains("/event/"))
+        .map(|heard| heard.topic.as_str())
+        .collect();
+    assert_eq!(told.last(), Some(&topic("after").as_str()), "{told:?}");
+    assert!(
+        told.iter().all(|told| !told.contains("large")) && told.contains(&topic("before").as_str()),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]

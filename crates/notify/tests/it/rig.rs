@@ -154,12 +154,16 @@ impl Rig {
     }
 
     pub(crate) async fn event(&self, name: &str) {
+        self.event_with(name, BTreeMap::new()).await;
+    }
+
+    pub(crate) async fn event_with(&self, name: &str, tags: BTreeMap<String, String>) {
         let new = NewEvent {
             channel: self.channel.id,
             name: name.to_owned(),
             time: self.clock.now(),
             source: EventSource::Api,
-            tags: BTreeMap::new(),
+            tags,
         };
         let stored = self
             .catalog
