@@ -1,7 +1,7 @@
 //! What somebody whom the server tells by itself wants to hear, as clients write it.
 
 use super::Topic;
-use crate::{Error, parse_filter};
+use crate::{Error, parse_native_filter};
 use framewell_catalog::EventFilter;
 use framewell_catalog::meta::Filter;
 use framewell_model::ChannelId;
@@ -72,7 +72,7 @@ fn events(object: &Map<String, Value>) -> Result<EventFilter, Error> {
 
 fn documents(object: &Map<String, Value>) -> Result<Filter, Error> {
     only(object, "documents", &["filter"])?;
-    parse_filter(object.get("filter"), |text| text.parse().ok())
+    parse_native_filter(object.get("filter"), |text| text.parse().ok())
 }
 
 fn channels(object: &Map<String, Value>) -> Result<Option<BTreeSet<ChannelId>>, Error> {
@@ -141,6 +141,9 @@ mod tests {
         assert_eq!(some.topics().len(), 2);
         assert_eq!(some.events.unwrap().names.unwrap(), ["door"]);
         assert_eq!(some.channels.unwrap().len(), 2);
+        let native = json!({"and": [{"field": "objects.label", "eq": "car"}, {"text": "red"}]});
+        let native = parse(json!({"documents": {"filter": native}})).unwrap();
+        assert!(native.documents.is_some(), "as searches do");
         for wrong in [
             json!({}),
             json!({"events": false}),

@@ -2,7 +2,7 @@
 
 use super::region::{Anchor, Polygon};
 use crate::json::ReadTime;
-use crate::{Error, parse_filter};
+use crate::{Error, parse_native_filter};
 use framewell_catalog::meta::{Document, Filter};
 use framewell_model::ChannelId;
 use serde::{Deserialize, Serialize};
@@ -251,7 +251,7 @@ impl Understood {
         definition.check()?;
         let read_time: ReadTime = |text| text.parse().ok();
         let named = |member: &str, filter: Option<&Value>| {
-            parse_filter(filter, read_time).map_err(|error| match error {
+            parse_native_filter(filter, read_time).map_err(|error| match error {
                 Error::Invalid(why) => Error::Invalid(format!("{member}: {why}")),
                 other => other,
             })
@@ -304,6 +304,22 @@ mod tests {
         let rule = Definition::read(&rule).unwrap();
         assert!(rule.enabled && rule.channels.is_none());
         assert_eq!((rule.for_seconds, rule.tolerance_s), (0.0, 1.0));
+    }
+
+    #[test]
+    fn filters_know_native_members_as_searches_do() {
+        let rule = json!({"event": "a", "filter": {"field": "objects.label", "eq": "car"}, "where": {"text": "red"}});
+        let rule = Understood::new(Definition::read(&rule).unwrap()).unwrap();
+        let document = |words: &str, label: &str| {
+            let document = json!({"id": "d", "timestamp": "2024-05-01T10:00:00Z", "raw_data": words, "objects": [{"label": label}]});
+            let read = crate::parse_native_document(&document, |text| text.parse().ok()).unwrap();
+            let at = read.timestamp.unwrap();
+            read.at(at, None)
+                .into_document(ChannelId::new(1).unwrap(), "d".into())
+        };
+        assert_eq!(rule.look(&document("blue", "car")), None);
+        assert!(rule.look(&document("a Red one", "car")).unwrap().holds);
+        assert!(!rule.look(&document("a Red one", "dog")).unwrap().holds);
     }
 
     #[test]
