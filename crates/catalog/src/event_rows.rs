@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::slice::check_key;
 use crate::sql::Row;
-use framewell_model::{ChannelId, Event, EventId, EventSource, WallTime};
+use framewell_model::{ChannelId, Event, EventId, EventSource, NewEvent, WallTime};
 use sea_query::{Expr, Query, SelectStatement};
 use std::collections::BTreeMap;
 
@@ -87,6 +87,22 @@ pub(crate) fn check_tag_sums(tags: i64, bytes: i64) -> Result<(), Error> {
             "an event takes {MOST_TAGS} tags at most, of {MOST_TAG_BYTES} bytes with their data"
         );
         return Err(Error::Invalid(text));
+    }
+    Ok(())
+}
+
+/// [`Error::Invalid`] for an event that could not be written, before anything of it is.
+pub fn check_event(new: &NewEvent) -> Result<(), Error> {
+    check_key("the name of an event", &new.name)?;
+    let count = i64::try_from(new.tags.len()).unwrap_or(i64::MAX);
+    let tags = || new.tags.iter();
+    check_tag_sums(count, tags().map(|(tag, data)| tag_bytes(tag, data)).sum())?;
+    for (tag, _) in tags() {
+        check_key("the name of a tag", tag)?;
+    }
+    let mut texts = tags().flat_map(|(tag, data)| [tag, data]);
+    if new.name.contains('\0') || texts.any(|text| text.contains('\0')) {
+        return Err(Error::Invalid("an event contains the character NUL".into()));
     }
     Ok(())
 }

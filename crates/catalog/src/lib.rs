@@ -57,6 +57,7 @@ pub use channel_limits::META_MAX_AGE;
 pub use channels::ChannelFilter;
 pub use db::{Catalog, CatalogConfig};
 pub use error::Error;
+pub use event_rows::check_event;
 pub use events::{EVENT_SNAPSHOT_JOB, EventFilter, IMAGE_TASK_JOB, NewEvents};
 pub use gaps::NewGap;
 pub use image_lists::ImageFilter;

@@ -179,6 +179,7 @@ impl Definition {
                 return fail(format!("{member} is not {least} to {most} seconds"));
             }
         }
+        self.check_nul()?;
         match (&self.objects, &self.filter) {
             (None, None) => fail("one of objects and filter is missing".to_owned()),
             (Some(_), Some(_)) => {
@@ -186,6 +187,28 @@ impl Definition {
             }
             (Some(objects), None) => objects.check(),
             (None, Some(_)) => Ok(()),
+        }
+    }
+}
+
+impl Definition {
+    /// No text of an event may have one, and a rule that cannot raise its event is of no use.
+    fn check_nul(&self) -> Result<(), Error> {
+        let label = self.objects.as_ref().and_then(|test| test.label.as_ref());
+        let named = [("name", &self.name), ("event", &self.event)];
+        let mut texts = named
+            .into_iter()
+            .chain(label.map(|label| ("objects.label", label)))
+            .chain(
+                self.tags
+                    .iter()
+                    .flat_map(|(tag, data)| [("tags", tag), ("tags", data)]),
+            );
+        match texts.find(|(_, text)| text.contains('\0')) {
+            None => Ok(()),
+            Some((member, _)) => Err(Error::Invalid(format!(
+                "{member} contains the character NUL"
+            ))),
         }
     }
 }
@@ -355,6 +378,22 @@ mod tests {
         ] {
             let text = refused(json!({"event": "a", "objects": objects}));
             assert!(text.contains(why), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_text_of_an_event_has_a_nul() {
+        for (member, value) in [
+            ("name", json!("a\0")),
+            ("event", json!("a\0")),
+            ("tags", json!({"a\0": "b"})),
+            ("tags", json!({"a": "b\0"})),
+            ("objects.label", json!({"label": "a\0"})),
+        ] {
+            let mut rule = json!({"event": "a", "objects": {}});
+            rule[member.split('.').next().unwrap()] = value;
+            let text = refused(rule);
+            assert!(text.starts_with(member) && text.contains("NUL"), "{text}");
         }
     }
 

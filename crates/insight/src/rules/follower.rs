@@ -7,7 +7,9 @@ use crate::events::jobs_of;
 use crate::{Error, Insight};
 use framewell_catalog::meta::{Document, Filter};
 use framewell_catalog::{Revisions, RuleEvent, RuleOwner, RuleRow, RuleState, RuleStep};
-use framewell_model::{ChannelId, EventSource, NewEvent, RuleId, WallClock, WallTime};
+use framewell_model::{
+    ChannelId, ErrorKind, EventSource, HasKind as _, NewEvent, RuleId, WallClock, WallTime,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -154,7 +156,10 @@ impl RuleFollower {
             match self.active(row).await {
                 Ok(Some(rule)) => rules.push(rule),
                 Ok(None) => {}
-                Err(Error::Invalid(why)) => tracing::warn!(why, "a rule cannot be used"),
+                Err(error) if is_its_own(&error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a rule cannot be used"
+                ),
                 Err(error) => return Err(error),
             }
         }
@@ -236,8 +241,16 @@ impl RuleFollower {
                     continue;
                 }
                 for found in watch.look(definition, now) {
-                    step.events
-                        .extend(self.insight.raise(rule, *channel, &found, now).await?);
+                    match self.insight.raise(rule, *channel, &found, now).await {
+                        Ok(event) => step.events.extend(event),
+                        Err(error) if is_its_own(&error) => tracing::warn!(
+                            rule.id = %rule.row.id,
+                            channel.id = %channel,
+                            error = &error as &dyn std::error::Error,
+                            "an event of a rule cannot be stored and is dropped"
+                        ),
+                        Err(error) => return Err(error),
+                    }
                 }
                 let state = serde_json::to_string(watch);
                 step.states.push(RuleState {
@@ -293,6 +306,14 @@ impl RuleFollower {
     }
 }
 
+/// Whether an error is about one rule: trying again would not help it, and the others would wait for it.
+fn is_its_own(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::InvalidArgument | ErrorKind::NotFound
+    )
+}
+
 fn of_rule(rule: RuleId) -> std::ops::RangeInclusive<(RuleId, ChannelId)> {
     let first = ChannelId::new(1).expect("1 is an id");
     let last = ChannelId::new(i64::MAX).expect("a large number is an id");
@@ -320,6 +341,7 @@ impl Insight {
             source: EventSource::Server,
             tags: tags(rule, found),
         };
+        framewell_catalog::check_event(&event)?;
         let jobs = jobs_of(rule.row.account, &event, &processing, now);
         Ok(Some(RuleEvent {
             rule: rule.key(),
@@ -353,3 +375,7 @@ fn tags(rule: &Active, found: &Found) -> BTreeMap<String, String> {
     }
     tags
 }
+
+#[cfg(test)]
+#[path = "follower_tests.rs"]
+mod tests;
