@@ -6,11 +6,12 @@ use crate::event_rows::{
     check_tag_sums, distribute_tags, event, insert_tags, select_tags, tag_bytes, with_columns,
     with_tag_sums,
 };
+use crate::jobs::insert_following;
 use crate::revision::{Counter, take};
 use crate::slice::{check_key, count};
 use crate::sql::{Dialect, Tx};
 use crate::sql_search::Search;
-use crate::{Catalog, Error, NewJob, Order, Page, Revisions, Slice, job_rows};
+use crate::{Catalog, Error, NewJob, Order, Page, Revisions, Slice};
 use framewell_model::{ChannelId, Event, EventId, NewEvent, WallTime};
 use sea_query::{Expr, ExprTrait as _, LockType, OnConflict, Query, SelectStatement};
 use std::collections::HashMap;
@@ -377,9 +378,9 @@ pub(crate) async fn write(
     if let Some(tags) = insert_tags(id, &new.tags)? {
         tx.execute(&tags).await?;
     }
-    let jobs = jobs(id);
-    for job in &jobs {
-        tx.execute(&job_rows::insert(job, now)).await?;
+    let mut has_jobs = false;
+    for job in jobs(id) {
+        has_jobs |= insert_following(tx, &job, now).await?;
     }
     let event = Event {
         id,
@@ -393,7 +394,7 @@ pub(crate) async fn write(
         notify,
         revision,
     };
-    Ok((event, !jobs.is_empty()))
+    Ok((event, has_jobs))
 }
 
 /// The event stays until the transaction ends.

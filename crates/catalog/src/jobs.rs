@@ -9,10 +9,13 @@ use crate::channels::{only, require_account};
 use crate::job_rows::{self, change, insert, is_held, job, with_columns};
 use crate::slice::{check_key, count};
 use crate::sql::Tx;
-use crate::{Catalog, Error, Order, Page, Slice};
+use crate::{Catalog, Error, IMAGE_TASK_JOB, Order, Page, Slice};
 use framewell_model::{AccountId, ChannelId, HolderId, JobId, JobState, WallTime};
 use sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, Query, SelectStatement};
 use serde_json::Value;
+
+/// Most open tasks for pictures of events of one channel; the pictures of further events are not made.
+pub const MOST_EVENT_TASKS: i64 = 32;
 
 /// A job to be done.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,7 +120,8 @@ impl Catalog {
     }
 
     /// Writes down a job of a channel, as [`Catalog::create_job`] does, unless `most` of its kind are
-    /// open there already: then `None`. Callers at the same time do not pass the limit together.
+    /// open there already: then `None`. Callers at the same time do not pass the limit together. Jobs that
+    /// follow from events, which have a `dedup`, do not count.
     pub async fn create_job_within(
         &self,
         new: &NewJob,
@@ -132,11 +136,8 @@ impl Catalog {
         // the channel to stay does not wait for it.
         let lock = LockType::NoKeyUpdate;
         require(&mut tx, channel, Some(new.account), lock).await?;
-        let open = Query::select()
-            .from("job")
-            .and_where(Expr::col("channel").eq(channel.get()))
-            .and_where(Expr::col("kind").eq(new.kind))
-            .and_where(Expr::col("due_us").is_not_null())
+        let open = open_of(channel, new.kind)
+            .and_where(Expr::col("dedup").is_null())
             .take();
         let open: i64 = only(&tx.fetch(&count(&open)).await?)?.get("total")?;
         if open >= most {
@@ -325,6 +326,36 @@ impl Catalog {
             .take();
         only(&self.read("count of due jobs", &count(&due)).await?)?.get("total")
     }
+}
+
+/// Writes down a job that follows from an event; false if it is one for pictures and
+/// [`MOST_EVENT_TASKS`] are open on its channel: a camera raises events faster than pictures are made.
+pub(crate) async fn insert_following(
+    tx: &mut Tx,
+    new: &NewJob,
+    now: WallTime,
+) -> Result<bool, Error> {
+    if let Some(channel) = new.channel.filter(|_| new.kind == IMAGE_TASK_JOB) {
+        let open = open_of(channel, new.kind)
+            .and_where(Expr::col("dedup").is_not_null())
+            .take();
+        let open: i64 = only(&tx.fetch(&count(&open)).await?)?.get("total")?;
+        if open >= MOST_EVENT_TASKS {
+            metrics::counter!("framewell_event_image_tasks_left_out_total").increment(1);
+            return Ok(false);
+        }
+    }
+    tx.execute(&insert(new, now)).await?;
+    Ok(true)
+}
+
+fn open_of(channel: ChannelId, kind: &str) -> SelectStatement {
+    Query::select()
+        .from("job")
+        .and_where(Expr::col("channel").eq(channel.get()))
+        .and_where(Expr::col("kind").eq(kind))
+        .and_where(Expr::col("due_us").is_not_null())
+        .take()
 }
 
 /// Inserts a job whose owner was looked up; gives its open twin if it has one.

@@ -62,7 +62,7 @@ pub use events::{EVENT_SNAPSHOT_JOB, EventFilter, IMAGE_TASK_JOB, NewEvents};
 pub use gaps::NewGap;
 pub use image_lists::ImageFilter;
 pub use images::{DoomedImage, NewImage, StagedImage};
-pub use jobs::{Checkpoint, Job, JobFilter, Lease, NewJob, Release};
+pub use jobs::{Checkpoint, Job, JobFilter, Lease, MOST_EVENT_TASKS, NewJob, Release};
 pub use revision::Revisions;
 pub use rule_steps::{RuleEvent, RuleState, RuleStep};
 pub use rules::{NewRule, RuleOwner, RuleRow};

@@ -57,7 +57,7 @@ pub(crate) fn jobs_of(
                 "end_us": end.micros(),
                 "period_us": PICTURE_PERIOD_US,
             }),
-            dedup: None,
+            dedup: Some(id.to_string()),
             // The last pictures take a moment from the camera.
             due: end.plus_micros(PICTURE_PERIOD_US).max(now),
         });
