@@ -14,6 +14,7 @@ mod meta_native;
 mod meta_plain;
 mod meta_property;
 mod meta_search;
+mod old_words;
 mod open;
 mod segments;
 mod tokens;

@@ -1,6 +1,6 @@
 //! Native members of documents: kept, replaced, and gone with their document.
 
-use crate::backend::{ALL, account, at, channel, channel_of, conformance, open};
+use crate::backend::{ALL, account, at, channel, channel_of, conformance};
 use crate::meta::document;
 use framewell_catalog::meta::{
     Bounds, Document, Field, Filter, Frame, KeyPoint, Model, Native, Object, ObjectField, Scope,
@@ -232,19 +232,4 @@ conformance! {
             assert_eq!(ids, expected, "{query}");
         }
     }
-}
-
-/// What was written before full text existed is found too.
-#[tokio::test]
-async fn the_store_can_be_opened_again() {
-    let backend = crate::backend::Backend::sqlite().await;
-    let channel = channel(&backend.catalog).await.id;
-    backend
-        .catalog
-        .put_documents(&[full("a", channel)])
-        .await
-        .unwrap();
-    backend.catalog.close().await;
-    let again = open(&backend.url).await;
-    assert_eq!(found(&again, channel, text("red")).await, 1);
 }
