@@ -8,7 +8,7 @@ use crate::sql::Tx;
 use crate::{Catalog, Error, NewJob};
 use framewell_model::{ChannelId, ErrorKind, EventId, HasKind as _, NewEvent, RuleId, WallTime};
 use sea_query::{Expr, ExprTrait as _, LockType, OnConflict, Query};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a rule remembers of a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl Catalog {
         if tx.execute(&go_on).await? == 0 {
             return Ok(false);
         }
-        let versions = versions(&mut tx).await?;
+        let versions = versions(&mut tx, &step).await?;
         let is_current = |(rule, version): (RuleId, i64)| versions.get(&rule) == Some(&version);
         for state in step.states.iter().filter(|state| is_current(state.rule)) {
             put_state(&mut tx, state).await?;
@@ -131,11 +131,21 @@ impl Catalog {
     }
 }
 
-/// The rules stay as they are until the transaction ends.
-async fn versions(tx: &mut Tx) -> Result<BTreeMap<RuleId, i64>, Error> {
+/// The rules of a step, which stay as they are until the transaction ends. Nobody who changes another one
+/// has to wait.
+async fn versions(tx: &mut Tx, step: &RuleStep) -> Result<BTreeMap<RuleId, i64>, Error> {
+    let states = step.states.iter().map(|state| state.rule.0);
+    let rules: BTreeSet<RuleId> = states
+        .chain(step.events.iter().map(|raised| raised.rule.0))
+        .collect();
+    if rules.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let rules: Vec<i64> = rules.into_iter().map(RuleId::get).collect();
     let select = Query::select()
         .columns(["id", "version"])
         .from("rule")
+        .and_where(tx.dialect().is_one_of(Expr::col("id"), &rules))
         .lock(LockType::Share)
         .take();
     let rows = tx.fetch(&select).await?;

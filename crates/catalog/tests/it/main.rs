@@ -16,5 +16,6 @@ mod meta_property;
 mod meta_search;
 mod old_words;
 mod open;
+mod rule_steps;
 mod segments;
 mod tokens;
