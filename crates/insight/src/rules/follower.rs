@@ -2,14 +2,16 @@
 //! transaction with how far it has come. A crash repeats what was not written, and nothing else.
 
 use super::definition::Understood;
-use super::watch::{Found, Taken, Watch};
+use super::watch::{Found, MAX_A_MINUTE, Taken, Watch};
 use crate::events::jobs_of;
 use crate::{Error, Insight};
 use framewell_catalog::meta::{Document, Filter};
 use framewell_catalog::{Revisions, RuleEvent, RuleOwner, RuleRow, RuleState, RuleStep};
 use framewell_model::{
-    ChannelId, ErrorKind, EventSource, HasKind as _, NewEvent, RuleId, WallClock, WallTime,
+    AccountId, ChannelId, ErrorKind, EventProcessing, EventSource, HasKind as _, NewEvent, RuleId,
+    WallClock, WallTime,
 };
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,9 @@ const RELOAD: Duration = Duration::from_secs(3);
 const MOST_DOCUMENTS: u64 = 200;
 /// Revisions that one question spans.
 const SPAN: i64 = 10_000;
+/// Most events that the rules of one account raise in one step: they are written in one transaction, for
+/// which all others wait.
+const MOST_EVENTS: usize = 500;
 /// Shortest text of the id of a document in a tag of an event; longer ones are cut.
 const MAX_TAG_BYTES: usize = 512;
 
@@ -233,6 +238,7 @@ impl RuleFollower {
             until,
             ..RuleStep::default()
         };
+        let mut raising = Raising::default();
         for rule in &self.rules {
             for ((_, channel), watch) in self.watches.range_mut(of_rule(rule.row.id)) {
                 let definition = &rule.understood.definition;
@@ -240,18 +246,13 @@ impl RuleFollower {
                 if !is_due && !touched.contains(&(rule.row.id, *channel)) {
                     continue;
                 }
-                for found in watch.look(definition, now) {
-                    match self.insight.raise(rule, *channel, &found, now).await {
-                        Ok(event) => step.events.extend(event),
-                        Err(error) if is_its_own(&error) => tracing::warn!(
-                            rule.id = %rule.row.id,
-                            channel.id = %channel,
-                            error = &error as &dyn std::error::Error,
-                            "an event of a rule cannot be stored and is dropped"
-                        ),
-                        Err(error) => return Err(error),
-                    }
+                let before = watch.in_minute(now);
+                let found = watch.look(definition, now);
+                if before <= MAX_A_MINUTE && watch.in_minute(now) > MAX_A_MINUTE {
+                    tracing::warn!(rule.id = %rule.row.id, channel.id = %channel, "more than {MAX_A_MINUTE} events of the rule in a minute: the others are dropped");
                 }
+                let raised = raising.raise(&self.insight, rule, *channel, &found, now);
+                step.events.extend(raised.await?);
                 let state = serde_json::to_string(watch);
                 step.states.push(RuleState {
                     rule: rule.key(),
@@ -299,6 +300,7 @@ impl RuleFollower {
                 }
                 Taken::Late => "late",
                 Taken::Ahead => "ahead",
+                Taken::Crowded => "crowded",
             };
             metrics::counter!("framewell_rule_documents_left_out_total", "why" => word)
                 .increment(1);
@@ -320,29 +322,76 @@ fn of_rule(rule: RuleId) -> std::ops::RangeInclusive<(RuleId, ChannelId)> {
     (rule, first)..=(rule, last)
 }
 
-impl Insight {
-    /// The event of what a rule found; `None` if the channel does not want to hear of events of its name.
+/// What is known while one step raises events.
+#[derive(Debug, Default)]
+struct Raising {
+    processing: BTreeMap<(ChannelId, String), EventProcessing>,
+    raised: BTreeMap<AccountId, usize>,
+}
+
+impl Raising {
+    /// The events of what a rule found on a channel: none if the channel does not want to hear of events of
+    /// its name, and none that cannot be stored or are too many.
     async fn raise(
-        &self,
+        &mut self,
+        insight: &Insight,
+        rule: &Active,
+        channel: ChannelId,
+        found: &[Found],
+        now: WallTime,
+    ) -> Result<Vec<RuleEvent>, Error> {
+        let mut events = Vec::new();
+        for found in found {
+            let raised = self.raised.entry(rule.row.account).or_default();
+            *raised += 1;
+            if *raised > MOST_EVENTS {
+                if *raised == MOST_EVENTS + 1 {
+                    tracing::warn!(account.id = %rule.row.account, "more than {MOST_EVENTS} events of the rules of an account at once: the others are dropped");
+                }
+                continue;
+            }
+            match self.event(insight, rule, channel, found, now).await {
+                Ok(event) => events.extend(event),
+                Err(error) if is_its_own(&error) => tracing::warn!(
+                    rule.id = %rule.row.id,
+                    channel.id = %channel,
+                    error = &error as &dyn std::error::Error,
+                    "an event of a rule cannot be stored and is dropped"
+                ),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(events)
+    }
+
+    async fn event(
+        &mut self,
+        insight: &Insight,
         rule: &Active,
         channel: ChannelId,
         found: &Found,
         now: WallTime,
     ) -> Result<Option<RuleEvent>, Error> {
-        let definition = &rule.understood.definition;
-        let processing = self.event_processing(channel, &definition.event).await?;
+        let name = &rule.understood.definition.event;
+        let key = (channel, name.clone());
+        let processing = match self.processing.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                unknown.insert(insight.event_processing(channel, name).await?)
+            }
+        };
         if !processing.receive {
             return Ok(None);
         }
         let event = NewEvent {
             channel,
-            name: definition.event.clone(),
+            name: name.clone(),
             time: found.at,
             source: EventSource::Server,
             tags: tags(rule, found),
         };
         framewell_catalog::check_event(&event)?;
-        let jobs = jobs_of(rule.row.account, &event, &processing, now);
+        let jobs = jobs_of(rule.row.account, &event, processing, now);
         Ok(Some(RuleEvent {
             rule: rule.key(),
             event,

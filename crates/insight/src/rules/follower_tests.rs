@@ -3,7 +3,7 @@
 use super::*;
 use crate::rules::Definition;
 use framewell_catalog::{Catalog, CatalogConfig, EventFilter, Order, Slice};
-use framewell_model::{AccountId, Event, NewChannel, RecMode, Secret};
+use framewell_model::{Event, NewChannel, RecMode, Secret};
 use framewell_testkit::clock::MovableClock;
 use serde_json::json;
 
@@ -103,4 +103,20 @@ async fn an_event_that_cannot_be_stored_holds_up_no_other_rule() {
     assert_eq!(rig.catalog.rule_cursor().await.unwrap(), 1);
     let events = rig.events().await;
     assert_eq!((events.len(), events[0].name.as_str()), (1, "good"));
+}
+
+#[tokio::test]
+async fn a_step_raises_no_more_than_it_may() {
+    let mut rig = Rig::new().await;
+    for event in ["a", "b", "c", "d", "e", "f"] {
+        rig.rule(event).await;
+    }
+    rig.follower.load().await.unwrap();
+    rig.step(1, 0..110).await;
+    let events = rig.events().await;
+    assert_eq!(events.len(), MOST_EVENTS, "of 660 in one step");
+    rig.step(2, 200..310).await;
+    let events = rig.events().await;
+    let of = |name: &str| events.iter().filter(|event| event.name == name).count();
+    assert_eq!(of("a"), 120, "of 220 in one minute");
 }

@@ -12,6 +12,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Documents that wait for older ones; with more, the oldest do not wait.
 const MOST_WAITING: usize = 1_000;
+/// What waits for longer than one look, in bytes of ids and tracks; with more, the oldest does not wait.
+const MOST_WAITING_BYTES: usize = 256 << 10;
+/// What waits for a look; documents beyond that are left out.
+const MOST_TAKEN_BYTES: usize = 1 << 20;
+/// Ids that are remembered at one instant; of more, none is taken there.
+const MOST_AT_MARK: usize = 256;
+/// Most events of one rule on one channel in a minute; as many as a camera may raise.
+pub(super) const MAX_A_MINUTE: u32 = 120;
+const MINUTE_US: i64 = 60_000_000;
 /// Object tracks that are timed at once; of more, the one not seen for longest is forgotten.
 const MOST_STREAKS: usize = 256;
 /// Documents that lie so far ahead are left out: one of next year would make all others late.
@@ -26,6 +35,13 @@ struct Waiting {
     count: u32,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     tracks: BTreeSet<String>,
+}
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        let tracks: usize = self.tracks.iter().map(String::len).sum();
+        self.id.len().saturating_add(tracks)
+    }
 }
 
 /// Something that lasts.
@@ -59,6 +75,8 @@ pub(super) enum Taken {
     Late,
     /// It lies in the future.
     Ahead,
+    /// Too much waits already.
+    Crowded,
 }
 
 /// The memory of one rule on one channel; bounded.
@@ -78,6 +96,14 @@ pub(super) struct Watch {
     streaks: BTreeMap<String, Streak>,
     /// When each cause was last told.
     told: BTreeMap<String, i64>,
+    /// Of `waiting`.
+    #[serde(default)]
+    bytes: usize,
+    /// When the minute began in which events are counted, by the clock.
+    #[serde(default)]
+    minute: i64,
+    #[serde(default)]
+    in_minute: u32,
 }
 
 impl Watch {
@@ -87,19 +113,32 @@ impl Watch {
             return Taken::Ahead;
         }
         let at = at.micros();
-        let is_late = self.mark.is_some_and(|mark| at < mark);
+        let is_full = self.at_mark.len() >= MOST_AT_MARK;
+        let is_late = (self.mark).is_some_and(|mark| at < mark || at == mark && is_full);
         let is_again = self.mark == Some(at) && self.at_mark.contains(id);
         if is_late || is_again {
             return Taken::Late;
         }
-        self.waiting.retain(|waiting| waiting.id != id);
-        self.waiting.insert(Waiting {
+        if self.bytes > MOST_TAKEN_BYTES {
+            return Taken::Crowded;
+        }
+        self.waiting.retain(|waiting| {
+            let stays = waiting.id != id;
+            if !stays {
+                self.bytes = self.bytes.saturating_sub(waiting.bytes());
+            }
+            stays
+        });
+        let waiting = Waiting {
             at,
             id: id.to_owned(),
             holds: sight.holds,
             count: sight.count,
-            tracks: sight.tracks,
-        });
+            // More are not timed either.
+            tracks: sight.tracks.into_iter().take(MOST_STREAKS).collect(),
+        };
+        self.bytes = self.bytes.saturating_add(waiting.bytes());
+        self.waiting.insert(waiting);
         self.newest = if self.mark.is_none() && self.waiting.len() == 1 {
             at
         } else {
@@ -109,7 +148,8 @@ impl Watch {
         Taken::Waits
     }
 
-    /// Looks at what has waited for long enough.
+    /// Looks at what has waited for long enough. Of what it finds, no more than [`MAX_A_MINUTE`] in a minute
+    /// are told, see [`Watch::in_minute`].
     pub(super) fn look(&mut self, rule: &Definition, now: WallTime) -> Vec<Found> {
         let tolerance = micros(rule.tolerance_s);
         let is_quiet = now.micros().saturating_sub(self.arrived) >= tolerance;
@@ -118,13 +158,15 @@ impl Watch {
         } else {
             self.newest.saturating_sub(tolerance)
         };
+        let _before = self.in_minute(now);
         let mut found = Vec::new();
         while let Some(oldest) = self.waiting.first() {
-            let is_crowded = self.waiting.len() > MOST_WAITING;
+            let is_crowded = self.waiting.len() > MOST_WAITING || self.bytes > MOST_WAITING_BYTES;
             if oldest.at > ripe && !is_crowded {
                 break;
             }
             if let Some(waiting) = self.waiting.pop_first() {
+                self.bytes = self.bytes.saturating_sub(waiting.bytes());
                 self.pass(waiting.at);
                 self.at_mark.insert(waiting.id.clone());
                 self.see(rule, &waiting, &mut found);
@@ -134,6 +176,14 @@ impl Watch {
             self.pass(ripe);
         }
         found
+    }
+
+    /// How many events there were in this minute, with those that were not told.
+    pub(super) fn in_minute(&mut self, now: WallTime) -> u32 {
+        if now.micros().saturating_sub(self.minute).saturating_abs() >= MINUTE_US {
+            (self.minute, self.in_minute) = (now.micros(), 0);
+        }
+        self.in_minute
     }
 
     /// When to look again though nothing comes; `None` if nothing waits.
@@ -185,13 +235,16 @@ impl Watch {
             .is_none_or(|told| seen.at.saturating_sub(*told) >= cooldown);
         if is_long && is_cool && !streak.is_told {
             streak.is_told = true;
-            found.push(Found {
-                at: WallTime::from_micros(seen.at),
-                since: WallTime::from_micros(since),
-                document: seen.id.clone(),
-                count: seen.count,
-                track: (!key.is_empty()).then(|| key.to_owned()),
-            });
+            self.in_minute = self.in_minute.saturating_add(1);
+            if self.in_minute <= MAX_A_MINUTE {
+                found.push(Found {
+                    at: WallTime::from_micros(seen.at),
+                    since: WallTime::from_micros(since),
+                    document: seen.id.clone(),
+                    count: seen.count,
+                    track: (!key.is_empty()).then(|| key.to_owned()),
+                });
+            }
             self.told
                 .retain(|_, told| seen.at.saturating_sub(*told) < cooldown);
             self.told.insert(key.to_owned(), seen.at);
@@ -213,194 +266,5 @@ fn bound<T>(known: &mut BTreeMap<String, T>, age: impl Fn(&T) -> i64) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn rule(more: serde_json::Value) -> Definition {
-        let mut rule = json!({"event": "e", "filter": {"field": "long.n", "gte": 1}});
-        for (name, value) in more.as_object().unwrap() {
-            rule[name] = value.clone();
-        }
-        Definition::read(&rule).unwrap()
-    }
-
-    fn tracks_rule(for_seconds: f64) -> Definition {
-        let rule = json!({"event": "e", "objects": {"per_track": true},
-            "for_seconds": for_seconds, "tolerance_s": 0});
-        Definition::read(&rule).unwrap()
-    }
-
-    fn at(tenths: i64) -> WallTime {
-        WallTime::from_micros(1_000_000_000 + tenths * 100_000)
-    }
-
-    fn sight(holds: bool) -> Sight {
-        Sight {
-            holds,
-            count: u32::from(holds),
-            tracks: BTreeSet::new(),
-        }
-    }
-
-    /// Documents as (time in tenths, whether it is there), in the order of arrival, each at its own time
-    /// or later; then quiet. When each event is, and since when.
-    fn run(rule: &Definition, documents: &[(i64, bool)]) -> Vec<(i64, i64)> {
-        let mut watch = Watch::default();
-        let mut clock = i64::MIN;
-        let mut found = Vec::new();
-        for (tenths, holds) in documents {
-            clock = clock.max(*tenths);
-            let id = format!("d{tenths}");
-            watch.take(at(*tenths), &id, sight(*holds), at(clock));
-            found.extend(watch.look(rule, at(clock)));
-            let text = serde_json::to_string(&watch).unwrap();
-            assert_eq!(serde_json::from_str::<Watch>(&text).unwrap(), watch);
-        }
-        found.extend(watch.look(rule, at(clock + 1_000)));
-        let tenths = |at: WallTime| (at.micros() - 1_000_000_000) / 100_000;
-        found
-            .iter()
-            .map(|found| (tenths(found.at), tenths(found.since)))
-            .collect()
-    }
-
-    fn steady(from: i64, to: i64) -> Vec<(i64, bool)> {
-        (from..to).map(|tenths| (tenths, true)).collect()
-    }
-
-    #[test]
-    fn it_is_told_once_when_it_has_lasted() {
-        let rule = rule(json!({"for_seconds": 2}));
-        assert_eq!(run(&rule, &steady(0, 60)), [(20, 0)]);
-        assert_eq!(run(&rule, &steady(0, 20)), []);
-        let mut broken = steady(0, 15);
-        broken.push((15, false));
-        broken.extend(steady(16, 40));
-        assert_eq!(run(&rule, &broken), [(36, 16)]);
-    }
-
-    #[test]
-    fn a_pause_of_the_documents_is_no_proof() {
-        let rule = rule(json!({"for_seconds": 2, "max_gap_s": 1}));
-        assert_eq!(run(&rule, &[(0, true), (10, true), (20, true)]), [(20, 0)]);
-        assert_eq!(run(&rule, &[(0, true), (10, true), (21, true)]), []);
-    }
-
-    #[test]
-    fn documents_out_of_order_count_in_the_order_of_their_times() {
-        let rule = rule(json!({"for_seconds": 2, "tolerance_s": 1}));
-        let mut late = steady(0, 60);
-        late.sort_by_key(|(tenths, _)| (tenths / 7, -tenths));
-        assert_eq!(run(&rule, &late), [(20, 0)]);
-        // One that says no, a second late, breaks it; later than the tolerance, it does not.
-        let order = |late: i64| {
-            let mut all = steady(0, 60);
-            all[10].1 = false;
-            let place = all.remove(10);
-            all.insert(usize::try_from(10 + late).unwrap(), place);
-            all
-        };
-        assert_eq!(run(&rule, &order(9)), [(31, 11)]);
-        assert_eq!(run(&rule, &order(13)), [(20, 0)]);
-    }
-
-    #[test]
-    fn the_order_within_the_tolerance_changes_nothing() {
-        let rule = rule(json!({"for_seconds": 1, "tolerance_s": 2, "cooldown_s": 1.5}));
-        let pattern: Vec<(i64, bool)> = (0..200)
-            .map(|n| (n, (n / 13) % 3 != 1 && n % 37 != 0))
-            .collect();
-        let expected = run(&rule, &pattern);
-        assert!(expected.len() > 3, "{expected:?}");
-        for seed in 1..20_i64 {
-            let mut shuffled = pattern.clone();
-            shuffled.sort_by_key(|(n, _)| n * 10 + (n * seed * 7_919) % 190);
-            assert_eq!(run(&rule, &shuffled), expected, "seed {seed}");
-        }
-    }
-
-    #[test]
-    fn a_document_that_comes_again_counts_once() {
-        let rule = rule(json!({"tolerance_s": 0}));
-        let mut watch = Watch::default();
-        for round in 0..3 {
-            watch.take(at(5), "a", sight(true), at(5));
-            let found = watch.look(&rule, at(5));
-            // Even if it could be told again.
-            watch.streaks.clear();
-            assert_eq!(found.len(), usize::from(round == 0));
-        }
-        assert_eq!(watch.take(at(5), "a", sight(true), at(6)), Taken::Late);
-        assert_eq!(watch.take(at(5), "b", sight(true), at(6)), Taken::Waits);
-        assert_eq!(watch.take(at(4), "c", sight(true), at(6)), Taken::Late);
-        // Changed before it was looked at: the new form counts.
-        let patient = self::rule(json!({"tolerance_s": 5}));
-        let mut watch = Watch::default();
-        watch.take(at(5), "a", sight(true), at(5));
-        assert!(watch.look(&patient, at(5)).is_empty());
-        watch.take(at(5), "a", sight(false), at(6));
-        assert!(watch.look(&patient, at(1_000)).is_empty());
-    }
-
-    #[test]
-    fn no_second_event_within_the_cooldown() {
-        let rule = rule(json!({"cooldown_s": 3, "tolerance_s": 0}));
-        let flicker: Vec<(i64, bool)> = (0..80).map(|n| (n, n % 2 == 0)).collect();
-        assert_eq!(run(&rule, &flicker), [(0, 0), (30, 30), (60, 60)]);
-        // One that lasts beyond it is told when it is over.
-        let mut long = vec![(0, true), (1, false)];
-        long.extend(steady(2, 80));
-        assert_eq!(run(&rule, &long), [(0, 0), (30, 2)]);
-    }
-
-    #[test]
-    fn each_object_track_is_timed_by_itself() {
-        let rule = tracks_rule(1.0);
-        let mut watch = Watch::default();
-        let mut found = Vec::new();
-        for n in 0..30 {
-            let tracks = [("a", 0..8), ("b", 5..30), ("c", 12..23)];
-            let seen = tracks.iter().filter(|(_, when)| when.contains(&n));
-            let tracks: BTreeSet<String> = seen.map(|(name, _)| (*name).to_owned()).collect();
-            let sight = Sight {
-                holds: !tracks.is_empty(),
-                count: 0,
-                tracks,
-            };
-            watch.take(at(n), &format!("d{n}"), sight, at(n));
-            found.extend(watch.look(&rule, at(n)));
-        }
-        let told: Vec<_> = found
-            .iter()
-            .map(|found| (found.track.as_deref().unwrap(), found.document.as_str()))
-            .collect();
-        assert_eq!(told, [("b", "d15"), ("c", "d22")]);
-    }
-
-    #[test]
-    fn memory_is_bounded_and_the_future_is_left_out() {
-        let rule = rule(json!({"tolerance_s": 60}));
-        let mut watch = Watch::default();
-        let ahead = watch.take(at(100_000), "x", sight(true), at(0));
-        assert_eq!(ahead, Taken::Ahead);
-        for n in 0..5_000 {
-            let at = WallTime::from_micros(1_000_000_000 + n);
-            watch.take(at, &format!("d{n}"), sight(true), at);
-            watch.look(&rule, at);
-            assert!(watch.waiting.len() <= MOST_WAITING);
-        }
-        let tracks_rule = tracks_rule(1.0);
-        let mut watch = Watch::default();
-        for n in 0..1_000 {
-            let sight = Sight {
-                holds: true,
-                count: 1,
-                tracks: BTreeSet::from([format!("t{n}")]),
-            };
-            watch.take(at(n), "d", sight, at(n));
-            watch.look(&tracks_rule, at(n));
-            assert!(watch.streaks.len() <= MOST_STREAKS);
-        }
-    }
-}
+#[path = "watch_tests.rs"]
+mod tests;
