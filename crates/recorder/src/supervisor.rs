@@ -89,6 +89,13 @@ impl Recorder {
         });
     }
 
+    /// Waits until a channel is wanted in any mode, `off` too.
+    pub async fn until_wanted(&self) {
+        let mut wanted = self.shared.wanted.subscribe();
+        // The sender is ours, so it is there as long as we are.
+        let _known = wanted.wait_for(|wanted| !wanted.is_empty()).await;
+    }
+
     pub(crate) fn publisher(&self) -> Publisher {
         Publisher {
             catalog: self.shared.catalog.clone(),

@@ -28,6 +28,9 @@ const RECORDING_TAG: &str = "recording";
 pub(crate) struct EventRecording {
     pub(crate) catalog: Catalog,
     pub(crate) recorder: Recorder,
+    /// Revision of the newest event before the recorder looked at what is stored: what came since is
+    /// followed from here. An event seen by both is kept once.
+    pub(crate) since: i64,
 }
 
 impl EventRecording {
@@ -39,12 +42,9 @@ impl EventRecording {
 
     async fn follow(self) {
         let mut changes = self.catalog.event_changes();
-        let mut cursor = loop {
-            match self.catalog.newest_event_revision().await {
-                Ok(newest) => break newest,
-                Err(error) => pause(&error).await,
-            }
-        };
+        let mut cursor = self.since;
+        // Before it knows the channels' modes it would keep nothing around them.
+        self.recorder.until_wanted().await;
         loop {
             tokio::select! {
                 _ = changes.changed() => {}
@@ -116,4 +116,116 @@ async fn pause(error: &Error) {
         "events cannot be followed; trying again"
     );
     tokio::time::sleep(PAUSE).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use framewell_blob::BlobStore;
+    use framewell_catalog::CatalogConfig;
+    use framewell_footage::Spool;
+    use framewell_live::{Registry, RingConfig, SystemClock};
+    use framewell_model::{
+        EventProcessing, EventSource, NewChannel, NewEvent, RecMode, Secret, WallClock, WallTime,
+    };
+    use framewell_recorder::{Policy, RecorderConfig, Rolls};
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    fn recorder(dir: &Path, catalog: &Catalog) -> Recorder {
+        let clock: Arc<dyn WallClock> = Arc::new(SystemClock);
+        let config = RecorderConfig {
+            spool_dir: dir.join("spool"),
+            segment: Duration::from_secs(2),
+            fragment: Duration::from_secs(1),
+            max_bytes: None,
+            rolls: Rolls {
+                pre: Duration::from_secs(2),
+                post: Duration::from_secs(3),
+            },
+        };
+        let registry = Registry::new(RingConfig::default(), Arc::clone(&clock));
+        let blobs = BlobStore::local(&dir.join("objects")).unwrap();
+        Recorder::new(
+            config,
+            registry,
+            blobs,
+            catalog.clone(),
+            Spool::new(),
+            clock,
+        )
+    }
+
+    async fn channel(catalog: &Catalog, now: WallTime) -> ChannelId {
+        let account = catalog.create_account("tests", now).await.unwrap().id;
+        let new = NewChannel {
+            name: "gate".into(),
+            rec_mode: RecMode::ByEvent,
+            timezone: "UTC".into(),
+            source: None,
+            retention_s: None,
+            meta: BTreeMap::new(),
+        };
+        let channel = catalog.create_channel(account, &new, now).await.unwrap().id;
+        let processing = EventProcessing {
+            record: true,
+            ..EventProcessing::new("door", true)
+        };
+        let stored = catalog.put_event_processing(channel, &processing);
+        stored.await.unwrap();
+        channel
+    }
+
+    #[tokio::test]
+    async fn an_event_between_recovery_and_the_first_look_is_heard() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", dir.path().join("db").display());
+        let config = CatalogConfig {
+            url: Secret::new(url),
+            max_connections: 4,
+        };
+        let catalog = Catalog::open(&config).await.unwrap();
+        let now = SystemClock.now();
+        let channel = channel(&catalog, now).await;
+        let recorder = recorder(dir.path(), &catalog);
+        let since = catalog.newest_event_revision().await.unwrap();
+        let event = NewEvent {
+            channel,
+            name: "door".into(),
+            time: now,
+            source: EventSource::Api,
+            tags: BTreeMap::new(),
+        };
+        let stored = catalog.insert_event(&event, |_| Vec::new(), now);
+        let event = stored.await.unwrap();
+        let follower = EventRecording {
+            catalog: catalog.clone(),
+            recorder: recorder.clone(),
+            since,
+        };
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(follower.run(CancellationToken::new()));
+        let policy = Policy {
+            mode: RecMode::ByEvent,
+            retention: None,
+            rolls: None,
+        };
+        recorder.set_wanted(BTreeMap::from([(channel, policy)]));
+        // The ring is empty, which the recorder says of an event that it hears of.
+        let started = Instant::now();
+        loop {
+            let event = catalog.load_event(event.id).await.unwrap();
+            if event
+                .tags
+                .get(RECORDING_TAG)
+                .is_some_and(|word| word == "none")
+            {
+                break;
+            }
+            assert!(started.elapsed() < Duration::from_secs(20), "not heard");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tasks.shutdown().await;
+    }
 }

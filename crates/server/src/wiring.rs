@@ -63,6 +63,8 @@ struct Services {
     insight: Insight,
     feeds: Feeds,
     clock: Arc<dyn WallClock>,
+    /// Revision of the newest event when the server started.
+    newest_event: i64,
 }
 
 impl Services {
@@ -178,6 +180,7 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
     );
     let access = Access::new(catalog.clone(), key, Arc::clone(&clock));
     Ok(Services {
+        newest_event: catalog.newest_event_revision().await?,
         jobs: jobs(config, &catalog, &access, &clock, &gallery)?,
         access,
         ingest: Ingest::new(ingest_config(config)?, registry.clone(), Arc::clone(&clock)),
@@ -268,6 +271,7 @@ impl Tasks {
         let event_recording = EventRecording {
             catalog: services.catalog.clone(),
             recorder: services.recorder.clone(),
+            since: services.newest_event,
         };
         set.spawn(event_recording.run(stop.clone()));
         set.spawn(insight.sweep_until(Arc::clone(&services.clock), stop.clone()));
