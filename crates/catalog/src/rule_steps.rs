@@ -105,7 +105,9 @@ impl Catalog {
         if tx.execute(&go_on).await? == 0 {
             return Ok(false);
         }
-        let versions = versions(&mut tx, &step).await?;
+        let states = step.states.iter().map(|state| state.rule.0);
+        let raising = step.events.iter().map(|raised| raised.rule.0);
+        let versions = versions(&mut tx, states.chain(raising).collect()).await?;
         let is_current = |(rule, version): (RuleId, i64)| versions.get(&rule) == Some(&version);
         for state in step.states.iter().filter(|state| is_current(state.rule)) {
             put_state(&mut tx, state).await?;
@@ -133,11 +135,7 @@ impl Catalog {
 
 /// The rules of a step, which stay as they are until the transaction ends. Nobody who changes another one
 /// has to wait.
-async fn versions(tx: &mut Tx, step: &RuleStep) -> Result<BTreeMap<RuleId, i64>, Error> {
-    let states = step.states.iter().map(|state| state.rule.0);
-    let rules: BTreeSet<RuleId> = states
-        .chain(step.events.iter().map(|raised| raised.rule.0))
-        .collect();
+async fn versions(tx: &mut Tx, rules: BTreeSet<RuleId>) -> Result<BTreeMap<RuleId, i64>, Error> {
     if rules.is_empty() {
         return Ok(BTreeMap::new());
     }
