@@ -48,6 +48,7 @@ mod sql;
 mod sql_search;
 mod text;
 mod tokens;
+mod told_channels;
 mod webhook_failures;
 mod webhook_rows;
 mod webhooks;

@@ -6,8 +6,11 @@ use framewell_catalog::Catalog;
 use framewell_live::Registry;
 use framewell_model::{ChannelId, ChannelStatus};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::watch;
+
+/// Name under which it is stored of which channels the broker keeps something.
+const TOLD: &str = "mqtt";
 
 /// What the broker has been told of all channels over this connection.
 pub(super) struct Channels<'a> {
@@ -18,6 +21,8 @@ pub(super) struct Channels<'a> {
     changes: watch::Receiver<u64>,
     names: BTreeMap<ChannelId, String>,
     told: BTreeMap<ChannelId, State>,
+    /// Of which the broker keeps something, also from connections before this one.
+    kept: BTreeSet<ChannelId>,
     is_stale: bool,
 }
 
@@ -43,13 +48,14 @@ const fn on_or_off(is_on: bool) -> &'static str {
 }
 
 impl<'a> Channels<'a> {
-    pub(super) fn new(
+    pub(super) async fn open(
         catalog: &'a Catalog,
         registry: &'a Registry,
         topics: &'a Topics,
         discovery_prefix: Option<&'a str>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            kept: catalog.load_told_channels(TOLD).await?,
             changes: catalog.channel_changes(),
             catalog,
             registry,
@@ -58,7 +64,7 @@ impl<'a> Channels<'a> {
             names: BTreeMap::new(),
             told: BTreeMap::new(),
             is_stale: true,
-        }
+        })
     }
 
     /// To be called now and then, so that channels of other processes are noticed.
@@ -94,9 +100,23 @@ impl<'a> Channels<'a> {
             .map(|channel| (channel.id, channel.name))
             .collect();
         let before = std::mem::replace(&mut self.names, names);
-        for channel in before.keys().filter(|id| !self.names.contains_key(id)) {
+        let is_gone = |id: &&ChannelId| !self.names.contains_key(id);
+        let gone: Vec<ChannelId> = self.kept.iter().filter(is_gone).copied().collect();
+        for channel in &gone {
             self.told.remove(channel);
             self.forget(link, *channel).await?;
+        }
+        if !gone.is_empty() {
+            link.settled().await?;
+            self.catalog.delete_told_channels(TOLD, &gone).await?;
+            self.kept.retain(|id| self.names.contains_key(id));
+        }
+        // Written down first: what is told just before a crash is to be forgotten, too.
+        let is_new = |id: &&ChannelId| !self.kept.contains(id);
+        let new: Vec<ChannelId> = self.names.keys().filter(is_new).copied().collect();
+        if !new.is_empty() {
+            self.catalog.save_told_channels(TOLD, &new).await?;
+            self.kept.extend(new);
         }
         for (channel, name) in &self.names {
             if before.get(channel) != Some(name) {

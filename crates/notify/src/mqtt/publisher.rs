@@ -176,12 +176,13 @@ impl Publisher {
         link.connected().await?;
         tracing::info!("connected to the MQTT broker");
         link.publish(self.topics.status(), true, "online").await?;
-        let mut channels = Channels::new(
+        let mut channels = Channels::open(
             &self.catalog,
             &self.registry,
             &self.topics,
             self.discovery_prefix.as_deref(),
-        );
+        )
+        .await?;
         let mut place = self.place().await?;
         let (mut look, mut store) = (Instant::now() + LOOK_AGAIN, Instant::now());
         loop {

@@ -28,7 +28,7 @@ pub(super) struct Batch {
 #[derive(Debug)]
 pub(super) enum Standing {
     /// What it wants to hear, of these channels.
-    Good(Interest, BTreeSet<ChannelId>),
+    Good(Box<Interest>, BTreeSet<ChannelId>),
     /// Why not, for the owner.
     Ended(String),
 }
@@ -61,7 +61,7 @@ pub(super) async fn standing(access: &Access, hook: &Webhook) -> Result<Standing
             .is_none_or(|wanted| wanted.contains(id))
     };
     let channels = channels.into_iter().filter(is_wanted).collect();
-    Ok(Standing::Good(interest, channels))
+    Ok(Standing::Good(Box::new(interest), channels))
 }
 
 const fn is_final(kind: ErrorKind) -> bool {

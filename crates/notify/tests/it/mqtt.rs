@@ -249,6 +249,45 @@ async fn home_assistant_finds_channels_and_forgets_deleted_ones() {
     );
 }
 
+#[tokio::test]
+async fn a_channel_deleted_between_two_runs_is_forgotten_by_the_next() {
+    let (rig, broker) = (Rig::sqlite().await, Broker::start().await);
+    let config = MqttConfig {
+        discovery_prefix: Some("homeassistant".into()),
+        ..config(&broker)
+    };
+    let mut listener = broker.listen("#", &[]);
+    let running = Running::start(&rig, config.clone());
+    let found = format!(
+        "homeassistant/binary_sensor/framewell_{}/online/config",
+        rig.channel.id
+    );
+    let state = format!("framewell/{}/state", rig.channel.id);
+    // Told after what is forgotten.
+    let other = format!("framewell/{}/state", rig.another_channel().await.id);
+    listener.expect_on(&found).await;
+    listener.expect(&state, "offline").await;
+    running.stop().await;
+    rig.catalog
+        .delete_channel(rig.channel.account, rig.channel.id, rig.now())
+        .await
+        .unwrap();
+    let running = Running::start(&rig, config.clone());
+    listener.expect(&state, "").await;
+    listener.expect(&found, "").await;
+    listener.expect(&other, "offline").await;
+    running.stop().await;
+    listener.expect("framewell/status", "offline").await;
+    // Once: the next run has nothing to forget.
+    let before = listener.so_far().len();
+    let running = Running::start(&rig, config);
+    listener.expect(&other, "offline").await;
+    running.stop().await;
+    listener.expect("framewell/status", "offline").await;
+    let more = &listener.so_far()[before..];
+    assert!(more.iter().all(|heard| heard.topic != state), "{more:?}");
+}
+
 fn openssl(dir: &Path, arguments: &str) {
     let words = arguments.split(' ');
     let run = Command::new("openssl")

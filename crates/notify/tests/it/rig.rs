@@ -123,6 +123,10 @@ impl Rig {
         self.running.shutdown().await;
     }
 
+    pub(crate) async fn another_channel(&self) -> Channel {
+        channel(&self.catalog, self.channel.account, self.now()).await
+    }
+
     /// A webhook of the account.
     pub(crate) async fn hook(&self, url: &str, subscription: Value) -> Webhook {
         let owner = WebhookOwner {
