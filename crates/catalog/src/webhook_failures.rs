@@ -3,7 +3,7 @@
 use crate::channels::only;
 use crate::slice::count;
 use crate::webhook_rows::{FAILURE_COLUMNS, failure};
-use crate::webhooks::{Trouble, WebhookCursors, not_found, troubled};
+use crate::webhooks::{Trouble, Webhook, WebhookCursors, troubled};
 use crate::{Catalog, Error, Order, Page, Slice};
 use framewell_model::{DeliveryId, WallTime, WebhookId};
 use sea_query::{Expr, ExprTrait as _, OnConflict, Query};
@@ -42,14 +42,16 @@ pub struct WebhookFailure {
 }
 
 impl Catalog {
-    /// Gives up a delivery: keeps it as a failure and goes on behind it, either both or nothing.
+    /// Gives up a delivery: keeps it as a failure and goes on behind it, either both or nothing. `false`
+    /// and nothing if the webhook was changed since it was seen, or has got further.
     pub async fn give_up_delivery(
         &self,
-        id: WebhookId,
+        seen: &Webhook,
         cursors: WebhookCursors,
         failure: &NewFailure,
         now: WallTime,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
+        let id = seen.id;
         let mut tx = self.begin("giving up a delivery").await?;
         let update = troubled(id, &failure.trouble)
             .value("event_cursor", cursors.event)
@@ -57,11 +59,12 @@ impl Catalog {
             .value("attempts", 0)
             .value("next_us", None::<i64>)
             .value("given_up", Expr::col("given_up").add(1))
+            .and_where(Expr::col("version").eq(seen.version))
             .and_where(Expr::col("event_cursor").lte(cursors.event))
             .and_where(Expr::col("document_cursor").lte(cursors.document))
             .take();
         if tx.execute(&update).await? == 0 {
-            return Err(not_found(id));
+            return Ok(false);
         }
         let insert = Query::insert()
             .into_table("webhook_failure")
@@ -99,7 +102,8 @@ impl Catalog {
             .and_where(Expr::col("id").lte(Expr::from(oldest_kept)))
             .take();
         tx.execute(&too_many).await?;
-        tx.commit().await
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// The failures of a webhook by id.

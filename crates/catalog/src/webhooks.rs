@@ -317,21 +317,22 @@ impl Catalog {
             .map(drop)
     }
 
-    /// The delivery that is next failed once more, and is tried again at `next`.
+    /// The delivery that is next failed once more, and is tried again at `next`. `false`, and nothing is
+    /// written, if the webhook was changed since it was seen: that is tried at once.
     pub async fn note_webhook_trouble(
         &self,
-        id: WebhookId,
+        seen: &Webhook,
         attempts: i64,
         trouble: &Trouble,
         next: WallTime,
-    ) -> Result<(), Error> {
-        let update = troubled(id, trouble)
+    ) -> Result<bool, Error> {
+        let update = troubled(seen.id, trouble)
             .value("attempts", attempts)
             .value("next_us", next.micros())
+            .and_where(Expr::col("version").eq(seen.version))
             .take();
-        self.execute("failure of a webhook", &update)
-            .await
-            .map(drop)
+        let count = self.execute("failure of a webhook", &update).await?;
+        Ok(count > 0)
     }
 
     /// Nothing more is sent, and why.
@@ -389,7 +390,7 @@ fn newest(counter: Counter) -> Expr {
         .into()
 }
 
-pub(crate) fn not_found(id: WebhookId) -> Error {
+fn not_found(id: WebhookId) -> Error {
     Error::not_found(format!("webhook {id}"))
 }
 

@@ -132,7 +132,7 @@ async fn failures_are_listed_and_sent_again_on_request() {
     };
     let now = site.state.clock.now();
     catalog
-        .give_up_delivery(id, hook.cursors, &failure, now)
+        .give_up_delivery(&hook, hook.cursors, &failure, now)
         .await
         .unwrap();
     let path = format!("{PATH}/{id}");

@@ -141,7 +141,8 @@ impl WebhookHandler {
         delivered
     }
 
-    /// Notes a failure: how long to wait, or nothing if the delivery was given up.
+    /// Notes a failure: how long to wait, or nothing if the delivery was given up, or the webhook changed
+    /// meanwhile, so that this failure says nothing of it as it is now.
     async fn fail(
         &self,
         hook: &Webhook,
@@ -156,20 +157,24 @@ impl WebhookHandler {
                 attempts,
                 trouble: refused.trouble,
             };
-            tracing::warn!(webhook.id = %hook.id, attempts, "a delivery of a webhook is given up");
-            metrics::counter!("framewell_webhook_deliveries_total", "result" => "given_up")
-                .increment(1);
-            self.catalog
-                .give_up_delivery(hook.id, batch.cursors, &failure, now)
+            let is_given_up = self
+                .catalog
+                .give_up_delivery(hook, batch.cursors, &failure, now)
                 .await?;
+            if is_given_up {
+                tracing::warn!(webhook.id = %hook.id, attempts, "a delivery of a webhook is given up");
+                metrics::counter!("framewell_webhook_deliveries_total", "result" => "given_up")
+                    .increment(1);
+            }
             return Ok(None);
         }
         let pause = self
             .config
             .pause(attempts, refused.retry_after, rand::random());
-        self.catalog
-            .note_webhook_trouble(hook.id, attempts, &refused.trouble, now + pause)
+        let is_noted = self
+            .catalog
+            .note_webhook_trouble(hook, attempts, &refused.trouble, now + pause)
             .await?;
-        Ok(Some(pause))
+        Ok(is_noted.then_some(pause))
     }
 }

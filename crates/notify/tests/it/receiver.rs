@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock, watch};
 use tokio::task::JoinSet;
 
 /// A request as it came.
@@ -54,6 +54,8 @@ struct Shared {
     script: Mutex<VecDeque<Answer>>,
     otherwise: Mutex<u16>,
     count: watch::Sender<usize>,
+    /// Taken while nothing is answered.
+    gate: Arc<RwLock<()>>,
 }
 
 /// A listening receiver.
@@ -89,6 +91,11 @@ impl Receiver {
     /// From now on, once `script` is used up.
     pub(crate) fn answer(&self, status: u16) {
         *self.shared.otherwise.lock().unwrap() = status;
+    }
+
+    /// Answers nothing until this is dropped.
+    pub(crate) async fn hold(&self) -> OwnedRwLockWriteGuard<()> {
+        Arc::clone(&self.shared.gate).write_owned().await
     }
 
     pub(crate) fn script(&self, answers: impl IntoIterator<Item = Answer>) {
@@ -129,6 +136,7 @@ async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
         status,
     });
     shared.count.send_modify(|count| *count += 1);
+    drop(shared.gate.read().await);
     let mut answer = (
         StatusCode::from_u16(status).unwrap(),
         "secret of the receiver",

@@ -300,6 +300,51 @@ async fn a_changed_url_is_used_at_once_and_a_narrower_wish_counts_from_there() {
         .await;
 }
 
+/// An attempt at the old URL fails after the change: that is no failure of the new one.
+async fn a_change_during_an_attempt_counts_at_once(attempts: i64) {
+    let mut rig = Rig::sqlite().await;
+    let (old, new) = (Receiver::start().await, Receiver::start().await);
+    old.answer(503);
+    let config = framewell_notify::webhook::WebhookConfig {
+        attempts,
+        first_pause: Duration::from_secs(3_600),
+        longest_pause: Duration::from_secs(3_600),
+        ..crate::rig::CONFIG
+    };
+    let policy = OutboundPolicy {
+        allow: vec!["127.0.0.0/8".parse().unwrap()],
+        deny: Vec::new(),
+    };
+    let hook = rig.hook(&old.url(), json!({"events": true})).await;
+    let held = old.hold().await;
+    rig.start_with(config, policy);
+    rig.event("one").await;
+    old.wait("the attempt", |old| old.received().len() == 1)
+        .await;
+    let change = WebhookChange {
+        url: Some(new.url()),
+        ..WebhookChange::default()
+    };
+    rig.catalog.change_webhook(hook.id, &change).await.unwrap();
+    drop(held);
+    new.wait("the new place", |new| new.taken() == ["one"])
+        .await;
+    let hook = rig
+        .wait(hook.id, "success", |hook| hook.success.is_some())
+        .await;
+    assert_eq!((hook.attempts, hook.given_up, hook.trouble), (0, 0, None));
+}
+
+#[tokio::test]
+async fn a_changed_webhook_does_not_wait_for_the_failure_before() {
+    a_change_during_an_attempt_counts_at_once(3).await;
+}
+
+#[tokio::test]
+async fn a_changed_webhook_is_not_given_up_untried() {
+    a_change_during_an_attempt_counts_at_once(1).await;
+}
+
 #[tokio::test]
 async fn a_webhook_ends_with_the_token_that_made_it() {
     let mut rig = Rig::sqlite().await;
@@ -383,8 +428,8 @@ async fn failures_have_a_bound_and_the_oldest_go() {
     for _ in 0..1_003 {
         let given_up = rig
             .catalog
-            .give_up_delivery(hook.id, hook.cursors, &failure, rig.now());
-        given_up.await.unwrap();
+            .give_up_delivery(&hook, hook.cursors, &failure, rig.now());
+        assert!(given_up.await.unwrap());
     }
     let page = rig
         .catalog
