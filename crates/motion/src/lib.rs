@@ -35,26 +35,35 @@ pub struct Motion {
     catalog: Catalog,
     imaging: Imaging,
     events: mpsc::Sender<NewEvent>,
+    most_channels: usize,
 }
 
 type Regions = BTreeMap<ChannelId, Vec<MotionRegion>>;
 
 impl Motion {
-    /// Joins the parts; events go to `events` and are lost, with a word in the log, while it is full.
+    /// Joins the parts; events go to `events` and are lost, with a word in the log, while it is full. No
+    /// more than `most_channels` are looked at: each holds a live decoder, and clients need some too.
     #[must_use]
-    pub const fn new(catalog: Catalog, imaging: Imaging, events: mpsc::Sender<NewEvent>) -> Self {
+    pub const fn new(
+        catalog: Catalog,
+        imaging: Imaging,
+        events: mpsc::Sender<NewEvent>,
+        most_channels: usize,
+    ) -> Self {
         Self {
             catalog,
             imaging,
             events,
+            most_channels,
         }
     }
 
-    /// Looks at every channel with enabled regions until `stop`.
+    /// Looks at every channel with enabled regions until `stop`, or at as many as it may.
     pub async fn run(self, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
         let mut running: BTreeMap<ChannelId, (Vec<MotionRegion>, CancellationToken)> =
             BTreeMap::new();
+        let mut left_out = 0;
         let mut rounds = tokio::time::interval(LOOK_FOR_CHANGES);
         loop {
             tokio::select! {
@@ -72,22 +81,34 @@ impl Motion {
                 }
                 stays
             });
-            for (channel, regions) in wanted {
-                running.entry(channel).or_insert_with(|| {
-                    let token = stop.child_token();
-                    let this = self.clone();
-                    let (watched, end) = (regions.clone(), token.clone());
-                    tasks.spawn(async move {
-                        tokio::select! {
-                            () = end.cancelled() => {}
-                            () = this.watch(channel, &watched) => {}
-                        }
-                    });
-                    (regions, token)
+            let room = self.most_channels.saturating_sub(running.len());
+            let (new, excess) = admit(wanted, |channel| running.contains_key(channel), room);
+            self.warn(excess, &mut left_out);
+            for (channel, regions) in new {
+                let token = stop.child_token();
+                let this = self.clone();
+                let (watched, end) = (regions.clone(), token.clone());
+                tasks.spawn(async move {
+                    tokio::select! {
+                        () = end.cancelled() => {}
+                        () = this.watch(channel, &watched) => {}
+                    }
                 });
+                running.insert(channel, (regions, token));
             }
         }
         while tasks.join_next().await.is_some() {}
+    }
+
+    /// Once for each change.
+    fn warn(&self, excess: usize, before: &mut usize) {
+        if std::mem::replace(before, excess) != excess && excess > 0 {
+            tracing::warn!(
+                left_out = excess,
+                limit = self.most_channels,
+                "more channels want motion than may be looked at; the rest waits for room"
+            );
+        }
     }
 
     /// `None` while the database cannot be asked: what runs goes on.
@@ -143,6 +164,17 @@ impl Motion {
     }
 }
 
+/// The channels that are to be looked at from now on, and how many there is no room for.
+fn admit(
+    mut wanted: Regions,
+    is_running: impl Fn(&ChannelId) -> bool,
+    room: usize,
+) -> (Regions, usize) {
+    wanted.retain(|channel, _| !is_running(channel));
+    let excess = wanted.len().saturating_sub(room);
+    (wanted.into_iter().take(room).collect(), excess)
+}
+
 fn look(
     detector: &mut Detector,
     episode: &mut Episode,
@@ -171,5 +203,24 @@ fn request(channel: ChannelId) -> LiveRequest {
             ..Output::new(PictureFormat::Nv12)
         },
         delivery: Delivery::Latest,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_beyond_the_limit_wait_until_there_is_room() {
+        let id = |n| ChannelId::new(n).unwrap();
+        let wanted: Regions = (1..=4).map(|n| (id(n), Vec::new())).collect();
+        let ids = |regions: Regions| regions.into_keys().collect::<Vec<_>>();
+        // One of four is looked at already, and there is room for two more.
+        let (new, excess) = admit(wanted.clone(), |channel| *channel == id(3), 2);
+        assert_eq!((ids(new), excess), (vec![id(1), id(2)], 1));
+        let (new, excess) = admit(wanted.clone(), |channel| *channel != id(4), 0);
+        assert_eq!((ids(new), excess), (vec![], 1));
+        let (new, excess) = admit(wanted, |channel| *channel != id(4), 1);
+        assert_eq!((ids(new), excess), (vec![id(4)], 0));
     }
 }

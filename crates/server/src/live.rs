@@ -38,6 +38,11 @@ impl Live {
         Ok(())
     }
 
+    /// Most channels in which motion is looked for: half of the decoders, so that clients find one too.
+    pub(crate) fn motion_channels(&self) -> usize {
+        (self.max_decoders / 2).max(1)
+    }
+
     /// As the hub wants it.
     pub(crate) fn config(&self) -> HubConfig {
         HubConfig {

@@ -15,10 +15,11 @@ pub(crate) async fn run(
     imaging: Imaging,
     insight: Insight,
     clock: Arc<dyn WallClock>,
+    most_channels: usize,
     stop: CancellationToken,
 ) {
     let (sender, found) = mpsc::channel(MAX_WAITING);
-    let motion = Motion::new(catalog, imaging, sender);
+    let motion = Motion::new(catalog, imaging, sender, most_channels);
     // The channel ends with the detector.
     tokio::join!(motion.run(stop), store(found, &insight, &clock));
 }

@@ -287,6 +287,7 @@ impl Tasks {
             services.imaging.clone(),
             services.insight.clone(),
             Arc::clone(&services.clock),
+            config.live.motion_channels(),
             stop.clone(),
         ));
         let (stop, set) = &mut tasks.viewers;
