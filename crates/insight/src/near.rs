@@ -10,6 +10,7 @@ use framewell_catalog::Error as CatalogError;
 use framewell_catalog::meta::{Document, Moment, Scope};
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Vectors that are all compared without being asked to: 30 MB of the usual length.
@@ -60,7 +61,8 @@ impl Insight {
     pub async fn near(&self, scope: Scope<'_>, query: &NearQuery) -> Result<Neighbours, Error> {
         let work = async {
             let (scored, is_exact, compared) = self.score(scope, query).await?;
-            let best = best(scored, query);
+            let (most, min_score) = (query.most, query.min_score);
+            let best = beside(move || best(scored, most, min_score)).await?;
             let numbers: Vec<i64> = best.iter().map(|(number, _)| *number).collect();
             let loaded = self.catalog.documents_by_number(scope, &numbers).await?;
             let mut documents: HashMap<i64, Document> = loaded
@@ -103,8 +105,11 @@ impl Insight {
             false => self.compared_always,
         };
         // The index knows without asking the database that there are many, unless a filter leaves few.
-        let may_be_few =
-            query.is_exact || !is_plain || snapshot.count(&within) <= 2 * self.compared_always;
+        let may_be_few = query.is_exact || !is_plain || {
+            let (snapshot, within) = (snapshot.clone(), within.clone());
+            let many = 2 * self.compared_always;
+            !beside(move || snapshot.has_more_than(many, &within)).await?
+        };
         if may_be_few {
             let limit = most as u64 + 1;
             let numbers = self.catalog.numbers_with_vectors(scope, dimensions, limit);
@@ -143,9 +148,7 @@ impl Insight {
         loop {
             let (snapshot, within) = (snapshot.clone(), within.clone());
             let look = move || snapshot.nearest(&sketch, &within, most);
-            // Tens of milliseconds of pure computing.
-            let numbers = tokio::task::spawn_blocking(look).await;
-            let numbers = numbers.map_err(|_| Error::Invalid("the search broke off".to_owned()))?;
+            let numbers = beside(look).await?;
             let scored = self.compare(scope, &numbers, &query.vector).await?;
             if scored.len() * 2 < numbers.len() && matches_everything(scope.filter) {
                 // Most of what it proposes is gone: time to read it anew.
@@ -167,26 +170,40 @@ impl Insight {
         vector: &[f32],
     ) -> Result<Vec<Scored>, Error> {
         let mut scored = Vec::with_capacity(numbers.len());
+        let vector: Arc<[f32]> = vector.into();
         for some in numbers.chunks(READ_AT_ONCE) {
             let vectors = self.catalog.vectors(scope, some).await?;
-            let of_length = vectors
-                .iter()
-                .filter(|(_, other)| other.len() == vector.len());
-            scored.extend(of_length.map(|(number, other)| (*number, cosine(vector, other))));
+            let vector = Arc::clone(&vector);
+            let cosines = move || -> Vec<Scored> {
+                let of_length = vectors
+                    .iter()
+                    .filter(|(_, other)| other.len() == vector.len());
+                let scored = of_length.map(|(number, other)| (*number, cosine(&vector, other)));
+                scored.collect()
+            };
+            scored.extend(beside(cosines).await?);
         }
         Ok(scored)
     }
 }
 
+/// Milliseconds of pure computing, on a thread that nothing else waits for.
+async fn beside<T: Send + 'static>(
+    compute: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(compute).await;
+    done.map_err(|_| Error::Invalid("the search broke off".to_owned()))
+}
+
 /// The nearest first; of equal ones the newer.
-fn best(mut scored: Vec<Scored>, query: &NearQuery) -> Vec<Scored> {
-    scored.retain(|(_, score)| query.min_score.is_none_or(|least| *score >= least));
+fn best(mut scored: Vec<Scored>, most: usize, min_score: Option<f64>) -> Vec<Scored> {
+    scored.retain(|(_, score)| min_score.is_none_or(|least| *score >= least));
     let order = |one: &Scored, other: &Scored| match other.1.total_cmp(&one.1) {
         Ordering::Equal => other.0.cmp(&one.0),
         ordering => ordering,
     };
     scored.sort_unstable_by(order);
-    scored.truncate(query.most);
+    scored.truncate(most);
     scored
 }
 
@@ -237,15 +254,15 @@ mod tests {
 
     #[test]
     fn the_best_come_first_and_no_worse_than_wanted() {
-        let query = NearQuery {
-            vector: vec![1.0],
-            most: 2,
-            min_score: Some(0.5),
-            is_exact: false,
-        };
         let scored = vec![(1, 0.5), (2, 0.9), (3, 0.4), (4, 0.9)];
-        assert_eq!(best(scored.clone(), &query), [(4, 0.9), (2, 0.9)]);
-        let query = NearQuery { most: 9, ..query };
-        assert_eq!(best(scored, &query), [(4, 0.9), (2, 0.9), (1, 0.5)]);
+        let two = best(scored.clone(), 2, Some(0.5));
+        assert_eq!(two, [(4, 0.9), (2, 0.9)]);
+        assert_eq!(best(scored, 9, Some(0.5)), [(4, 0.9), (2, 0.9), (1, 0.5)]);
+    }
+
+    #[tokio::test]
+    async fn computing_leaves_the_thread_of_other_tasks() {
+        let here = std::thread::current().id();
+        assert_ne!(beside(|| std::thread::current().id()).await.unwrap(), here);
     }
 }

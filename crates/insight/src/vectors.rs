@@ -31,12 +31,17 @@ struct Chunk {
 /// The index; behind a lock.
 #[derive(Debug)]
 pub(crate) struct Index {
-    by_dimensions: HashMap<usize, Vec<Arc<Chunk>>>,
+    by_dimensions: Chunks,
     /// Revision up to which everything is in it.
     revision: i64,
     entries: usize,
     most_entries: usize,
+    /// How many more may come before changed documents, which are there twice, are looked for.
+    until_dedupe: usize,
 }
+
+/// Chunks by how many numbers their vectors have.
+type Chunks = HashMap<usize, Vec<Arc<Chunk>>>;
 
 /// What a search may propose.
 #[derive(Debug, Clone)]
@@ -52,6 +57,16 @@ pub(crate) struct Snapshot {
     chunks: Vec<Arc<Chunk>>,
 }
 
+impl Chunk {
+    /// `place`: number, channel and time.
+    fn push(&mut self, sketch: Sketch, place: (i64, i64, i64)) {
+        self.sketches.push(sketch);
+        self.numbers.push(place.0);
+        self.channels.push(place.1);
+        self.times.push(place.2);
+    }
+}
+
 impl Index {
     /// An empty one that grows to so many bytes.
     pub(crate) fn new(most_bytes: usize) -> Self {
@@ -60,6 +75,7 @@ impl Index {
             revision: 0,
             entries: 0,
             most_entries: most_bytes / ENTRY_BYTES,
+            until_dedupe: (2 * CHUNK).min(most_bytes / ENTRY_BYTES),
         }
     }
 
@@ -79,10 +95,29 @@ impl Index {
             let rows = catalog.sketches_after(revisions, ROWS_AT_ONCE).await?;
             let is_cut = rows.len() as u64 == ROWS_AT_ONCE;
             let last = rows.last().map(|row| row.revision);
+            self.dedupe_for(rows.len()).await;
             rows.into_iter().for_each(|row| self.push(row));
             self.revision = last.filter(|_| is_cut).unwrap_or(newest);
         }
         Ok(())
+    }
+
+    /// Before so many come: drops what newer entries of the same documents have replaced, or it would push
+    /// out others that still count. Done again when the index has doubled or is full, but not for a few.
+    async fn dedupe_for(&mut self, coming: usize) {
+        if self.until_dedupe < coming {
+            let chunks = self.by_dimensions.clone();
+            // Hundreds of milliseconds for millions. If the caller goes meanwhile, nothing has changed.
+            if let Ok(kept) = tokio::task::spawn_blocking(move || deduped(&chunks)).await {
+                let chunks = kept.values().flatten();
+                self.entries = chunks.map(|chunk| chunk.numbers.len()).sum();
+                self.by_dimensions = kept;
+            }
+            let room = self.most_entries.saturating_sub(self.entries);
+            let doubled = self.entries.max(2 * CHUNK).min(room);
+            self.until_dedupe = doubled.max(self.most_entries / 16);
+        }
+        self.until_dedupe = self.until_dedupe.saturating_sub(coming);
     }
 
     fn push(&mut self, row: SketchRow) {
@@ -105,11 +140,8 @@ impl Index {
             chunks.push(Arc::default());
         }
         if let Some(chunk) = chunks.last_mut() {
-            let chunk = Arc::make_mut(chunk);
-            chunk.sketches.push(sketch);
-            chunk.numbers.push(row.number);
-            chunk.channels.push(row.channel.get());
-            chunk.times.push(row.timestamp.micros());
+            let place = (row.number, row.channel.get(), row.timestamp.micros());
+            Arc::make_mut(chunk).push(sketch, place);
             self.entries += 1;
         }
     }
@@ -134,6 +166,48 @@ impl Index {
             chunks: chunks.cloned().unwrap_or_default(),
         }
     }
+}
+
+/// The same without entries that newer ones of the same document and length have replaced, in the same
+/// order. A document whose vector got another length stays with both: nothing says which is the newer.
+fn deduped(by_dimensions: &Chunks) -> Chunks {
+    let of_length = |(dimensions, chunks): (&usize, &Vec<Arc<Chunk>>)| {
+        let mut seen = HashSet::new();
+        let mut newest: Vec<Vec<bool>> = Vec::with_capacity(chunks.len());
+        for chunk in chunks.iter().rev() {
+            let numbers = chunk.numbers.iter().rev();
+            let mut is_newest: Vec<bool> = numbers.map(|number| seen.insert(*number)).collect();
+            is_newest.reverse();
+            newest.push(is_newest);
+        }
+        newest.reverse();
+        (*dimensions, without_old(chunks, &newest))
+    };
+    by_dimensions.iter().map(of_length).collect()
+}
+
+/// Chunks of which nothing goes are shared, not copied: there may be much memory in them.
+fn without_old(chunks: &[Arc<Chunk>], newest: &[Vec<bool>]) -> Vec<Arc<Chunk>> {
+    let mut kept = Vec::with_capacity(chunks.len());
+    let mut filling = Chunk::default();
+    for (chunk, newest) in chunks.iter().zip(newest) {
+        let is_whole = newest.iter().all(|is_newest| *is_newest);
+        if (is_whole && !filling.numbers.is_empty()) || filling.numbers.len() >= CHUNK {
+            kept.push(Arc::new(std::mem::take(&mut filling)));
+        }
+        if is_whole {
+            kept.push(Arc::clone(chunk));
+            continue;
+        }
+        for (n, _) in newest.iter().enumerate().filter(|(_, newest)| **newest) {
+            let place = (chunk.numbers[n], chunk.channels[n], chunk.times[n]);
+            filling.push(chunk.sketches[n], place);
+        }
+    }
+    if !filling.numbers.is_empty() {
+        kept.push(Arc::new(filling));
+    }
+    kept
 }
 
 fn read(bytes: &[u8]) -> Option<Sketch> {
@@ -202,15 +276,14 @@ impl Snapshot {
         numbers
     }
 
-    /// How many there are, the changed ones twice.
-    pub(crate) fn count(&self, within: &Within) -> usize {
-        let in_chunk = |chunk: &Arc<Chunk>| {
-            let places = chunk.channels.iter().zip(&chunk.times);
-            places
-                .filter(|(channel, time)| within.holds(**channel, **time))
-                .count()
-        };
-        self.chunks.iter().map(in_chunk).sum()
+    /// Whether there are more than so many, the changed ones counted twice. Looks no further than it has to.
+    pub(crate) fn has_more_than(&self, most: usize, within: &Within) -> bool {
+        let places = self
+            .chunks
+            .iter()
+            .flat_map(|chunk| chunk.channels.iter().zip(&chunk.times));
+        let mut counted = places.filter(|(channel, time)| within.holds(**channel, **time));
+        counted.nth(most).is_some()
     }
 }
 
@@ -254,10 +327,9 @@ mod tests {
             end: Some(WallTime::from_secs(5)),
             channels: HashSet::from([1]),
         };
-        assert_eq!(
-            (near(100, &some), index.snapshot(3).count(&some)),
-            (vec![2, 4], 2)
-        );
+        assert_eq!(near(100, &some), [2, 4]);
+        let has_more_than = |most| index.snapshot(3).has_more_than(most, &some);
+        assert_eq!([0, 1, 2, 9].map(has_more_than), [true, true, false, false]);
         assert!(
             index
                 .snapshot(4)
@@ -279,5 +351,43 @@ mod tests {
         let mut none = Index::new(0);
         none.push(row(1, 1, 0));
         assert_eq!(none.entries, 0);
+    }
+
+    #[tokio::test]
+    async fn changes_do_not_push_out_what_is_not_changed() {
+        let mut index = Index::new(3 * CHUNK * ENTRY_BYTES);
+        let write = async |index: &mut Index, numbers: &[i64], word: u64| {
+            index.dedupe_for(numbers.len()).await;
+            let rows = numbers.iter().map(|number| row(*number, 1, word));
+            rows.for_each(|row| index.push(row));
+        };
+        let all: Vec<i64> = (1..=6_000).collect();
+        write(&mut index, &all, 0).await;
+        for round in 1..=20 {
+            write(&mut index, &all[..3_000], round).await;
+        }
+        let near = |word: u64| {
+            let snapshot = index.snapshot(3);
+            snapshot.nearest(&[word; SKETCH_WORDS], &everywhere(), 1)
+        };
+        assert_eq!(near(0), all[3_000..], "they are still there, as they were");
+        assert_eq!(near(20), all[..3_000], "the newest of what was changed");
+        assert!(index.entries <= 3 * CHUNK);
+        let chunks = index.snapshot(3).chunks;
+        let counted: usize = chunks.iter().map(|chunk| chunk.numbers.len()).sum();
+        assert_eq!(counted, index.entries);
+    }
+
+    #[test]
+    fn chunks_without_changes_are_shared() {
+        let mut index = Index::new(1 << 24);
+        let count = i64::try_from(2 * CHUNK).unwrap();
+        (1..=count).for_each(|number| index.push(row(number, 1, 0)));
+        (1..=10).for_each(|number| index.push(row(number, 1, 1)));
+        let before = index.snapshot(3).chunks;
+        let after = &deduped(&index.by_dimensions)[&3];
+        let lengths: Vec<usize> = after.iter().map(|chunk| chunk.numbers.len()).collect();
+        assert_eq!(lengths, [CHUNK - 10, CHUNK, 10]);
+        assert!(Arc::ptr_eq(&before[1], &after[1]) && Arc::ptr_eq(&before[2], &after[2]));
     }
 }
