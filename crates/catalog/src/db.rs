@@ -33,6 +33,8 @@ const MOST_SQLITE_READERS: u32 = 4;
 
 /// Bytes of the tags of one page of events.
 const MOST_TAG_BYTES: i64 = 32 << 20;
+/// Most bytes of one page of documents.
+const MOST_DOCUMENT_BYTES: i64 = 8 << 20;
 
 /// Which database.
 #[derive(Debug, Clone)]
@@ -50,6 +52,8 @@ pub struct Catalog {
     search_limit: Duration,
     /// Most bytes of the tags of one page of events.
     most_tag_bytes: i64,
+    /// Most bytes of one page of documents.
+    most_document_bytes: i64,
 }
 
 #[derive(Debug)]
@@ -96,6 +100,7 @@ impl Catalog {
             inner: Arc::new(inner),
             search_limit: SEARCH_LIMIT,
             most_tag_bytes: MOST_TAG_BYTES,
+            most_document_bytes: MOST_DOCUMENT_BYTES,
         })
     }
 
@@ -105,6 +110,18 @@ impl Catalog {
     pub fn with_most_tag_bytes(mut self, bytes: i64) -> Self {
         self.most_tag_bytes = bytes;
         self
+    }
+
+    /// The same catalog with another bound for the stored bytes of one page of documents (default 8 MiB). A
+    /// page that would have more is shorter; it has one document at least.
+    #[must_use]
+    pub fn with_most_document_bytes(mut self, bytes: i64) -> Self {
+        self.most_document_bytes = bytes;
+        self
+    }
+
+    pub(crate) const fn most_document_bytes(&self) -> i64 {
+        self.most_document_bytes
     }
 
     pub(crate) const fn most_tag_bytes(&self) -> i64 {

@@ -30,6 +30,7 @@ mod meta_match;
 mod meta_native;
 mod meta_native_rows;
 mod meta_number;
+mod meta_pages;
 mod meta_rows;
 mod meta_search;
 mod meta_text;

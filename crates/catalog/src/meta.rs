@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use crate::meta_buckets::{Bucket, BucketQuery, Measured, Spread};
 pub use crate::meta_native::{Bounds, Frame, KeyPoint, Model, Native, Object, Region, Vector};
+pub use crate::meta_pages::DocumentPage;
 pub use crate::meta_search::{DocumentSearch, Moment, Scope};
 pub use crate::meta_text::TextQuery;
 pub use crate::meta_vectors::SketchRow;

@@ -1,8 +1,9 @@
 //! Documents in the order in which they became visible: what subscribers read.
 
-use crate::meta::{Document, Filter};
+use crate::meta::Filter;
 use crate::meta_filter::condition;
-use crate::meta_rows::{ROWS_AT_ONCE, document, with_columns};
+use crate::meta_pages::{DocumentPage, Place, load, with_size};
+use crate::meta_rows::ROWS_AT_ONCE;
 use crate::revision::{Counter, take};
 use crate::sql::Tx;
 use crate::{Catalog, Error, Revisions};
@@ -10,15 +11,15 @@ use framewell_model::ChannelId;
 use sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query};
 
 impl Catalog {
-    /// Documents of these channels that match, oldest revision first, each with its revision. A document
-    /// that was changed has a new revision and no longer its old one; one that was deleted has none.
+    /// Documents of these channels that match, oldest revision first, each with its revision: `most`, or as
+    /// many as fit into the bytes of a page. A document that was changed has a new revision and no longer its old one; one that was deleted has none.
     pub async fn documents_after(
         &self,
         channels: &[ChannelId],
         filter: &Filter,
         revisions: Revisions,
         most: u64,
-    ) -> Result<Vec<(i64, Document)>, Error> {
+    ) -> Result<DocumentPage<i64>, Error> {
         let is_match = condition(filter, self.dialect())?;
         let ids: Vec<i64> = channels.iter().map(|channel| channel.get()).collect();
         let is_among = self
@@ -33,7 +34,7 @@ impl Catalog {
         &self,
         revisions: Revisions,
         most: u64,
-    ) -> Result<Vec<(i64, Document)>, Error> {
+    ) -> Result<DocumentPage<i64>, Error> {
         self.changes_where(Expr::cust("1 = 1"), revisions, most)
             .await
     }
@@ -49,9 +50,9 @@ impl Catalog {
         is_wanted: Expr,
         revisions: Revisions,
         most: u64,
-    ) -> Result<Vec<(i64, Document)>, Error> {
+    ) -> Result<DocumentPage<i64>, Error> {
         let change = |column| Expr::col(("meta_change", column));
-        let page = with_columns(Query::select().from("meta_document").take())
+        let page = with_size(Query::select().from("meta_document").take())
             .column(("meta_change", "revision"))
             .inner_join(
                 "meta_change",
@@ -65,9 +66,10 @@ impl Catalog {
             .take();
         self.search("search for new documents", async |search| {
             let rows = search.fetch(&page).await?;
-            rows.iter()
-                .map(|row| Ok((row.get("revision")?, document(row)?)))
-                .collect()
+            let place = |row| Place::read(row, row.get("revision")?);
+            let places: Vec<_> = rows.iter().map(place).collect::<Result<_, _>>()?;
+            let is_full = u64::try_from(places.len()).is_ok_and(|found| found >= most);
+            load(search, places, is_full, self.most_document_bytes()).await
         })
         .await
     }

@@ -2,15 +2,16 @@
 //! before, so documents that are written meanwhile shift nothing.
 
 use crate::channels::only;
-use crate::meta::{Document, Filter, among, is_among};
+use crate::meta::{Filter, among, is_among};
 use crate::meta_candidates::few_candidates;
 use crate::meta_filter::condition;
-use crate::meta_rows::{document, with_columns};
+use crate::meta_pages::{DocumentPage, Place, load, with_size};
 use crate::sql::{Dialect, Row};
 use crate::sql_search::Search;
 use crate::{Catalog, Error, Order};
 use framewell_model::{ChannelId, WallTime};
 use sea_query::{Expr, ExprTrait as _, Query, SelectStatement};
+use std::collections::HashMap;
 
 /// Which documents are looked at.
 #[derive(Debug, Clone, Copy)]
@@ -53,14 +54,15 @@ const WIDE_CHANNELS: usize = 5;
 const WIDE_SHARE: usize = 8;
 
 impl Catalog {
-    /// One page of a search. Errors as of [`Catalog::find_documents`].
+    /// One page of a search: as many as were asked for, or as fit into the bytes of a page. Errors as of
+    /// [`Catalog::find_documents`].
     pub async fn search_documents(
         &self,
         query: &DocumentSearch<'_>,
-    ) -> Result<Vec<(Moment, Document)>, Error> {
+    ) -> Result<DocumentPage<Moment>, Error> {
         self.search("search for documents", async |search| {
-            let mut page = with_columns(query.scope.select(search).await?)
-                .column(("meta_document", "number"))
+            let mut page = with_size(query.scope.select(search).await?)
+                .column(("meta_document", "timestamp_us"))
                 .take();
             let timestamp = || Expr::col(("meta_document", "timestamp_us"));
             let number = || Expr::col(("meta_document", "number"));
@@ -86,9 +88,14 @@ impl Catalog {
             let order = sea_query::Order::from(query.order);
             page.order_by(("meta_document", "timestamp_us"), order.clone())
                 .order_by(("meta_document", "number"), order)
-                .limit(query.limit);
+                // One more says whether there is a next page.
+                .limit(query.limit.saturating_add(1));
             let rows = search.fetch(&page).await?;
-            rows.iter().map(placed).collect()
+            let mut places: Vec<_> = rows.iter().map(placed).collect::<Result<_, _>>()?;
+            let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
+            let is_more = places.len() > limit;
+            places.truncate(limit);
+            load(search, places, is_more, self.most_document_bytes()).await
         })
         .await
     }
@@ -102,33 +109,36 @@ impl Catalog {
         .await
     }
 
-    /// Documents by row number, those that are still in scope, in no order.
+    /// Documents by row number, those that are still in scope, in the order of the numbers; those that do
+    /// not fit into the bytes of a page are left out.
     pub async fn documents_by_number(
         &self,
         scope: Scope<'_>,
         numbers: &[i64],
-    ) -> Result<Vec<(Moment, Document)>, Error> {
+    ) -> Result<DocumentPage<i64>, Error> {
+        let rank: HashMap<i64, usize> = numbers.iter().copied().zip(0..).collect();
         self.search("load of documents", async |search| {
             let dialect = search.dialect();
             let number = Expr::col(("meta_document", "number"));
-            let select = with_columns(scope.plain(dialect)?)
-                .column(("meta_document", "number"))
+            let select = with_size(scope.plain(dialect)?)
                 .and_where(dialect.is_one_of(number, numbers))
                 .take();
             let rows = search.fetch(&select).await?;
-            rows.iter().map(placed).collect()
+            let place = |row| Place::read(row, row.get("number")?);
+            let mut places: Vec<_> = rows.iter().map(place).collect::<Result<_, _>>()?;
+            places.sort_unstable_by_key(|place| rank.get(&place.number));
+            load(search, places, false, self.most_document_bytes()).await
         })
         .await
     }
 }
 
-fn placed(row: &Row) -> Result<(Moment, Document), Error> {
-    let document = document(row)?;
+fn placed(row: &Row) -> Result<Place<Moment>, Error> {
     let moment = Moment {
-        timestamp: document.timestamp,
+        timestamp: WallTime::from_micros(row.get("timestamp_us")?),
         number: row.get("number")?,
     };
-    Ok((moment, document))
+    Place::read(row, moment)
 }
 
 impl Scope<'_> {

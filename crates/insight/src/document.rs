@@ -3,7 +3,9 @@
 use crate::native::NativePatch;
 use framewell_catalog::meta::{Document, Native};
 use framewell_model::{ChannelId, WallTime};
+use serde::Serialize;
 use std::collections::BTreeMap;
+use std::io;
 
 /// Most members in all maps of one document.
 pub const MAX_FIELDS: usize = 256;
@@ -15,6 +17,8 @@ pub const MAX_TEXT_BYTES: usize = 64 << 10;
 pub const MAX_RAW_BYTES: usize = 256 << 10;
 /// Longest document id in bytes.
 pub const MAX_ID_BYTES: usize = 128;
+/// Most bytes of one document in all: names, texts, `raw_data`, and `objects` and `data` as JSON.
+pub(crate) const MAX_DOCUMENT_BYTES: usize = 1 << 20;
 /// Most elements of one write.
 pub const MAX_BATCH: usize = 10_000;
 
@@ -147,12 +151,45 @@ pub(crate) fn check_limits(document: &Document) -> Result<(), String> {
     if raw_len > MAX_RAW_BYTES {
         return Err(format!("raw_data may have {MAX_RAW_BYTES} bytes at most"));
     }
+    let bytes = names().map(String::len).sum::<usize>()
+        + document.string.values().map(String::len).sum::<usize>()
+        + raw_len
+        + json_len(&document.native.objects)
+        + document.native.data.as_ref().map_or(0, json_len);
+    if bytes > MAX_DOCUMENT_BYTES {
+        return Err(format!(
+            "the document has {bytes} bytes, {MAX_DOCUMENT_BYTES} are allowed in all"
+        ));
+    }
     Ok(())
+}
+
+/// Bytes of a value as JSON, which nobody has to hold for that.
+fn json_len(value: &impl Serialize) -> usize {
+    let mut counted = Counted(0);
+    // It takes everything, and what is counted here was JSON or is written as such.
+    let _written = serde_json::to_writer(&mut counted, value);
+    counted.0
+}
+
+/// Counts what is written to it.
+struct Counted(usize);
+
+impl io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use framewell_catalog::meta::Object;
 
     fn document() -> Document {
         Document {
@@ -202,5 +239,19 @@ mod tests {
         unnamed.long.insert(String::new(), 1);
         assert!(check_limits(&unnamed).unwrap_err().contains("empty"));
         assert_eq!(check_limits(&document()), Ok(()));
+        // Every part is short enough.
+        let mut long = document();
+        long.string = (0..16)
+            .map(|n| (format!("s{n}"), "x".repeat(MAX_TEXT_BYTES)))
+            .collect();
+        let error = check_limits(&long).unwrap_err();
+        assert!(error.contains("1048576 are allowed in all"), "{error}");
+        long.string.remove("s0");
+        assert_eq!(check_limits(&long), Ok(()));
+        long.native.objects = vec![Object {
+            polygon: vec![[0.0, 0.5]; 9_000],
+            ..Object::default()
+        }];
+        assert!(check_limits(&long).is_err());
     }
 }

@@ -41,7 +41,7 @@ pub use objects::{MAX_LABEL_BYTES, MAX_OBJECTS, MAX_POINTS};
 pub use sketch::{SKETCH_WORDS, Sketch, distance, sketch};
 
 use framewell_catalog::meta::{
-    Bucket, BucketQuery, Document, DocumentSearch, Filter, Moment, Scope, Sort,
+    Bucket, BucketQuery, Document, DocumentPage, DocumentSearch, Filter, Moment, Scope, Sort,
 };
 use framewell_catalog::{Catalog, Page, Slice};
 use framewell_model::{ChannelId, ErrorKind, HasKind};
@@ -210,12 +210,9 @@ impl Insight {
     }
 
     /// A page of a search in the order of time.
-    pub async fn search(
-        &self,
-        query: &DocumentSearch<'_>,
-    ) -> Result<Vec<(Moment, Document)>, Error> {
+    pub async fn search(&self, query: &DocumentSearch<'_>) -> Result<DocumentPage<Moment>, Error> {
         if query.scope.channels.is_empty() {
-            return Ok(Vec::new());
+            return Ok(DocumentPage::default());
         }
         Ok(self.catalog.search_documents(query).await?)
     }

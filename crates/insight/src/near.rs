@@ -7,7 +7,7 @@ use crate::sketch::sketch;
 use crate::vectors::{Snapshot, Within};
 use crate::{Error, Insight, matches_everything};
 use framewell_catalog::Error as CatalogError;
-use framewell_catalog::meta::{Document, Moment, Scope};
+use framewell_catalog::meta::{Document, Scope};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -51,6 +51,8 @@ pub struct Neighbours {
     pub is_exact: bool,
     /// How many were compared.
     pub compared: usize,
+    /// Whether the farthest ones were left out, because all of them together are too long.
+    pub is_cut: bool,
 }
 
 /// A document's number and its cosine.
@@ -65,10 +67,8 @@ impl Insight {
             let best = beside(move || best(scored, most, min_score)).await?;
             let numbers: Vec<i64> = best.iter().map(|(number, _)| *number).collect();
             let loaded = self.catalog.documents_by_number(scope, &numbers).await?;
-            let mut documents: HashMap<i64, Document> = loaded
-                .into_iter()
-                .map(|(Moment { number, .. }, document)| (number, document))
-                .collect();
+            let is_cut = loaded.next.is_some();
+            let mut documents: HashMap<i64, Document> = loaded.documents.into_iter().collect();
             let found = best
                 .into_iter()
                 .filter_map(|(number, score)| Some((score, documents.remove(&number)?)));
@@ -76,6 +76,7 @@ impl Insight {
                 found: found.collect(),
                 is_exact,
                 compared,
+                is_cut,
             })
         };
         match tokio::time::timeout(LIMIT, work).await {

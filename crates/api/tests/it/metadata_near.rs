@@ -100,3 +100,40 @@ async fn write_vectors(site: &Site, group: &str, a: &TestChannel, b: &TestChanne
     ]);
     assert_eq!(write(site, group, documents).await["meta"]["errors"], 0);
 }
+
+#[tokio::test]
+async fn a_page_ends_where_its_documents_are_too_long_together() {
+    let mut site = Site::new().await;
+    let a = site.channel("a").await;
+    let document = |n: i64| {
+        let at = format!("2024-05-01T10:0{n}:00Z");
+        json!({"id": format!("d{n}"), "timestamp": at, "vector": [1, n], "raw_data": "x".repeat(9_000)})
+    };
+    let documents: Value = (0..5).map(document).collect();
+    write(&site, &a.all, documents).await;
+    site.limit_documents(20_000);
+    let mut body = json!({"limit": 4, "sort": "time"});
+    let mut read = Vec::new();
+    loop {
+        let found = site.post(&a.all, SEARCH, &body).await.expect(200);
+        let documents = found["documents"].as_array().unwrap();
+        read.push(documents.len());
+        body["cursor"] = found["meta"]["next"].clone();
+        if body["cursor"].is_null() {
+            break;
+        }
+    }
+    assert_eq!(read, [2, 2, 1]);
+    let near = json!({"near": {"vector": [1, 0], "k": 4}});
+    let found = site.post(&a.all, SEARCH, &near).await.expect(200);
+    assert_eq!(found["meta"]["cut"], true);
+    assert_eq!(ids(&site, &a.all, near).await, ["d0", "d1"]);
+    let long = json!([
+        {"timestamp": "2024-05-01T10:00:00Z", "objects": vec![json!({"label": "x", "polygon": vec![[0.125; 2]; 100]}); 900]},
+        {"timestamp": "2024-05-01T10:00:00Z"},
+    ]);
+    let answer = write(&site, &a.all, long).await;
+    let why = answer["results"][0]["error"].as_str().unwrap();
+    assert!(why.contains("1048576 are allowed in all"), "{why}");
+    assert_eq!(answer["results"][1]["status"], 201);
+}

@@ -133,6 +133,13 @@ impl Site {
         self.router = router(self.state.clone());
     }
 
+    /// From now on, a page of documents has so many bytes.
+    pub(crate) fn limit_documents(&mut self, bytes: i64) {
+        let catalog = self.state.catalog.clone().with_most_document_bytes(bytes);
+        self.state.insight = Insight::new(catalog);
+        self.router = router(self.state.clone());
+    }
+
     /// The license key of the account, as a header value.
     pub(crate) fn key(&self) -> &str {
         &self.key

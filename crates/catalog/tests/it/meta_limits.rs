@@ -88,7 +88,7 @@ conformance! {
         let follow = async |channels: &[ChannelId], filter: &Filter, after, most| {
             let behind = Revisions { after, until: i64::MAX };
             let found = catalog.documents_after(channels, filter, behind, most).await.unwrap();
-            found.into_iter().map(|(revision, document)| (document.id, revision)).collect::<Vec<_>>()
+            found.documents.into_iter().map(|(revision, document)| (document.id, revision)).collect::<Vec<_>>()
         };
         let ids = |found: &[(String, i64)]| found.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
         let both = [first, second];

@@ -6,7 +6,7 @@ use framewell_catalog::meta::{
     BucketQuery, Document, DocumentSearch, Filter, Measured, Moment, Native, Object, Scope, Spread,
     Value,
 };
-use framewell_catalog::{Catalog, Error, Order};
+use framewell_catalog::{Catalog, Error, Order, Revisions};
 use framewell_model::ChannelId;
 use std::collections::BTreeMap;
 
@@ -37,10 +37,10 @@ async fn page(
         limit: 3,
     };
     let found = catalog.search_documents(&query).await.unwrap();
-    let last = found.last().map(|(moment, _)| *moment);
+    let documents = found.documents.into_iter();
     (
-        found.into_iter().map(|(_, document)| document.id).collect(),
-        last,
+        documents.map(|(_, document)| document.id).collect(),
+        found.next,
     )
 }
 
@@ -95,6 +95,47 @@ conformance! {
         }
     }
 
+    async fn a_page_of_long_documents_is_shorter_and_goes_on(catalog: &Catalog) {
+        let channels = [channel(catalog).await.id];
+        let long = |n: i64| Document { raw_data: Some("x".repeat(10_000)), ..document(&format!("d{n}"), channels[0], n) };
+        let documents: Vec<Document> = (0..5).map(long).collect();
+        catalog.put_documents(&documents).await.unwrap();
+        // Two of three fit; of a bound that none fits, one comes nevertheless.
+        for (bytes, pages) in [(25_000, 3), (1, 5), (1 << 20, 2)] {
+            let small = catalog.clone().with_most_document_bytes(bytes);
+            for order in [Order::Ascending, Order::Descending] {
+                let (mut ids, mut last) = page(&small, &channels, order, None).await;
+                let mut read = 1;
+                while let Some(place) = last {
+                    let (more, next) = page(&small, &channels, order, Some(place)).await;
+                    ids.extend(more);
+                    last = next;
+                    read += 1;
+                }
+                ids.sort_unstable();
+                assert_eq!((ids, read), ((0..5).map(|n| format!("d{n}")).collect(), pages), "{bytes}");
+            }
+            let (mut revisions, mut after) = (Vec::new(), 0);
+            loop {
+                let behind = Revisions { after, until: i64::MAX };
+                let found = small.documents_after(&channels, &everything(), behind, 3).await.unwrap();
+                revisions.extend(found.documents.iter().map(|(revision, _)| *revision));
+                let Some(next) = found.next else { break };
+                after = next;
+            }
+            assert_eq!(revisions.len(), 5);
+            assert!(revisions.is_sorted());
+        }
+        let filter = everything();
+        let query = DocumentSearch { scope: of(&channels, &filter), order: Order::Descending, after: None, limit: 5 };
+        let all = catalog.search_documents(&query).await.unwrap().documents;
+        let numbers: Vec<i64> = [3, 0, 4].map(|n: usize| all[n].0.number).into();
+        let small = catalog.clone().with_most_document_bytes(25_000);
+        let found = small.documents_by_number(query.scope, &numbers).await.unwrap();
+        assert_eq!(found.next, Some(numbers[1]));
+        assert_eq!(found.documents.iter().map(|(number, _)| *number).collect::<Vec<_>>(), numbers[..2]);
+    }
+
     async fn a_search_is_bounded_by_time(catalog: &Catalog) {
         let channels = [channel(catalog).await.id];
         let documents: Vec<Document> = (0..5).map(|n| document(&format!("d{n}"), channels[0], n)).collect();
@@ -103,7 +144,8 @@ conformance! {
         let scope = Scope { start: Some(at(1)), end: Some(at(3)), ..of(&channels, &filter) };
         let query = DocumentSearch { scope, order: Order::Descending, after: None, limit: 10 };
         let found = catalog.search_documents(&query).await.unwrap();
-        let ids: Vec<&str> = found.iter().map(|(_, d)| d.id.as_str()).collect();
+        assert_eq!(found.next, None);
+        let ids: Vec<&str> = found.documents.iter().map(|(_, d)| d.id.as_str()).collect();
         assert_eq!(ids, ["d2", "d1"]);
         assert_eq!(catalog.count_documents(scope).await.unwrap(), 2);
     }

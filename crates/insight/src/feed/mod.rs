@@ -18,7 +18,7 @@ pub use follower::Follower;
 pub use interest::Interest;
 
 use crate::Error;
-use framewell_catalog::meta::{Document, Filter};
+use framewell_catalog::meta::{DocumentPage, Filter};
 use framewell_catalog::{Catalog, EventFilter, NewEvents, Revisions};
 use framewell_model::ChannelId;
 use std::collections::BTreeSet;
@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Numbers that one question spans: a filter that matches little is answered in bounded steps.
 const SPAN: i64 = 10_000;
-/// Documents of one answer.
+/// Documents of one answer; those that are long are cut by the catalog.
 const MOST_DOCUMENTS: u64 = 200;
 /// Events of one answer: new ones have 64 KiB of tags each at most, so these are 4 MiB; pages of older ones
 /// with more are cut by the catalog.
@@ -135,12 +135,11 @@ pub struct Step {
 }
 
 impl Step {
-    /// `is_cut`: there may be more entries behind these, up to `until`.
-    fn of(entries: Vec<Entry>, is_cut: bool, until: i64) -> Self {
-        let last = entries.last().map(|entry| entry.revision);
+    /// `next`: there may be more entries behind this number, up to `until`.
+    fn of(entries: Vec<Entry>, next: Option<i64>, until: i64) -> Self {
         Self {
             entries: entries.into_iter().map(Arc::new).collect(),
-            until: last.filter(|_| is_cut).unwrap_or(until),
+            until: next.unwrap_or(until),
         }
     }
 }
@@ -161,7 +160,7 @@ pub async fn read_history(
         return Ok(step);
     };
     let channels: Vec<ChannelId> = channels.iter().copied().collect();
-    let (entries, is_cut) = match topic {
+    let (entries, next) = match topic {
         Topic::Events(filter) => {
             let found = catalog.events_after(&channels, filter, revisions, kind.most());
             events(found.await?)
@@ -171,29 +170,30 @@ pub async fn read_history(
             documents(found.await?)
         }
     };
-    Ok(Step::of(entries, is_cut, revisions.until))
+    Ok(Step::of(entries, next, revisions.until))
 }
 
-/// Entries, and whether there may be more behind them.
-fn events(found: NewEvents) -> (Vec<Entry>, bool) {
+/// Entries, and behind which number there may be more.
+fn events(found: NewEvents) -> (Vec<Entry>, Option<i64>) {
+    let last = found.events.last().map(|event| event.revision);
     let entries = found.events.into_iter().map(Entry::event);
-    (entries.collect(), found.is_cut)
+    (entries.collect(), last.filter(|_| found.is_cut))
 }
 
 /// The same of documents.
-fn documents(found: Vec<(i64, Document)>) -> (Vec<Entry>, bool) {
-    let is_cut = found.len() as u64 == MOST_DOCUMENTS;
-    (found.into_iter().map(Entry::document).collect(), is_cut)
+fn documents(found: DocumentPage<i64>) -> (Vec<Entry>, Option<i64>) {
+    let entries = found.documents.into_iter().map(Entry::document);
+    (entries.collect(), found.next)
 }
 
 async fn read_all(catalog: &Catalog, kind: FeedKind, revisions: Revisions) -> Result<Step, Error> {
-    let (entries, is_cut) = match kind {
+    let (entries, next) = match kind {
         FeedKind::Events => events(catalog.all_events_after(revisions, kind.most()).await?),
         FeedKind::Documents => {
             documents(catalog.all_documents_after(revisions, kind.most()).await?)
         }
     };
-    Ok(Step::of(entries, is_cut, revisions.until))
+    Ok(Step::of(entries, next, revisions.until))
 }
 
 fn span(after: i64, newest: i64) -> Revisions {

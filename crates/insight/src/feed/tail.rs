@@ -223,7 +223,7 @@ mod tests {
 
     fn step(revisions: std::ops::RangeInclusive<i64>) -> Step {
         let until = *revisions.end();
-        Step::of(revisions.map(entry).collect(), false, until)
+        Step::of(revisions.map(entry).collect(), None, until)
     }
 
     fn numbers(found: Found) -> (Vec<i64>, i64) {
@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(numbers(tail.after(6, 0)), (vec![7], 7));
         assert!(matches!(tail.after(7, 0), Found::Nothing));
         // Numbers that no event has any more are done with, too.
-        tail.push(Step::of(Vec::new(), false, 9), 0);
+        tail.push(Step::of(Vec::new(), None, 9), 0);
         assert_eq!(numbers(tail.after(7, 0)), (vec![], 9));
     }
 

@@ -5,7 +5,7 @@ use super::definition::Understood;
 use super::watch::{Found, MAX_A_MINUTE, Taken, Watch};
 use crate::events::jobs_of;
 use crate::{Error, Insight};
-use framewell_catalog::meta::{Document, Filter};
+use framewell_catalog::meta::{Document, DocumentPage, Filter};
 use framewell_catalog::{Revisions, RuleEvent, RuleOwner, RuleRow, RuleState, RuleStep};
 use framewell_model::{
     AccountId, ChannelId, ErrorKind, EventProcessing, EventSource, HasKind as _, NewEvent, RuleId,
@@ -136,20 +136,18 @@ impl RuleFollower {
         let newest = catalog.newest_document_revision().await?;
         let after = self.cursor.max(self.skip_to);
         let until = newest.min(after.saturating_add(SPAN)).max(after);
-        let documents = if until > after && !self.channels.is_empty() {
+        let page = if until > after && !self.channels.is_empty() {
             let revisions = Revisions { after, until };
             let all = Filter::And(Vec::new());
             catalog
                 .documents_after(&self.channels, &all, revisions, MOST_DOCUMENTS)
                 .await?
         } else {
-            Vec::new()
+            DocumentPage::default()
         };
-        let is_cut = documents.len() as u64 == MOST_DOCUMENTS;
-        let last = documents.last().map(|(revision, _)| *revision);
-        let until = last.filter(|_| is_cut).unwrap_or(until);
-        self.step(&documents, until).await?;
-        Ok(is_cut || until < newest)
+        let until = page.next.unwrap_or(until);
+        self.step(&page.documents, until).await?;
+        Ok(page.next.is_some() || until < newest)
     }
 
     /// Rules, the channels that they look at, how far they have come, and what they remember.

@@ -1,8 +1,10 @@
 //! What the routes of metadata answer.
 
 use crate::error::ApiError;
+use framewell_catalog::meta::Document;
+use framewell_insight::feed::show_document;
 use framewell_model::ChannelId;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -111,6 +113,28 @@ pub(crate) struct SearchPage {
     meta: SearchMeta,
 }
 
+/// What a search found, as [`SearchPage`] describes it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Found {
+    #[serde(serialize_with = "show")]
+    pub(crate) documents: Vec<(Option<f64>, Document)>,
+    pub(crate) meta: SearchMeta,
+}
+
+/// Each document becomes a tree when its turn has come: all of them at once would be many times the page.
+fn show<S: Serializer>(
+    documents: &[(Option<f64>, Document)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(documents.iter().map(|(score, document)| {
+        let mut shown = show_document(document);
+        if let Some(score) = score {
+            shown["score"] = (*score).into();
+        }
+        shown
+    }))
+}
+
 /// How to go on with a search, and what was done for it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SearchMeta {
@@ -125,6 +149,10 @@ pub(crate) struct SearchMeta {
     /// Of a search for vectors: how many were compared in full.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) compared: Option<usize>,
+    /// Of a search for vectors: true if the farthest documents are left out, because all of them together have
+    /// more than 8 MiB.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) cut: bool,
 }
 
 /// Counts by time.

@@ -1,6 +1,6 @@
 //! The member `near` of a search: nearest neighbours by vectors.
 
-use super::answer::SearchMeta;
+use super::answer::{Found, SearchMeta};
 use super::search::{Where, order};
 use super::{count, member, only_known};
 use crate::AppState;
@@ -8,9 +8,8 @@ use crate::error::ApiError;
 use axum::Json;
 use framewell_catalog::Order;
 use framewell_catalog::meta::Document;
-use framewell_insight::feed::show_document;
 use framewell_insight::{MAX_NEIGHBOURS, NearQuery, read_vector};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Documents where nobody asks for another number.
 const DEFAULT_K: u64 = 10;
@@ -24,7 +23,7 @@ pub(super) async fn answer(
     within: &Where,
     near: &Value,
     body: &Map<String, Value>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Found>, ApiError> {
     if let Some(name) = WITHOUT.iter().find(|name| member(body, name).is_some()) {
         return Err(ApiError::invalid(format!(
             "{name} does not go with near, which has k"
@@ -45,19 +44,20 @@ pub(super) async fn answer(
             Order::Descending => scored.sort_by_key(|one| std::cmp::Reverse(moment(one))),
         }
     }
-    let show = |(score, document): &(f64, Document)| {
-        let mut shown = show_document(document);
-        shown["score"] = (*score).into();
-        shown
-    };
-    let documents: Vec<Value> = scored.iter().map(show).collect();
     let meta = SearchMeta {
         next: None,
         total: None,
         exact: Some(found.is_exact),
         compared: Some(found.compared),
+        cut: found.is_cut,
     };
-    Ok(Json(json!({ "documents": documents, "meta": meta })))
+    let documents = scored.into_iter();
+    Ok(Json(Found {
+        documents: documents
+            .map(|(score, document)| (Some(score), document))
+            .collect(),
+        meta,
+    }))
 }
 
 fn read(near: &Value) -> Result<NearQuery, ApiError> {

@@ -1,6 +1,6 @@
 //! `POST /v1/metadata/search`: by filter, words and time, page by page.
 
-use super::answer::{SearchMeta, SearchPage};
+use super::answer::{Found, SearchMeta, SearchPage};
 use super::request::SearchBody;
 use super::{channels, count, member, near, only_known, read_time, time};
 use crate::AppState;
@@ -11,11 +11,10 @@ use crate::native::types::ErrorBody;
 use axum::Json;
 use axum::extract::State;
 use framewell_catalog::Order;
-use framewell_catalog::meta::{Document, DocumentSearch, Filter, Moment, Scope};
-use framewell_insight::feed::show_document;
+use framewell_catalog::meta::{DocumentSearch, Filter, Moment, Scope};
 use framewell_insight::{parse_native_filter, text_filter};
 use framewell_model::{ChannelId, WallTime};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Documents of a page where nobody asks for another number.
 const DEFAULT_LIMIT: u64 = 100;
@@ -66,7 +65,8 @@ impl Where {
 /// Search metadata documents
 ///
 /// By a typed filter, words and time, over all channels of the token. Pages go on behind the last document of the
-/// one before: what is written meanwhile shifts nothing. Every document has links to its picture, to a clip around
+/// one before: what is written meanwhile shifts nothing. A page ends before `limit` if its documents would have
+/// more than 8 MiB together; `meta.next` says whether there are more. Every document has links to its picture, to a clip around
 /// it and to the live channel, for the same token. A search that takes longer than 10 s ends with 503.
 ///
 /// `near` finds the documents whose vectors are nearest by the angle, among those that everything else in the
@@ -88,7 +88,7 @@ pub(crate) async fn search_documents(
     State(state): State<AppState>,
     caller: Caller,
     MetaObject(body, _reserved): MetaObject,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Found>, ApiError> {
     only_known(&body, &MEMBERS)?;
     let within = Where::read(&state, &caller, &body).await?;
     if let Some(near) = member(&body, "near") {
@@ -110,27 +110,21 @@ pub(crate) async fn search_documents(
         scope: within.scope(),
         order,
         after,
-        // One more says whether there is a next page.
-        limit: limit + 1,
+        limit,
     };
-    let mut found = state.insight.search(&query).await?;
-    let has_more = found.len() as u64 > limit;
-    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let last = found.last().map(|(moment, _)| *moment);
-    let next = last
-        .filter(|_| has_more)
-        .map(|last| write_cursor(last, order));
-    let documents = found
-        .iter()
-        .map(|(_, document): &(Moment, Document)| show_document(document));
-    let documents: Vec<Value> = documents.collect();
+    let found = state.insight.search(&query).await?;
     let meta = SearchMeta {
-        next,
+        next: found.next.map(|last| write_cursor(last, order)),
         total,
         exact: None,
         compared: None,
+        cut: false,
     };
-    Ok(Json(json!({ "documents": documents, "meta": meta })))
+    let documents = found.documents.into_iter();
+    Ok(Json(Found {
+        documents: documents.map(|(_, document)| (None, document)).collect(),
+        meta,
+    }))
 }
 
 pub(super) fn order(body: &Map<String, Value>) -> Result<Order, ApiError> {
@@ -179,6 +173,7 @@ fn cursor(body: &Map<String, Value>, order: Order) -> Result<Option<Moment>, Api
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_cursor_keeps_its_place_and_its_order() {
