@@ -4,10 +4,12 @@ use super::batch::{self, Standing};
 use super::client::Post;
 use super::handler::WebhookHandler;
 use framewell_catalog::Error;
+use framewell_insight::feed::Interest;
 use framewell_jobs::{Failure, Handler, Next, Work};
-use framewell_model::DeliveryId;
+use framewell_model::{ChannelId, DeliveryId};
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Delivers failures again, beside the webhook's own deliveries and not in order with them.
 #[derive(Debug, Clone)]
@@ -18,6 +20,42 @@ pub struct ReplayHandler {
 #[derive(Debug, Deserialize)]
 struct Parameters {
     failure: DeliveryId,
+}
+
+/// What is looked at in a stored body.
+#[derive(Debug, Deserialize)]
+struct Body {
+    messages: Vec<Message>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Message {
+    event: Option<About>,
+    document: Option<About>,
+}
+
+#[derive(Debug, Deserialize)]
+struct About {
+    channel: ChannelId,
+}
+
+/// Whether all of a body is open to the owner now: what was given up may be months old.
+fn is_open(body: &str, interest: &Interest, channels: &BTreeSet<ChannelId>) -> bool {
+    let Ok(Body { messages }) = serde_json::from_str(body) else {
+        return false;
+    };
+    messages.iter().all(|message| match message {
+        Message {
+            event: Some(event),
+            document: None,
+        } => channels.contains(&event.channel),
+        // The right to read documents is asked for only if some are wanted.
+        Message {
+            event: None,
+            document: Some(document),
+        } => interest.documents.is_some() && channels.contains(&document.channel),
+        _ => false,
+    })
 }
 
 /// Failed attempts of this replay.
@@ -54,8 +92,17 @@ impl ReplayHandler {
             found => found?,
         };
         let hook = catalog.load_webhook(failure.webhook).await?;
-        if let Standing::Ended(why) = batch::standing(access, &hook).await? {
-            return Err(Failure::last(why));
+        if !hook.is_active {
+            return Err(Failure::last("the webhook is switched off"));
+        }
+        let is_open = match batch::standing(access, &hook).await? {
+            Standing::Good(interest, channels) => is_open(&body, &interest, &channels),
+            Standing::Ended(why) => return Err(Failure::last(why)),
+        };
+        if !is_open {
+            tracing::info!(webhook.id = %hook.id, failure.id = %id, "a failure is dropped: its owner may no longer see all of it");
+            catalog.delete_webhook_failure(id).await?;
+            return Ok(Next::Done);
         }
         let post = Post {
             url: &hook.url,

@@ -4,7 +4,7 @@ use crate::receiver::Receiver;
 use crate::rig::{Rig, SECRET};
 use framewell_catalog::{NewJob, Order, Slice, WEBHOOK_REPLAY_JOB, WebhookChange, WebhookOwner};
 use framewell_model::{
-    Access as Level, GroupPatch, NewGroup, OutboundPolicy, Principal, WebhookId,
+    Access as Level, GroupPatch, JobState, NewGroup, OutboundPolicy, Principal, WebhookId,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -408,6 +408,62 @@ async fn a_webhook_ends_with_the_token_that_made_it() {
     let ended = rig.wait(hook.id, "its end", |hook| !hook.is_active).await;
     assert!(ended.trouble.unwrap().error.contains("token"), "says why");
     assert_eq!(receiver.taken(), ["one"]);
+}
+
+#[tokio::test]
+async fn what_the_owner_may_no_longer_see_is_not_replayed() {
+    let mut rig = Rig::sqlite().await;
+    let receiver = Receiver::start().await;
+    receiver.answer(500);
+    let hidden = rig.channel.id;
+    let hook = rig.hook(&receiver.url(), json!({"events": true})).await;
+    rig.start();
+    rig.event("one").await;
+    rig.wait(hook.id, "giving up", |hook| hook.given_up == 1)
+        .await;
+    receiver.answer(200);
+    let before = receiver.received().len();
+    let switch = |is_active| WebhookChange {
+        is_active: Some(is_active),
+        // As if the channel had gone: the owner may see others only.
+        subscription: is_active.then(|| json!({"events": true, "channels": [hidden.get() + 1]})),
+        ..WebhookChange::default()
+    };
+    let page = rig
+        .catalog
+        .list_webhook_failures(hook.id, Order::Ascending, ALL)
+        .await
+        .unwrap();
+    let failure = page.items[0].id;
+    let replay = async || {
+        let job = NewJob {
+            kind: WEBHOOK_REPLAY_JOB,
+            account: rig.channel.account,
+            channel: None,
+            parameters: json!({"webhook": hook.id, "failure": failure}),
+            dedup: Some(failure.to_string()),
+            due: rig.now(),
+        };
+        let job = rig.catalog.create_job(&job, rig.now()).await.unwrap();
+        let mut changes = rig.catalog.job_changes();
+        loop {
+            let state = rig.catalog.load_job(job.id).await.unwrap().state;
+            if !matches!(state, JobState::Pending | JobState::Running) {
+                return state;
+            }
+            changes.changed().await.unwrap();
+        }
+    };
+    // Switched off: it waits for better times.
+    let off = rig.catalog.change_webhook(hook.id, &switch(false)).await;
+    off.unwrap();
+    assert_eq!(replay().await, JobState::Error);
+    assert!(rig.catalog.load_webhook_failure(failure).await.is_ok());
+    let on = rig.catalog.change_webhook(hook.id, &switch(true)).await;
+    on.unwrap();
+    assert_eq!(replay().await, JobState::Done);
+    assert!(rig.catalog.load_webhook_failure(failure).await.is_err());
+    assert_eq!(receiver.received().len(), before, "nothing was sent");
 }
 
 #[tokio::test]
