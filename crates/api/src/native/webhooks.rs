@@ -25,6 +25,9 @@ use utoipa::ToSchema;
 /// Most failures of one answer or one replay.
 const MAX_FAILURES: i64 = 100;
 
+/// Longest subscription in bytes of JSON: all are read again in every round.
+const MAX_SUBSCRIPTION_BYTES: usize = 16 << 10;
+
 /// A webhook to be made or changed, for the description only.
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "describes a body")]
@@ -327,6 +330,12 @@ async fn check_subscription(
     caller: &Caller,
     subscription: &Map<String, Value>,
 ) -> Result<(), ApiError> {
+    let bytes = Value::Object(subscription.clone()).to_string().len();
+    if bytes > MAX_SUBSCRIPTION_BYTES {
+        return Err(ApiError::invalid(format!(
+            "events, documents and channels are longer than {MAX_SUBSCRIPTION_BYTES} bytes of JSON"
+        )));
+    }
     let interest = framewell_insight::feed::Interest::parse(subscription)?;
     for topic in interest.topics() {
         topic.check(&state.catalog)?;

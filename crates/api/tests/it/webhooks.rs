@@ -76,6 +76,10 @@ async fn what_makes_no_sense_is_refused_in_words() {
         ),
         (with("secret", json!("short")), "secret"),
         (with("evnets", json!(true)), "evnets"),
+        (
+            with("events", json!({"names": vec!["x".repeat(100); 200]})),
+            "16384 bytes",
+        ),
     ];
     for (body, word) in cases {
         let error = site.post(site.key(), PATH, &body).await.expect(400);

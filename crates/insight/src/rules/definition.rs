@@ -15,6 +15,8 @@ const MAX_NAME_BYTES: usize = 128;
 const MAX_CHANNELS: usize = 1_000;
 /// Most tags that a rule gives its events.
 const MAX_TAGS: usize = 32;
+/// Longest definition as it is stored, in bytes: all are read again every few seconds.
+pub(super) const MAX_BYTES: usize = 16 << 10;
 /// Longest text of a tag, in bytes.
 const MAX_TAG_BYTES: usize = 1_024;
 /// Longest time for which something has to last, and longest pause between two events, in seconds.

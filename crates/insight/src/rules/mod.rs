@@ -104,6 +104,12 @@ impl Insight {
         }
         let value: Value =
             serde_json::to_value(definition).map_err(|error| Error::Invalid(error.to_string()))?;
-        Ok(value.to_string())
+        let text = value.to_string();
+        if text.len() > definition::MAX_BYTES {
+            let most = definition::MAX_BYTES;
+            let text = format!("the rule is longer than {most} bytes of JSON");
+            return Err(Error::Invalid(text));
+        }
+        Ok(text)
     }
 }

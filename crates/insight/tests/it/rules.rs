@@ -270,6 +270,28 @@ async fn a_rule_looks_at_its_channels_and_at_what_the_channel_wants_to_hear() {
 }
 
 #[tokio::test]
+async fn a_rule_that_is_too_long_is_refused() {
+    let rig = Rig::new().await;
+    let rule = |tags: usize| {
+        let tags: BTreeMap<String, String> = (0..tags)
+            .map(|n| (format!("t{n}"), "x".repeat(1_000)))
+            .collect();
+        let rule = json!({"event": "crowd", "objects": {}, "tags": tags});
+        Definition::read(&rule).unwrap()
+    };
+    let owner = RuleOwner::Account;
+    let make = |tags| {
+        rig.insight
+            .create_rule(rig.account, owner, rule(tags), at(0))
+    };
+    let refused = make(17).await.unwrap_err().to_string();
+    assert!(refused.contains("16384 bytes"), "{refused}");
+    let made = make(15).await.unwrap();
+    let changed = rig.insight.update_rule(made.id, rule(17)).await;
+    assert!(changed.is_err());
+}
+
+#[tokio::test]
 async fn a_changed_rule_forgets_and_a_deleted_one_is_silent() {
     let mut rig = Rig::new().await;
     rig.rule(RuleOwner::Account, two_persons(2.0)).await;
