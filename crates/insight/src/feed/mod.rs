@@ -240,6 +240,12 @@ impl Feeds {
         }
     }
 
+    /// How many follow; new entries are read while somebody does.
+    #[must_use]
+    pub fn followers(&self, kind: FeedKind) -> usize {
+        self.tail(kind).followers()
+    }
+
     fn tail(&self, kind: FeedKind) -> &Tail {
         match kind {
             FeedKind::Events => &self.inner.events,

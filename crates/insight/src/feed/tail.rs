@@ -66,6 +66,10 @@ pub(super) enum Found {
 }
 
 impl Tail {
+    pub(super) fn followers(&self) -> usize {
+        self.moves.receiver_count()
+    }
+
     /// From here on new entries are read. Moves when there are some.
     pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
         let moves = self.moves.subscribe();
@@ -160,7 +164,7 @@ impl Kept {
 pub(super) async fn follow(tail: &Tail, catalog: &Catalog, kind: FeedKind) {
     let mut changes = kind.changes(catalog);
     loop {
-        if tail.moves.receiver_count() == 0 {
+        if tail.followers() == 0 {
             tail.end();
             tail.wanted.notified().await;
             continue;

@@ -4,9 +4,10 @@
 //! got there, so a job that ended a moment too early, or was lost, is followed by another. Cursors of
 //! webhooks that want nothing of what comes are moved on now and then.
 
+use framewell_catalog::meta::Filter;
 use framewell_catalog::{Catalog, NewJob, WEBHOOK_JOB, Webhook, WebhookCursors};
 use framewell_insight::Error;
-use framewell_insight::feed::{Entry, Feeds, Follower, Interest, Topic};
+use framewell_insight::feed::{Entry, FeedKind, Feeds, Follower, Interest, Topic};
 use framewell_model::{AccountId, ChannelId, WallClock, WebhookId};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -54,7 +55,8 @@ impl Known {
 /// Everything that goes on from round to round.
 struct Rounds {
     events: Follower,
-    documents: Follower,
+    /// While some webhook wants documents: there may be thousands in a second, and reading them costs.
+    documents: Option<Follower>,
     known: BTreeMap<WebhookId, Known>,
     /// Which account a channel is of never changes.
     accounts: HashMap<ChannelId, AccountId>,
@@ -101,10 +103,9 @@ impl Dispatcher {
         }
         // What comes before this is found by comparing cursors, what comes later is heard.
         let every_event = Topic::Events(Default::default());
-        let every_document = Topic::Documents(framewell_catalog::meta::Filter::And(Vec::new()));
         let mut rounds = Rounds {
             events: self.feeds.open(every_event, None, None).await?,
-            documents: self.feeds.open(every_document, None, None).await?,
+            documents: None,
             known: BTreeMap::new(),
             accounts: HashMap::new(),
             idle: Instant::now() + IDLE_ROUND,
@@ -120,7 +121,7 @@ impl Dispatcher {
             tokio::select! {
                 _changed = changes.changed() => {}
                 () = rounds.events.moved() => {}
-                () = rounds.documents.moved() => {}
+                () = moved(&mut rounds.documents) => {}
                 () = sleep(poll) => {}
             }
             sleep(PACE).await;
@@ -141,9 +142,23 @@ impl Dispatcher {
 
     /// A webhook that is new here, or was changed, may be owed anything up to where we stand.
     async fn reload(&self, rounds: &mut Rounds) -> Result<(), Error> {
+        let hooks = self.catalog.active_webhooks().await?;
+        let are_wanted = hooks
+            .iter()
+            .flat_map(topics)
+            .any(|topic| topic.kind() == FeedKind::Documents);
+        // Opened before it is looked where we stand.
+        rounds.documents = match rounds.documents.take() {
+            opened @ Some(_) if are_wanted => opened,
+            None if are_wanted => {
+                let every_document = Topic::Documents(Filter::And(Vec::new()));
+                Some(self.feeds.open(every_document, None, None).await?)
+            }
+            _ => None,
+        };
         let here = rounds.cursors();
         let mut before = std::mem::take(&mut rounds.known);
-        for hook in self.catalog.active_webhooks().await? {
+        for hook in hooks {
             let same = before.remove(&hook.id);
             let same = same.filter(|known| known.hook.version == hook.version);
             let known = match same {
@@ -169,7 +184,10 @@ impl Dispatcher {
                 }
             }
         }
-        while let Some(entry) = next(&mut rounds.documents).await? {
+        let Some(documents) = &mut rounds.documents else {
+            return Ok(());
+        };
+        while let Some(entry) = next(documents).await? {
             if let Some(account) = self.account(&mut rounds.accounts, entry.channel()).await? {
                 for known in rounds.known.values_mut() {
                     if known.wants(&entry, account) {
@@ -248,7 +266,8 @@ impl Rounds {
     fn cursors(&self) -> WebhookCursors {
         WebhookCursors {
             event: self.events.cursor(),
-            document: self.documents.cursor(),
+            // 0: nobody is owed any.
+            document: self.documents.as_ref().map_or(0, Follower::cursor),
         }
     }
 }
@@ -260,6 +279,14 @@ fn topics(hook: &Webhook) -> Vec<Topic> {
     interest
         .map(|interest| interest.topics())
         .unwrap_or_default()
+}
+
+/// Waits for a follower that may not be there.
+async fn moved(follower: &mut Option<Follower>) {
+    match follower {
+        Some(follower) => follower.moved().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The next entry that is there now.

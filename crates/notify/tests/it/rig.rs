@@ -39,6 +39,8 @@ pub(crate) struct Rig {
     pub(crate) catalog: Catalog,
     pub(crate) access: Access,
     pub(crate) channel: Channel,
+    /// Of the server that runs.
+    pub(crate) feeds: Option<Feeds>,
     clock: Arc<dyn WallClock>,
     running: JoinSet<()>,
     _dir: TempDir,
@@ -72,6 +74,7 @@ impl Rig {
             access: Access::new(catalog.clone(), key, Arc::clone(&clock)),
             catalog,
             channel,
+            feeds: None,
             clock,
             running: JoinSet::new(),
             _dir: dir,
@@ -110,6 +113,7 @@ impl Rig {
             )
             .register(WEBHOOK_JOB, 4, Arc::new(handler));
         let feeds = Feeds::new(self.catalog.clone());
+        self.feeds = Some(feeds.clone());
         let dispatcher =
             Dispatcher::new(self.catalog.clone(), feeds.clone(), Arc::clone(&self.clock));
         let stop = CancellationToken::new();

@@ -3,6 +3,7 @@
 use crate::receiver::Receiver;
 use crate::rig::{Rig, SECRET};
 use framewell_catalog::{NewJob, Order, Slice, WEBHOOK_REPLAY_JOB, WebhookChange, WebhookOwner};
+use framewell_insight::feed::FeedKind;
 use framewell_model::{
     Access as Level, GroupPatch, JobState, NewGroup, OutboundPolicy, Principal, WebhookId,
 };
@@ -70,6 +71,31 @@ async fn what_is_wanted_is_posted_in_order_on_sqlite() {
 #[tokio::test]
 async fn what_is_wanted_is_posted_in_order_on_postgres() {
     events_and_documents_come_in_order(Rig::postgres().await).await;
+}
+
+#[tokio::test]
+async fn documents_are_read_only_if_a_webhook_wants_some() {
+    let mut rig = Rig::sqlite().await;
+    let receiver = Receiver::start().await;
+    rig.hook(&receiver.url(), json!({"events": true})).await;
+    rig.start();
+    rig.event("one").await;
+    rig.document("unwanted", 1).await;
+    receiver.wait("one", |all| all.taken() == ["one"]).await;
+    let feeds = rig.feeds.clone().unwrap();
+    let followers = || {
+        (
+            feeds.followers(FeedKind::Events),
+            feeds.followers(FeedKind::Documents),
+        )
+    };
+    assert_eq!(followers(), (1, 0));
+    rig.hook(&receiver.url(), json!({"documents": true})).await;
+    rig.document("wanted", 1).await;
+    receiver
+        .wait("the document", |all| all.taken() == ["one", "wanted"])
+        .await;
+    assert_eq!(followers(), (1, 1));
 }
 
 #[tokio::test]
