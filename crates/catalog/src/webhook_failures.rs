@@ -2,6 +2,7 @@
 
 use crate::channels::only;
 use crate::slice::count;
+use crate::sql::Tx;
 use crate::webhook_rows::{FAILURE_COLUMNS, failure};
 use crate::webhooks::{Trouble, Webhook, WebhookCursors, troubled};
 use crate::{Catalog, Error, Order, Page, Slice};
@@ -9,7 +10,9 @@ use framewell_model::{DeliveryId, WallTime, WebhookId};
 use sea_query::{Expr, ExprTrait as _, OnConflict, Query};
 
 /// Most failures kept of a webhook; the oldest go.
-const MOST_FAILURES: u64 = 1_000;
+const MOST_FAILURES: usize = 1_000;
+/// Most bytes of their bodies together; the oldest go. One may have a few MiB.
+const MOST_BYTES: i64 = 64 << 20;
 
 /// A delivery that is given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,20 +91,7 @@ impl Catalog {
             ])
             .take();
         tx.execute(&insert).await?;
-        let oldest_kept = Query::select()
-            .column("id")
-            .from("webhook_failure")
-            .and_where(Expr::col("webhook").eq(id.get()))
-            .order_by("id", sea_query::Order::Desc)
-            .offset(MOST_FAILURES)
-            .limit(1)
-            .take();
-        let too_many = Query::delete()
-            .from_table("webhook_failure")
-            .and_where(Expr::col("webhook").eq(id.get()))
-            .and_where(Expr::col("id").lte(Expr::from(oldest_kept)))
-            .take();
-        tx.execute(&too_many).await?;
+        drop_oldest(&mut tx, id).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -201,4 +191,28 @@ impl Catalog {
         tx.execute(&put).await?;
         tx.commit().await
     }
+}
+
+/// Drops what is too much, from the oldest on.
+async fn drop_oldest(tx: &mut Tx, id: WebhookId) -> Result<(), Error> {
+    let newest_first = Query::select()
+        .column("id")
+        .expr_as(Expr::cust("CAST(OCTET_LENGTH(body) AS BIGINT)"), "bytes")
+        .from("webhook_failure")
+        .and_where(Expr::col("webhook").eq(id.get()))
+        .order_by("id", sea_query::Order::Desc)
+        .take();
+    let mut total = 0;
+    for (index, row) in tx.fetch(&newest_first).await?.iter().enumerate() {
+        total += row.get::<i64>("bytes")?;
+        if index >= MOST_FAILURES || total > MOST_BYTES {
+            let too_much = Query::delete()
+                .from_table("webhook_failure")
+                .and_where(Expr::col("webhook").eq(id.get()))
+                .and_where(Expr::col("id").lte(row.get::<i64>("id")?))
+                .take();
+            return tx.execute(&too_much).await.map(drop);
+        }
+    }
+    Ok(())
 }

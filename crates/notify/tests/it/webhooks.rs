@@ -522,3 +522,41 @@ async fn failures_have_a_bound_and_the_oldest_go() {
     let missing = WebhookId::new(999).unwrap();
     assert!(rig.catalog.load_webhook(missing).await.is_err());
 }
+
+async fn failures_have_a_bound_of_bytes(rig: Rig) {
+    let hook = rig
+        .hook("http://127.0.0.1:1/", json!({"events": true}))
+        .await;
+    let failure = framewell_catalog::NewFailure {
+        body: "x".repeat(10 << 20),
+        entries: 1,
+        attempts: 3,
+        trouble: framewell_catalog::Trouble {
+            error: "broken".into(),
+            status: None,
+        },
+    };
+    for _ in 0..8 {
+        let given_up = rig
+            .catalog
+            .give_up_delivery(&hook, hook.cursors, &failure, rig.now());
+        assert!(given_up.await.unwrap());
+    }
+    let page = rig
+        .catalog
+        .list_webhook_failures(hook.id, Order::Ascending, ALL)
+        .await
+        .unwrap();
+    // Six of ten MiB are less than 64.
+    assert_eq!((page.total, page.items[0].id.get()), (6, 3));
+}
+
+#[tokio::test]
+async fn the_bytes_of_failures_have_a_bound_on_sqlite() {
+    failures_have_a_bound_of_bytes(Rig::sqlite().await).await;
+}
+
+#[tokio::test]
+async fn the_bytes_of_failures_have_a_bound_on_postgres() {
+    failures_have_a_bound_of_bytes(Rig::postgres().await).await;
+}
