@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod broker;
+mod failures;
 mod mqtt;
 mod policy;
 mod receiver;
