@@ -160,6 +160,9 @@ mod tests {
             "rtsp://localhost:8554/x",
             "rtsp://2130706433/x",
             "rtsp://[::ffff:127.0.0.1]/x",
+            "rtsp://0.0.0.0/x",
+            "rtsp://[::]/x",
+            "rtsp://[64:ff9b::7f00:1]/x",
         ] {
             let target = Target::of(&source(url, "")).unwrap();
             let refused = target.reachable(&policy).await;

@@ -35,6 +35,19 @@ impl Network {
         }
     }
 
+    /// A network of mapped addresses (`::ffff:10.0.0.0/104`) as one of those that are inside, for addresses are
+    /// compared without the mapping; `None` if it begins before the mapped ones and would hold none of them.
+    fn canonical(self) -> Option<Self> {
+        const MAPPED: u8 = 96;
+        match (self.address, self.address.to_canonical()) {
+            (IpAddr::V6(_), address @ IpAddr::V4(_)) => Some(Self {
+                address,
+                prefix: self.prefix.checked_sub(MAPPED)?,
+            }),
+            _ => Some(self),
+        }
+    }
+
     /// Whether an address lies in it. Networks of one family hold no addresses of the other.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -67,7 +80,7 @@ impl FromStr for Network {
             let address: IpAddr = address.parse().ok()?;
             let most = if address.is_ipv4() { 32 } else { 128 };
             let prefix = prefix.unwrap_or(most);
-            (prefix <= most).then_some(Self { address, prefix })
+            (prefix <= most).then_some(Self { address, prefix }.canonical())?
         };
         read().ok_or_else(|| NetworkError(text.chars().take(60).collect()))
     }
@@ -146,11 +159,42 @@ impl OutboundPolicy {
 
     /// For cameras, which are nearly always in a private network: whatever is not denied.
     pub fn check_camera(&self, address: IpAddr) -> Result<(), ForbiddenAddress> {
-        let address = address.to_canonical();
-        if self.deny.iter().any(|network| network.contains(address)) {
+        let is_denied = |address| self.deny.iter().any(|network| network.contains(address));
+        if is_denied(address.to_canonical()) || reached(address).into_iter().any(is_denied) {
             return Err(ForbiddenAddress(address));
         }
         Ok(())
+    }
+}
+
+/// Other addresses that a connection to this one may end at: the host itself behind the unspecified ones, and
+/// the IPv4 address inside of forms of IPv6 that are translated or tunnelled to it.
+fn reached(address: IpAddr) -> Vec<IpAddr> {
+    const LOOPBACK: [IpAddr; 2] = [
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::LOCALHOST),
+    ];
+    let inside = match address.to_canonical() {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => inside(address),
+    };
+    let mut reached: Vec<IpAddr> = inside.map(IpAddr::V4).into_iter().collect();
+    if address.to_canonical().is_unspecified() || inside.is_some_and(|one| one.is_unspecified()) {
+        reached.extend(LOOPBACK);
+    }
+    reached
+}
+
+/// The IPv4 address inside of an IPv4-compatible one, of NAT64 (RFC 6052; RFC 8215 with the same length, 96)
+/// or of 6to4 (RFC 3056).
+fn inside(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let two = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x64, 0xff9b, 1, _, _, _, high, low]
+        | [0x2002, high, low, ..] => Some(two(high, low)),
+        _ => None,
     }
 }
 
@@ -248,5 +292,37 @@ mod tests {
         assert!(policy.check_public(ip("192.168.0.1")).is_err());
         assert!(policy.check_camera(ip("192.168.0.1")).is_ok());
         assert!(policy.check_camera(ip("127.0.0.1")).is_ok());
+        assert!(policy.check_camera(ip("0.0.0.0")).is_ok());
+    }
+
+    #[test]
+    fn no_form_of_an_address_leads_around_what_is_denied_to_cameras() {
+        let of = |deny: &[&str]| OutboundPolicy {
+            allow: Vec::new(),
+            deny: deny.iter().map(|text| network(text)).collect(),
+        };
+        let denied = |policy: &OutboundPolicy, text| policy.check_camera(ip(text)).is_err();
+        for deny in ["127.0.0.0/8", "::1", "::ffff:127.0.0.0/104"] {
+            for address in ["0.0.0.0", "::", "::ffff:0.0.0.0", "64:ff9b::", "2002::1"] {
+                assert!(denied(&of(&[deny]), address), "{deny} {address}");
+            }
+            assert!(!denied(&of(&[deny]), "10.0.0.7"));
+        }
+        for deny in ["10.0.0.0/8", "::ffff:10.0.0.0/104"] {
+            for address in [
+                "10.1.2.3",
+                "::ffff:10.1.2.3",
+                "::10.1.2.3",
+                "64:ff9b::10.1.2.3",
+                "64:ff9b:1::10.1.2.3",
+                "2002:a01:203::1",
+            ] {
+                assert!(denied(&of(&[deny]), address), "{deny} {address}");
+            }
+            for open in ["11.1.2.3", "64:ff9b::11.1.2.3", "0.0.0.0", "fd00::a01:203"] {
+                assert!(!denied(&of(&[deny]), open), "{deny} {open}");
+            }
+        }
+        assert!("::ffff:10.0.0.0/8".parse::<Network>().is_err());
     }
 }
