@@ -1,10 +1,12 @@
 //! Places for what runs long: pushes, batches, streams. So many of a kind run at a time, and one token
-//! has a share of them, so that an engine which opens too many leaves room for the others.
+//! has a share of them, so that an engine which opens too many leaves room for the others. So has one account,
+//! which may have any number of tokens.
 
 use crate::error::ApiError;
-use framewell_model::{ErrorKind, Grant, Principal, TokenSerial};
+use framewell_model::{AccountId, ErrorKind, Grant, Principal, TokenSerial};
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
 /// What a place is for.
@@ -48,6 +50,8 @@ struct Shared {
     most: usize,
     /// Most of one token, at least 1.
     share: usize,
+    /// Most of all tokens of one account, at least 1.
+    account_share: usize,
     taken: Mutex<Taken>,
 }
 
@@ -59,6 +63,7 @@ struct Taken {
     total: usize,
     /// None has zero.
     by_holder: HashMap<Holder, usize>,
+    by_account: HashMap<AccountId, usize>,
     refused: Refused,
 }
 
@@ -67,7 +72,7 @@ struct Taken {
 pub(crate) struct Refused {
     /// All were taken.
     pub(crate) full: u64,
-    /// The token had its share.
+    /// The token or its account had its share.
     pub(crate) share: u64,
 }
 
@@ -80,19 +85,35 @@ pub(crate) struct Occupancy {
 }
 
 impl Places {
-    /// `most` places, of which one token may take `share_percent`, rounded up and at least one.
+    /// `most` places, of which one token may take `share_percent`, rounded up and at least one, and one
+    /// account all.
     #[must_use]
     pub fn new(occupation: Occupation, most: usize, share_percent: u8) -> Self {
-        let share = most.saturating_mul(usize::from(share_percent));
+        Self::with_accounts(occupation, most, share_percent, 100)
+    }
+
+    /// The same, with a share for all tokens of one account together.
+    #[must_use]
+    pub fn with_accounts(
+        occupation: Occupation,
+        most: usize,
+        share_percent: u8,
+        account_percent: u8,
+    ) -> Self {
+        let part = |percent: u8| {
+            let part = most.saturating_mul(usize::from(percent));
+            part.div_ceil(100).max(1)
+        };
         Self(Arc::new(Shared {
             occupation,
             most,
-            share: share.div_ceil(100).max(1),
+            share: part(share_percent),
+            account_share: part(account_percent),
             taken: Mutex::default(),
         }))
     }
 
-    /// A place, until it is dropped. 429 for a token that has its share, 503 when all are taken: others
+    /// A place, until it is dropped. 429 for a token or an account that has its share, 503 when all are taken: others
     /// have nothing to do with the first, and the second passes without this client.
     pub(crate) fn take(&self, grant: &Grant) -> Result<Place, ApiError> {
         let shared = &self.0;
@@ -101,7 +122,13 @@ impl Places {
         let own = taken.by_holder.get(&holder).copied().unwrap_or(0);
         if own >= shared.share {
             taken.refused.share += 1;
-            return Err(shared.over_share());
+            return Err(shared.over_share("token", shared.share));
+        }
+        let of_account = taken.by_account.get(&grant.account).copied().unwrap_or(0);
+        // Where one account may have all, the server is what is full.
+        if of_account >= shared.account_share && shared.account_share < shared.most {
+            taken.refused.share += 1;
+            return Err(shared.over_share("account", shared.account_share));
         }
         if taken.total >= shared.most {
             taken.refused.full += 1;
@@ -109,9 +136,11 @@ impl Places {
         }
         taken.total += 1;
         taken.by_holder.insert(holder, own + 1);
+        taken.by_account.insert(grant.account, of_account + 1);
         Ok(Place {
             shared: Arc::clone(shared),
             holder,
+            account: grant.account,
         })
     }
 
@@ -131,9 +160,9 @@ impl Places {
 }
 
 impl Shared {
-    fn over_share(&self) -> ApiError {
-        let (share, most, what) = (self.share, self.most, self.occupation.words());
-        let text = format!("this token has {share} {what}, as many of the {most} as one token may");
+    fn over_share(&self, who: &str, share: usize) -> ApiError {
+        let (most, what) = (self.most, self.occupation.words());
+        let text = format!("this {who} has {share} {what}, as many of the {most} as one {who} may");
         ApiError::new(ErrorKind::ResourceExhausted, text).with_detail("limit", share)
     }
 
@@ -149,17 +178,24 @@ impl Shared {
 pub(crate) struct Place {
     shared: Arc<Shared>,
     holder: Holder,
+    account: AccountId,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.shared.taken.lock();
         taken.total -= 1;
-        if let Some(own) = taken.by_holder.get_mut(&self.holder) {
-            *own -= 1;
-            if *own == 0 {
-                taken.by_holder.remove(&self.holder);
-            }
+        release(&mut taken.by_holder, &self.holder);
+        release(&mut taken.by_account, &self.account);
+    }
+}
+
+/// One place less; who has none is not in the map.
+fn release<K: Eq + Hash>(taken: &mut HashMap<K, usize>, who: &K) {
+    if let Some(own) = taken.get_mut(who) {
+        *own -= 1;
+        if *own == 0 {
+            taken.remove(who);
         }
     }
 }
@@ -203,6 +239,28 @@ mod tests {
         drop((own, other));
         assert_eq!(places.occupancy().taken, 0);
         assert!(places.0.taken.lock().by_holder.is_empty());
+    }
+
+    #[test]
+    fn all_tokens_of_an_account_leave_room_for_another_account() {
+        let places = Places::with_accounts(Occupation::Stream, 4, 50, 75);
+        let other = Grant {
+            account: AccountId::new(2).unwrap(),
+            ..grant(2, 9)
+        };
+        let take = |serial| places.take(&grant(1, serial));
+        let mut own = vec![take(1).unwrap(), take(1).unwrap(), take(2).unwrap()];
+        let over = take(2).unwrap_err();
+        assert_eq!(
+            (over.status.as_u16(), &over.details["limit"]),
+            (429, &3.into())
+        );
+        let theirs = places.take(&other).unwrap();
+        assert_eq!(places.occupancy().refused, Refused { full: 0, share: 1 });
+        own.pop();
+        own.push(take(3).unwrap());
+        drop((own, theirs));
+        assert!(places.0.taken.lock().by_account.is_empty());
     }
 
     #[test]

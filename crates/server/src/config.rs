@@ -80,6 +80,8 @@ pub(crate) struct Http {
     /// How much of the places for pushes, batches and streams one token may take, in percent; beyond it
     /// 429. 100: all.
     pub(crate) token_share_percent: u8,
+    /// How much of them all tokens of one account may take together. 100: all.
+    pub(crate) account_share_percent: u8,
     /// Lifetime of the tickets inside media URLs, in seconds.
     pub(crate) ticket_lifetime_s: u64,
 }
@@ -244,6 +246,7 @@ impl Default for Http {
             max_connections: 4_096,
             max_streams: 512,
             token_share_percent: 50,
+            account_share_percent: 80,
             ticket_lifetime_s: 3_600,
         }
     }
@@ -431,6 +434,9 @@ fn check(config: &Config) -> anyhow::Result<()> {
     }
     if !(1..=100).contains(&config.http.token_share_percent) {
         bail!("http.token_share_percent must be 1 to 100");
+    }
+    if !(1..=100).contains(&config.http.account_share_percent) {
+        bail!("http.account_share_percent must be 1 to 100");
     }
     if config.http.ticket_lifetime_s < 60 {
         bail!("http.ticket_lifetime_s must be at least 60");

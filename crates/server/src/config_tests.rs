@@ -64,6 +64,12 @@ fn absurd_values_and_missing_files_are_refused() {
         jail.create_file("c.toml", "[http]\ntoken_share_percent = 0")?;
         let error = load_with("c.toml", Overrides::default()).expect_err("no share");
         assert!(error.to_string().contains("token_share_percent"), "{error}");
+        jail.create_file("c.toml", "[http]\naccount_share_percent = 101")?;
+        let error = load_with("c.toml", Overrides::default()).expect_err("more than all");
+        assert!(
+            error.to_string().contains("account_share_percent"),
+            "{error}"
+        );
         let error = load_with("b.toml", Overrides::default()).expect_err("no such file");
         assert!(error.to_string().contains("b.toml"), "{error}");
         Ok(())

@@ -447,7 +447,8 @@ fn api_config(config: &Config, rtsp_port: u16) -> anyhow::Result<ApiConfig> {
         http_port: port(http.public_port),
         https_port: port(http.public_https_port),
     });
-    let places = |what, most| Places::new(what, most, http.token_share_percent);
+    let (token, account) = (http.token_share_percent, http.account_share_percent);
+    let places = |what, most| Places::with_accounts(what, most, token, account);
     Ok(ApiConfig {
         public,
         rtsp_port: port(config.rtsp.public_port).unwrap_or(rtsp_port),
