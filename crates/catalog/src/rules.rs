@@ -5,7 +5,7 @@ use crate::channels::{only, require_account};
 use crate::revision::Counter;
 use crate::slice::count;
 use crate::sql::{Row, Tx};
-use crate::{Catalog, Error, Page, Slice};
+use crate::{Catalog, Error, Page};
 use framewell_model::{AccountId, ChannelId, GroupId, RuleId, WallTime};
 use sea_query::{Expr, ExprTrait as _, LockType, Order, Query, SelectStatement};
 
@@ -123,15 +123,19 @@ impl Catalog {
         rule(rows.first().ok_or_else(|| not_found(id))?)
     }
 
-    /// Rules of an account, ascending by id; of one owner, or of all where none is given.
+    /// Rules of an account, ascending by id, behind the rule `after`; of one owner, or of all where none is
+    /// given. The total is that of the rules behind `after`.
     pub async fn list_rules(
         &self,
         account: AccountId,
         owner: Option<RuleOwner>,
-        slice: Slice,
+        after: i64,
+        limit: u64,
     ) -> Result<Page<RuleRow>, Error> {
         const OPERATION: &str = "list of rules";
-        let mut matching = of_account(account);
+        let mut matching = of_account(account)
+            .and_where(Expr::col("id").gt(after))
+            .take();
         match owner {
             None => {}
             Some(RuleOwner::Account) => {
@@ -147,8 +151,11 @@ impl Catalog {
             }
         }
         let total = only(&self.read(OPERATION, &count(&matching)).await?)?.get("total")?;
-        let mut page = matching.columns(COLUMNS).order_by("id", Order::Asc).take();
-        slice.apply(&mut page);
+        let page = matching
+            .columns(COLUMNS)
+            .order_by("id", Order::Asc)
+            .limit(limit)
+            .take();
         let rows = self.read(OPERATION, &page).await?;
         let items = rows.iter().map(rule).collect::<Result<_, _>>()?;
         Ok(Page { items, total })

@@ -9,7 +9,7 @@ use crate::params::Params;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use framewell_catalog::{RuleOwner, Slice};
+use framewell_catalog::RuleOwner;
 use framewell_insight::rules::{Definition, Rule};
 use framewell_model::{ChannelId, Principal, RuleId};
 use serde::Serialize;
@@ -17,8 +17,8 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-const DEFAULT_LIMIT: i64 = 100;
-const MAX_LIMIT: i64 = 1_000;
+const DEFAULT_LIMIT: u64 = 100;
+const MAX_LIMIT: u64 = 1_000;
 
 /// A rule.
 #[derive(Debug, Serialize, ToSchema)]
@@ -158,20 +158,22 @@ pub(crate) async fn list_rules(
     caller: Caller,
     params: Params,
 ) -> Result<Json<RulePage>, ApiError> {
-    let limit = params.number::<i64>("limit")?.unwrap_or(DEFAULT_LIMIT);
+    let limit = params.number::<i64>("limit")?;
+    let limit = limit.map(|limit| u64::try_from(limit).unwrap_or(0));
+    let limit = limit.unwrap_or(DEFAULT_LIMIT);
     let limit = limit.clamp(1, MAX_LIMIT);
-    let offset = params.number::<i64>("cursor")?.unwrap_or(0).max(0);
+    let after = params.number::<i64>("cursor")?.unwrap_or(0);
     let of = (!caller.is_account()).then(|| owner(&caller));
-    let slice = Slice { limit, offset };
     let page = state
         .insight
-        .list_rules(caller.grant.account, of, slice)
+        .list_rules(caller.grant.account, of, after, limit)
         .await?;
-    let end = offset.saturating_add(limit);
+    let is_cut = page.total > i64::try_from(page.items.len()).unwrap_or(i64::MAX);
+    let last = page.items.last().map(|rule| rule.id.to_string());
     Ok(Json(RulePage {
         rules: page.items.iter().map(show).collect(),
         meta: PageMeta {
-            next: (end < page.total).then(|| end.to_string()),
+            next: last.filter(|_| is_cut),
         },
     }))
 }

@@ -16,7 +16,7 @@ pub use region::{Anchor, Polygon};
 
 use crate::{Error, Insight};
 use definition::Understood;
-use framewell_catalog::{NewRule, Page, RuleOwner, RuleRow, Slice};
+use framewell_catalog::{NewRule, Page, RuleOwner, RuleRow};
 use framewell_model::{AccountId, RuleId, WallTime};
 use serde_json::Value;
 
@@ -70,14 +70,18 @@ impl Insight {
         Rule::of(&self.catalog.load_rule(id).await?)
     }
 
-    /// Rules of an account, of one owner or of all.
+    /// Rules of an account, of one owner or of all, that lie behind the rule `after`.
     pub async fn list_rules(
         &self,
         account: AccountId,
         owner: Option<RuleOwner>,
-        slice: Slice,
+        after: i64,
+        limit: u64,
     ) -> Result<Page<Rule>, Error> {
-        let page = self.catalog.list_rules(account, owner, slice).await?;
+        let page = self
+            .catalog
+            .list_rules(account, owner, after, limit)
+            .await?;
         let items = page.items.iter().map(Rule::of).collect::<Result<_, _>>()?;
         Ok(Page {
             items,

@@ -185,13 +185,16 @@ async fn what_lasts_raises_one_event_at_the_time_of_its_document() {
 #[tokio::test]
 async fn the_last_document_counts_when_the_clock_says_that_no_other_comes() {
     let mut rig = Rig::new().await;
+    let other = channel(&rig.catalog, rig.account).await;
     rig.rule(RuleOwner::Account, two_persons(0.0)).await;
     rig.start();
     rig.write(rig.channel, 0, 2).await;
     rig.until_looked().await;
     assert!(rig.events(&[rig.channel]).await.is_empty());
     rig.clock.set(at(4));
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    // A step looks at the clock for all channels.
+    rig.write(other, 0, 0).await;
+    rig.until_looked().await;
     assert!(rig.events(&[rig.channel]).await.is_empty());
     rig.clock.set(at(5));
     rig.until_events(1).await;
@@ -314,11 +317,34 @@ async fn a_changed_rule_forgets_and_a_deleted_one_is_silent() {
         "1.4 s since the change"
     );
     rig.insight.delete_rule(rules[0].id).await.unwrap();
+    // A rule of another channel keeps the follower going.
+    let other = channel(&rig.catalog, rig.account).await;
+    rig.rule(RuleOwner::Channel(other), two_persons(2.0)).await;
     for n in 30..60 {
         rig.clock.set(at(n));
         rig.write(rig.channel, n, 2).await;
     }
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    rig.write(other, 60, 2).await;
+    rig.until_looked().await;
     assert!(rig.events(&[rig.channel]).await.is_empty());
     rig.kill().await;
+}
+
+#[tokio::test]
+async fn a_deletion_between_two_pages_of_rules_skips_none() {
+    let rig = Rig::new().await;
+    for _ in 0..3 {
+        rig.rule(RuleOwner::Account, two_persons(0.0)).await;
+    }
+    let page = async |after| {
+        rig.insight
+            .list_rules(rig.account, None, after, 2)
+            .await
+            .unwrap()
+    };
+    let first = page(0).await;
+    assert_eq!((first.items.len(), first.total), (2, 3));
+    rig.insight.delete_rule(first.items[0].id).await.unwrap();
+    let second = page(first.items[1].id.get()).await;
+    assert_eq!((second.items[0].id.get(), second.total), (3, 1));
 }
