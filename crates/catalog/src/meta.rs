@@ -18,6 +18,7 @@ use sea_query::{Expr, ExprTrait as _, LockType, Order, Query, SelectStatement};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use crate::meta_buckets::{Bucket, BucketQuery, Measured, Spread};
+pub use crate::meta_match::Scanned;
 pub use crate::meta_native::{Bounds, Frame, KeyPoint, Model, Native, Object, Region, Vector};
 pub use crate::meta_pages::DocumentPage;
 pub use crate::meta_search::{DocumentSearch, Moment, Scope};

@@ -81,26 +81,28 @@ impl TextQuery {
         Ok(())
     }
 
-    /// Whether a document has all of it.
-    pub(crate) fn matches(&self, document: &Document) -> bool {
-        let texts: Vec<Vec<String>> = texts_of(document)
-            .map(|text| words(text).map(|word| cut(&word)).collect())
-            .collect();
-        let has: BTreeSet<&str> = texts.iter().flatten().map(String::as_str).collect();
+    /// Whether the words of a document have all of it.
+    pub(crate) fn matches(&self, words: &TextWords) -> bool {
         let begins = |prefix: &String| {
-            let mut from = has.range(prefix.as_str()..);
+            let mut from = words.has.range(prefix.clone()..);
             from.next()
                 .is_some_and(|word| word.starts_with(prefix.as_str()))
         };
         let has_phrase = |phrase: &Vec<String>| {
             let is_it = |some: &[String]| some == phrase.as_slice();
-            texts
+            words
+                .texts
                 .iter()
                 .any(|text| text.windows(phrase.len()).any(is_it))
         };
-        self.words.iter().all(|word| has.contains(word.as_str()))
+        self.words.iter().all(|word| words.has.contains(word))
             && self.prefixes.iter().all(begins)
             && self.phrases.iter().all(has_phrase)
+    }
+
+    /// How often it goes through the words of a document.
+    pub(crate) const fn passes(&self) -> usize {
+        self.phrases.len() + 1
     }
 
     /// How many parts of a filter it stands for.
@@ -173,6 +175,23 @@ impl TextQuery {
             .iter()
             .map(has_phrase)
             .fold(has_words, |all, next| all.and(next))
+    }
+}
+
+/// The words of the texts of a document.
+#[derive(Debug)]
+pub(crate) struct TextWords {
+    texts: Vec<Vec<String>>,
+    has: BTreeSet<String>,
+}
+
+impl TextWords {
+    pub(crate) fn of(document: &Document) -> Self {
+        let texts: Vec<Vec<String>> = texts_of(document)
+            .map(|text| words(text).map(|word| cut(&word)).collect())
+            .collect();
+        let has = texts.iter().flatten().cloned().collect();
+        Self { texts, has }
     }
 }
 

@@ -30,6 +30,8 @@ pub const MAX_DEPTH: usize = 16;
 pub const MAX_TESTS: usize = 1_000;
 /// Longest text that is looked for, in bytes.
 pub const MAX_SEARCH_BYTES: usize = 1_000;
+/// Most tests of words in a filter that every new document is compared with, in memory.
+const MAX_WORD_TESTS: usize = 16;
 /// Most sort keys.
 pub const MAX_SORT_KEYS: usize = 8;
 
@@ -60,6 +62,18 @@ fn parse(filter: Option<&Json>, read_time: ReadTime, grammar: Grammar) -> Result
 #[must_use]
 pub fn matches_everything(filter: &Filter) -> bool {
     matches!(filter, Filter::And(parts) if parts.iter().all(matches_everything))
+}
+
+/// Refuses a filter that costs too much where each new document is compared with it: of a stream, a webhook or a
+/// rule.
+pub(crate) fn check_word_tests(filter: &Filter) -> Result<(), Error> {
+    let tests = filter.word_tests();
+    if tests > MAX_WORD_TESTS {
+        return invalid(format!(
+            "the filter looks for words {tests} times (words_in, text and its phrases); each new document is compared with it, so {MAX_WORD_TESTS} times is the most"
+        ));
+    }
+    Ok(())
 }
 
 /// Reads the `sort` member: field names with an optional `-`. Absent sorts by time, oldest first.

@@ -52,6 +52,11 @@ async fn a_webhook_is_made_shown_changed_and_deleted_and_its_secret_is_shown_onc
     assert_eq!(site.get(site.key(), &path).await.status.as_u16(), 404);
 }
 
+fn words_filter(tests: usize) -> Value {
+    let test = json!({"field": "raw_data", "words_in": "red"});
+    json!({"filter": {"and": vec![test; tests]}})
+}
+
 #[tokio::test]
 async fn what_makes_no_sense_is_refused_in_words() {
     let site = Site::new().await;
@@ -76,6 +81,7 @@ async fn what_makes_no_sense_is_refused_in_words() {
         ),
         (with("secret", json!("short")), "secret"),
         (with("evnets", json!(true)), "evnets"),
+        (with("documents", words_filter(17)), "words 17 times"),
         (
             with("events", json!({"names": vec!["x".repeat(100); 200]})),
             "16384 bytes",

@@ -1,6 +1,6 @@
 //! One event or document as every subscriber is told of it.
 
-use framewell_catalog::meta::{Document, Object, Region};
+use framewell_catalog::meta::{Document, Object, Region, Scanned};
 use framewell_model::{ChannelId, Event, WallTime};
 use serde_json::{Value, json};
 
@@ -50,6 +50,15 @@ impl Entry {
         match &self.told {
             Told::Event(event) => event.channel,
             Told::Document(document) => document.channel,
+        }
+    }
+
+    /// For the filters that it is compared with; `None` for an event.
+    #[must_use]
+    pub const fn scanned(&self) -> Option<Scanned<'_>> {
+        match &self.told {
+            Told::Event(_) => None,
+            Told::Document(document) => Some(Scanned::new(document)),
         }
     }
 

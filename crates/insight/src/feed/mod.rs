@@ -18,7 +18,7 @@ pub use follower::Follower;
 pub use interest::Interest;
 
 use crate::Error;
-use framewell_catalog::meta::{DocumentPage, Filter};
+use framewell_catalog::meta::{DocumentPage, Filter, Scanned};
 use framewell_catalog::{Catalog, EventFilter, NewEvents, Revisions};
 use framewell_model::ChannelId;
 use std::collections::BTreeSet;
@@ -66,9 +66,17 @@ impl Topic {
     /// Whether an entry is wanted.
     #[must_use]
     pub fn matches(&self, entry: &Entry) -> bool {
+        self.matches_scanned(entry, entry.scanned().as_ref())
+    }
+
+    /// As [`Topic::matches`], for one entry and many topics; with [`Entry::scanned`] of that entry.
+    #[must_use]
+    pub fn matches_scanned(&self, entry: &Entry, scanned: Option<&Scanned<'_>>) -> bool {
         match (self, &entry.told) {
             (Self::Events(filter), Told::Event(event)) => filter.matches(event),
-            (Self::Documents(filter), Told::Document(document)) => filter.matches(document),
+            (Self::Documents(filter), Told::Document(_)) => {
+                scanned.is_some_and(|scanned| filter.matches_scanned(scanned))
+            }
             _ => false,
         }
     }
@@ -77,7 +85,10 @@ impl Topic {
     pub fn check(&self, catalog: &Catalog) -> Result<(), Error> {
         match self {
             Self::Events(filter) => filter.check()?,
-            Self::Documents(filter) => catalog.check_filter(filter)?,
+            Self::Documents(filter) => {
+                catalog.check_filter(filter)?;
+                crate::filter::check_word_tests(filter)?;
+            }
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::region::{Anchor, Polygon};
 use crate::json::ReadTime;
 use crate::{Error, parse_native_filter};
-use framewell_catalog::meta::{Document, Filter};
+use framewell_catalog::meta::{Document, Filter, Scanned};
 use framewell_model::ChannelId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -276,7 +276,11 @@ impl Understood {
         definition.check()?;
         let read_time: ReadTime = |text| text.parse().ok();
         let named = |member: &str, filter: Option<&Value>| {
-            parse_native_filter(filter, read_time).map_err(|error| match error {
+            let parsed = parse_native_filter(filter, read_time).and_then(|filter| {
+                crate::filter::check_word_tests(&filter)?;
+                Ok(filter)
+            });
+            parsed.map_err(|error| match error {
                 Error::Invalid(why) => Error::Invalid(format!("{member}: {why}")),
                 other => other,
             })
@@ -298,16 +302,16 @@ impl Understood {
     }
 
     /// What a document shows; `None` if the rule does not look at it.
-    pub(super) fn look(&self, document: &Document) -> Option<Sight> {
-        if !self.among.matches(document) {
+    pub(super) fn look(&self, scanned: &Scanned<'_>) -> Option<Sight> {
+        if !self.among.matches_scanned(scanned) {
             return None;
         }
         Some(match (&self.definition.objects, &self.filter) {
-            (Some(objects), _) => objects.look(document),
+            (Some(objects), _) => objects.look(scanned.document()),
             (None, filter) => Sight {
                 holds: filter
                     .as_ref()
-                    .is_some_and(|filter| filter.matches(document)),
+                    .is_some_and(|filter| filter.matches_scanned(scanned)),
                 ..Sight::default()
             },
         })
@@ -342,9 +346,18 @@ mod tests {
             read.at(at, None)
                 .into_document(ChannelId::new(1).unwrap(), "d".into())
         };
-        assert_eq!(rule.look(&document("blue", "car")), None);
-        assert!(rule.look(&document("a Red one", "car")).unwrap().holds);
-        assert!(!rule.look(&document("a Red one", "dog")).unwrap().holds);
+        assert_eq!(rule.look(&Scanned::new(&document("blue", "car"))), None);
+        assert!(
+            rule.look(&Scanned::new(&document("a Red one", "car")))
+                .unwrap()
+                .holds
+        );
+        assert!(
+            !rule
+                .look(&Scanned::new(&document("a Red one", "dog")))
+                .unwrap()
+                .holds
+        );
     }
 
     #[test]
@@ -384,6 +397,16 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_looks_for_words_a_few_times_only() {
+        let rule = |tests: usize| {
+            let test = json!({"field": "raw_data", "words_in": "red"});
+            json!({"event": "a", "filter": {"or": vec![test; tests]}})
+        };
+        assert!(Definition::read(&rule(16)).is_ok());
+        assert!(refused(rule(17)).starts_with("filter: the filter looks for words 17 times"));
+    }
+
+    #[test]
     fn no_text_of_an_event_has_a_nul() {
         for (member, value) in [
             ("name", json!("a\0")),
@@ -414,7 +437,8 @@ mod tests {
                 ..Default::default()
             },
         };
-        Understood::new(rule).unwrap().look(&document).unwrap()
+        let rule = Understood::new(rule).unwrap();
+        rule.look(&Scanned::new(&document)).unwrap()
     }
 
     #[test]

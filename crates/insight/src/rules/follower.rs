@@ -5,7 +5,7 @@ use super::definition::Understood;
 use super::watch::{Found, MAX_A_MINUTE, Taken, Watch};
 use crate::events::jobs_of;
 use crate::{Error, Insight};
-use framewell_catalog::meta::{Document, DocumentPage, Filter};
+use framewell_catalog::meta::{Document, DocumentPage, Filter, Scanned};
 use framewell_catalog::{Revisions, RuleEvent, RuleOwner, RuleRow, RuleState, RuleStep};
 use framewell_model::{
     AccountId, ChannelId, ErrorKind, EventProcessing, EventSource, HasKind as _, NewEvent, RuleId,
@@ -282,11 +282,12 @@ impl RuleFollower {
         touched: &mut BTreeSet<(RuleId, ChannelId)>,
     ) {
         let channel = document.channel;
+        let scanned = Scanned::new(document);
         for rule in &self.rules {
             if revision <= rule.row.from_revision || !rule.channels.contains(&channel) {
                 continue;
             }
-            let Some(sight) = rule.understood.look(document) else {
+            let Some(sight) = rule.understood.look(&scanned) else {
                 continue;
             };
             let key = (rule.row.id, channel);

@@ -4,7 +4,7 @@
 //! got there, so a job that ended a moment too early, or was lost, is followed by another. Cursors of
 //! webhooks that want nothing of what comes are moved on now and then.
 
-use framewell_catalog::meta::Filter;
+use framewell_catalog::meta::{Filter, Scanned};
 use framewell_catalog::{Catalog, NewJob, WEBHOOK_JOB, Webhook, WebhookCursors};
 use framewell_insight::Error;
 use framewell_insight::feed::{Entry, FeedKind, Feeds, Follower, Interest, Topic};
@@ -47,8 +47,9 @@ impl Known {
         self.owed.event > self.hook.cursors.event || self.owed.document > self.hook.cursors.document
     }
 
-    fn wants(&self, entry: &Entry, account: AccountId) -> bool {
-        self.hook.owner.account == account && self.topics.iter().any(|topic| topic.matches(entry))
+    fn wants(&self, entry: &Entry, scanned: Option<&Scanned<'_>>, account: AccountId) -> bool {
+        let is_wanted = |topic: &Topic| topic.matches_scanned(entry, scanned);
+        self.hook.owner.account == account && self.topics.iter().any(is_wanted)
     }
 }
 
@@ -177,8 +178,9 @@ impl Dispatcher {
     async fn hear(&self, rounds: &mut Rounds) -> Result<(), Error> {
         while let Some(entry) = next(&mut rounds.events).await? {
             if let Some(account) = self.account(&mut rounds.accounts, entry.channel()).await? {
+                let scanned = entry.scanned();
                 for known in rounds.known.values_mut() {
-                    if known.wants(&entry, account) {
+                    if known.wants(&entry, scanned.as_ref(), account) {
                         known.owed.event = entry.revision;
                     }
                 }
@@ -189,8 +191,9 @@ impl Dispatcher {
         };
         while let Some(entry) = next(documents).await? {
             if let Some(account) = self.account(&mut rounds.accounts, entry.channel()).await? {
+                let scanned = entry.scanned();
                 for known in rounds.known.values_mut() {
-                    if known.wants(&entry, account) {
+                    if known.wants(&entry, scanned.as_ref(), account) {
                         known.owed.document = entry.revision;
                     }
                 }
