@@ -1,5 +1,5 @@
-//! The bare limit of pictures from a file, for `cargo xtask bench image`: decode what is needed, encode JPEG, in one
-//! loop in one process, with the libraries of the worker and nothing else around them.
+//! The bare limit of pictures from a file, for `cargo xtask bench image`: decode, encode JPEG, in one loop in one
+//! process, with the libraries of the worker and nothing else around them.
 //!
 //! `limit FILE all PERIOD_S SECONDS` decodes every picture and keeps one each period; `limit FILE key SECONDS` decodes
 //! key frames only and keeps them all. Prints the number of pictures; time and CPU are measured from outside.

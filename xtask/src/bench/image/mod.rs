@@ -213,7 +213,8 @@ fn caption_of_many(args: &Args, scene: &str) -> String {
     format!(
         "{} minutes of {scene}: {FOOTAGE}. Ours is one request for the range, on all cores; the others make one pass \
          with one thread. Full size, JPEG of quality 80 (ffmpeg: `-q:v 4`); CPU of the server and its decoder processes. \
-         The bare limit is `crates/decoder/examples/limit.rs`: decode what is needed, encode JPEG, nothing else.",
+         The bare limit is `crates/decoder/examples/limit.rs`: decode every picture in one loop (key frames only in the \
+         last rows), encode the wanted ones, nothing else; ours decodes a GOP only up to its last wanted picture.",
         args.minutes
     )
 }
