@@ -62,6 +62,8 @@ pub(crate) struct Follower {
     keys: (Option<WallTime>, Option<WallTime>),
     /// The GOP at which the decoder processes failed last.
     failed_at: Option<GopId>,
+    /// The newest GOP when the decoder last looked for a key frame in the ring.
+    begun_again_at: Option<GopId>,
     /// Held pictures were forgotten for want of room.
     has_forgotten: bool,
 }
@@ -89,6 +91,7 @@ impl Follower {
             run: None,
             keys: (None, None),
             failed_at: None,
+            begun_again_at: None,
             has_forgotten: false,
         }
     }
@@ -282,10 +285,27 @@ impl Follower {
         let is_edge = !self.has_next();
         let is_needed = self.take_in(block, is_edge, is_eager).await;
         if is_edge && !self.line.is_ready() {
-            self.nows.refuse();
+            if !self.begin_again() {
+                self.nows.refuse();
+            }
         } else if is_needed && self.line.is_ready() {
             self.decode(is_edge).await;
         }
+    }
+
+    /// A decoder that has lost its place though nothing is damaged finds the key frame in the ring, once a
+    /// GOP; false if callers are to be told that there is none.
+    fn begin_again(&mut self) -> bool {
+        let newest = self.context.track.newest_gop().map(|gop| gop.id);
+        if self.nows.is_empty() || self.nows.has_failed() || self.begun_again_at == newest {
+            return false;
+        }
+        self.begun_again_at = newest;
+        self.frames.clear();
+        self.late.clear();
+        let start = start_of_now(&self.context.track);
+        self.subscriber = self.context.track.subscribe(start);
+        true
     }
 
     /// Remembers how long GOPs are.
