@@ -1,8 +1,8 @@
 //! Raw pictures in shared memory for an engine on the same machine.
 //!
-//! A reader connects to a Unix socket, says in one line of JSON what it wants ([`request`]), and gets a
-//! memory file with slots for pictures ([`layout`]) and then a line for each picture that was put into
-//! a slot ([`session`]). It looks at the pixels where they are, and gives the slot back by a line of its
+//! A reader connects to a Unix socket, says in one line of JSON what it wants (`request`), and gets a
+//! memory file with slots for pictures (`layout`) and then a line for each picture that was put into
+//! a slot (`session`). It looks at the pixels where they are, and gives the slot back by a line of its
 //! own. Format and protocol are described in `docs/design/raw-ring.md`.
 //!
 //! Invariants: a slot that the reader holds is never written to; a reader that is slow or dead costs
