@@ -57,7 +57,7 @@ pub struct Changes {
     pub threshold: f32,
     /// In which form.
     pub output: Output,
-    /// [`Picture::signature`] of the picture to compare the first one with; without it the first
+    /// Signature of the picture to compare the first one with; without it the first
     /// picture of the job counts as changed.
     pub reference: Option<Vec<u8>>,
     /// Pictures before this presentation time are not looked at (they are decoded for others).

@@ -1,7 +1,7 @@
 //! Many pictures of a range: chosen by a rule, made GOP by GOP, given out in time order as they get
 //! ready.
 //!
-//! [`Imaging::batch`] starts one, [`Batch::next`] gives its entries. Every entry carries a [`Cursor`]
+//! [`crate::Imaging::batch`] starts one, [`Batch::next`] gives its entries. Every entry carries a [`Cursor`]
 //! behind which the same batch goes on exactly where it was, also on another node or after a restart.
 //! What does not belong here: containers (multipart, tar), HTTP.
 //!

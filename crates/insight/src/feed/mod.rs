@@ -4,7 +4,7 @@
 //! cursor, is all that a subscriber has to remember: it misses nothing behind it and sees nothing before
 //! it again.
 //!
-//! New entries are read from the database once, into a [`tail`] in memory that all followers share. A
+//! New entries are read from the database once, into a `tail` in memory that all followers share. A
 //! [`Follower`] that is further behind reads history for itself, with its own filter, until it has
 //! reached the tail.
 

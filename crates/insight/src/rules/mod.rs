@@ -1,7 +1,7 @@
 //! Rules: "when label X with score above s in region r for t seconds, raise event e".
 //!
 //! A rule is a piece of JSON ([`Definition`]). It looks at the documents of its channels in the order of
-//! their own times ([`watch`]), away from those who write them: [`follower`] reads the log of documents
+//! their own times (`watch`), away from those who write them: `follower` reads the log of documents
 //! behind them.
 
 mod definition;
