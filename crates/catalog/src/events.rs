@@ -68,6 +68,15 @@ pub struct NewEvents {
     pub is_cut: bool,
 }
 
+impl NewEvents {
+    /// The revision behind which there may be more; `None` if these are all that were asked for.
+    #[must_use]
+    pub fn next(&self) -> Option<i64> {
+        let last = self.events.last().map(|event| event.revision);
+        last.filter(|_| self.is_cut)
+    }
+}
+
 /// Kind of the durable job that stores the picture of an event; its parameters are `{"event": id}`.
 pub const EVENT_SNAPSHOT_JOB: &str = "event_snapshot";
 

@@ -14,6 +14,18 @@ pub struct Revisions {
     pub until: i64,
 }
 
+impl Revisions {
+    /// Most revisions that one question spans: a filter that matches little is answered in bounded steps.
+    pub const SPAN: i64 = 10_000;
+
+    /// Those behind `after`, of what there is up to `newest`, as far as one question spans.
+    #[must_use]
+    pub fn behind(after: i64, newest: i64) -> Self {
+        let until = Ord::min(newest, after.saturating_add(Self::SPAN));
+        Self { after, until }
+    }
+}
+
 /// A counter.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Counter {

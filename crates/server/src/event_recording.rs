@@ -15,8 +15,6 @@ use tokio_util::sync::CancellationToken;
 const POLL: Duration = Duration::from_secs(1);
 /// After an error of the database.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Revisions that one question spans.
-const SPAN: i64 = 10_000;
 /// Events of one answer.
 const MOST_EVENTS: u64 = 64;
 
@@ -71,11 +69,7 @@ impl EventRecording {
             *cursor = newest;
         }
         while *cursor < newest {
-            let until = newest.min(cursor.saturating_add(SPAN));
-            let revisions = Revisions {
-                after: *cursor,
-                until,
-            };
+            let revisions = Revisions::behind(*cursor, newest);
             let filter = EventFilter::default();
             let found = self
                 .catalog
@@ -87,8 +81,7 @@ impl EventRecording {
                     self.record(event).await;
                 }
             }
-            let last = found.events.last().map(|event| event.revision);
-            *cursor = last.filter(|_| found.is_cut).unwrap_or(until);
+            *cursor = found.next().unwrap_or(revisions.until);
         }
         Ok(())
     }

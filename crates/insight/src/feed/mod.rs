@@ -27,8 +27,6 @@ use tail::Tail;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Numbers that one question spans: a filter that matches little is answered in bounded steps.
-const SPAN: i64 = 10_000;
 /// Documents of one answer; those that are long are cut by the catalog.
 const MOST_DOCUMENTS: u64 = 200;
 /// Events of one answer: new ones have 64 KiB of tags each at most, so these are 4 MiB; pages of older ones
@@ -164,7 +162,7 @@ pub async fn read_history(
     after: i64,
     newest: i64,
 ) -> Result<Step, Error> {
-    let (kind, revisions) = (topic.kind(), span(after, newest));
+    let (kind, revisions) = (topic.kind(), Revisions::behind(after, newest));
     let Some(channels) = channels else {
         let mut step = read_all(catalog, kind, revisions).await?;
         step.entries.retain(|entry| topic.matches(entry));
@@ -186,9 +184,9 @@ pub async fn read_history(
 
 /// Entries, and behind which number there may be more.
 fn events(found: NewEvents) -> (Vec<Entry>, Option<i64>) {
-    let last = found.events.last().map(|event| event.revision);
+    let next = found.next();
     let entries = found.events.into_iter().map(Entry::event);
-    (entries.collect(), last.filter(|_| found.is_cut))
+    (entries.collect(), next)
 }
 
 /// The same of documents.
@@ -205,11 +203,6 @@ async fn read_all(catalog: &Catalog, kind: FeedKind, revisions: Revisions) -> Re
         }
     };
     Ok(Step::of(entries, next, revisions.until))
-}
-
-fn span(after: i64, newest: i64) -> Revisions {
-    let until = newest.min(after.saturating_add(SPAN));
-    Revisions { after, until }
 }
 
 /// All feeds of this process; cheap to clone. [`Feeds::run`] has to run somewhere for followers to hear

@@ -1,8 +1,8 @@
 //! The newest entries of a feed, in memory: read from the database once for all that follow.
 
-use super::{Entry, FeedKind, Step, read_all, span};
+use super::{Entry, FeedKind, Step, read_all};
 use crate::Error;
-use framewell_catalog::Catalog;
+use framewell_catalog::{Catalog, Revisions};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -198,7 +198,7 @@ async fn advance(tail: &Tail, catalog: &Catalog, kind: FeedKind) -> Result<(), E
     }
     while tail.until() < newest {
         let edits = kind.edits(catalog);
-        let step = read_all(catalog, kind, span(tail.until(), newest)).await?;
+        let step = read_all(catalog, kind, Revisions::behind(tail.until(), newest)).await?;
         tail.push(step, edits);
     }
     Ok(())

@@ -28,8 +28,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 const RELOAD: Duration = Duration::from_secs(3);
 /// Documents of one step.
 const MOST_DOCUMENTS: u64 = 200;
-/// Revisions that one question spans.
-const SPAN: i64 = 10_000;
 /// Most events that the rules of one account raise in one step: they are written in one transaction, for
 /// which all others wait.
 const MOST_EVENTS: usize = 500;
@@ -135,9 +133,10 @@ impl RuleFollower {
         let catalog = &self.insight.catalog;
         let newest = catalog.newest_document_revision().await?;
         let after = self.cursor.max(self.skip_to);
-        let until = newest.min(after.saturating_add(SPAN)).max(after);
+        let revisions = Revisions::behind(after, newest);
+        // What is skipped may lie further than anything that was stored.
+        let until = revisions.until.max(after);
         let page = if until > after && !self.channels.is_empty() {
-            let revisions = Revisions { after, until };
             let all = Filter::And(Vec::new());
             catalog
                 .documents_after(&self.channels, &all, revisions, MOST_DOCUMENTS)
@@ -260,7 +259,7 @@ impl RuleFollower {
             }
         }
         // Where nothing concerns a rule, how far it was looked need not be written each time.
-        let is_news = !step.states.is_empty() || until - self.cursor >= SPAN;
+        let is_news = !step.states.is_empty() || until - self.cursor >= Revisions::SPAN;
         if !is_news {
             self.skip_to = self.skip_to.max(until);
             return Ok(());
