@@ -198,9 +198,7 @@ impl CameraEvents {
     }
 
     async fn store(&self, event: &NewEvent) {
-        if let Err(error) = self.insight.report_event(event, self.clock.now()).await {
-            tracing::warn!(channel.id = %event.channel, error = &error as &dyn std::error::Error, "event {} is lost", event.name);
-        }
+        self.insight.report_or_log(event, self.clock.now()).await;
     }
 }
 

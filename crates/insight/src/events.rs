@@ -94,6 +94,13 @@ impl Insight {
         Ok(Some(event))
     }
 
+    /// As [`Insight::report_event`], for a source with nobody to tell of an error: it is logged.
+    pub async fn report_or_log(&self, new: &NewEvent, now: WallTime) {
+        if let Err(error) = self.report_event(new, now).await {
+            tracing::warn!(channel.id = %new.channel, error = &error as &dyn std::error::Error, "event {} is lost", new.name);
+        }
+    }
+
     async fn store_event(
         &self,
         account: AccountId,

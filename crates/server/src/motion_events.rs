@@ -26,8 +26,6 @@ pub(crate) async fn run(
 
 async fn store(mut found: mpsc::Receiver<NewEvent>, insight: &Insight, clock: &Arc<dyn WallClock>) {
     while let Some(event) = found.recv().await {
-        if let Err(error) = insight.report_event(&event, clock.now()).await {
-            tracing::warn!(channel.id = %event.channel, error = &error as &dyn std::error::Error, "an event of motion is lost");
-        }
+        insight.report_or_log(&event, clock.now()).await;
     }
 }
