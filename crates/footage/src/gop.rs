@@ -47,11 +47,8 @@ pub(crate) fn read_part(
     bytes: &Bytes,
     samples: &mut Vec<GopSample>,
 ) -> Result<(), framewell_fmp4::Error> {
-    let base = fragments.first().map_or(0, |fragment| fragment.offset);
-    for fragment in fragments {
-        let start = usize::try_from(fragment.offset - base).unwrap_or(usize::MAX);
-        let end = start.saturating_add(fragment.len as usize).min(bytes.len());
-        read_samples(fragment, &bytes.slice(start.min(end)..end), samples)?;
+    for (fragment, bytes) in bytes_of(fragments, bytes) {
+        read_samples(&fragment, &bytes, samples)?;
     }
     Ok(())
 }
@@ -93,20 +90,41 @@ pub(crate) fn sample_of(
     sample: &Sample,
     bytes: &Bytes,
 ) -> Result<GopSample, framewell_fmp4::Error> {
+    Ok(GopSample {
+        pts: sample.pts,
+        wall: fragment.wall_of(sample.pts),
+        is_key: sample.is_key,
+        data: data_of(fragment, sample, bytes)?,
+    })
+}
+
+/// The data of a sample, out of the bytes of its fragment.
+pub(crate) fn data_of(
+    fragment: &FragmentEntry,
+    sample: &Sample,
+    bytes: &Bytes,
+) -> Result<Bytes, framewell_fmp4::Error> {
     let start = sample.offset as usize;
-    let data = start
+    start
         .checked_add(sample.size as usize)
         .filter(|end| *end <= bytes.len())
         .map(|end| bytes.slice(start..end))
         .ok_or_else(|| {
             let at = fragment.offset + u64::from(sample.offset);
             bad(at, "a sample reaches past its fragment")
-        })?;
-    Ok(GopSample {
-        pts: sample.pts,
-        wall: fragment.wall_of(sample.pts),
-        is_key: sample.is_key,
-        data,
+        })
+}
+
+/// The bytes of each fragment, out of those of adjacent ones.
+pub(crate) fn bytes_of(
+    fragments: &[FragmentEntry],
+    bytes: &Bytes,
+) -> impl Iterator<Item = (FragmentEntry, Bytes)> {
+    let base = fragments.first().map_or(0, |fragment| fragment.offset);
+    fragments.iter().map(move |fragment| {
+        let start = usize::try_from(fragment.offset - base).unwrap_or(usize::MAX);
+        let end = start.saturating_add(fragment.len as usize).min(bytes.len());
+        (*fragment, bytes.slice(start.min(end)..end))
     })
 }
 

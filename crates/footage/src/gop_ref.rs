@@ -77,6 +77,20 @@ impl GopRef {
         self.own
     }
 
+    /// Bytes of a fragment; 0 if there is none of this number.
+    #[must_use]
+    pub fn fragment_bytes(&self, number: usize) -> u64 {
+        let fragment = self.fragments.get(number);
+        fragment.map_or(0, |fragment| u64::from(fragment.entry().len))
+    }
+
+    /// End of the pictures of the fragments before this number; the start of the GOP for 0.
+    #[must_use]
+    pub fn end_before(&self, number: usize) -> WallTime {
+        let before = self.fragments.iter().take(number).map(FragmentRef::end);
+        before.max().unwrap_or(self.range.start)
+    }
+
     pub(crate) fn fragments(&self) -> &[FragmentRef] {
         &self.fragments
     }

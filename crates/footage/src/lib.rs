@@ -18,6 +18,7 @@ mod parameters;
 mod piece;
 mod read;
 mod spool;
+mod units;
 
 pub use error::{Error, Place};
 pub use footage::Footage;

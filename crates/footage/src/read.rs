@@ -2,10 +2,11 @@
 
 use crate::gop::{self, CompressedGop, GopSample};
 use crate::gop_ref::FragmentRef;
+use crate::units;
 use crate::{Error, Footage, GopRef, Place};
 use bytes::Bytes;
 use framewell_fmp4::FragmentEntry;
-use framewell_media::StreamParameters;
+use framewell_media::{AccessUnit, StreamParameters};
 use framewell_model::WallTime;
 use std::ops::Range;
 use std::sync::Arc;
@@ -81,8 +82,40 @@ impl Footage {
         fragments: Range<usize>,
     ) -> Result<Vec<GopSample>, Error> {
         let mut samples = Vec::new();
+        for adjacent in self.adjacent(gop, fragments).await? {
+            let (entries, bytes) = self.read_adjacent(adjacent).await?;
+            gop::read_part(&entries, &bytes, &mut samples)
+                .map_err(|source| damaged(&adjacent[0], source))?;
+        }
+        Ok(samples)
+    }
+
+    /// Reads the units of all tracks of some fragments, video and audio mixed in the order of their
+    /// decoding times. Otherwise as [`Footage::read_fragments`]; nothing of the payload is copied.
+    pub async fn read_units(
+        &self,
+        gop: &GopRef,
+        fragments: Range<usize>,
+    ) -> Result<Vec<AccessUnit>, Error> {
+        let parameters = self.gop_parameters(gop).await?;
+        let mut units = Vec::new();
+        for adjacent in self.adjacent(gop, fragments).await? {
+            let (entries, bytes) = self.read_adjacent(adjacent).await?;
+            units::read_part(&entries, &bytes, &parameters, &mut units)
+                .map_err(|source| damaged(&adjacent[0], source))?;
+        }
+        Ok(units)
+    }
+
+    /// The fragments that each read can take, without those of a stream with other parameters.
+    async fn adjacent<'a>(
+        &self,
+        gop: &'a GopRef,
+        fragments: Range<usize>,
+    ) -> Result<Vec<&'a [FragmentRef]>, Error> {
         let all = gop.fragments();
         let end = fragments.end.min(all.len());
+        let mut parts = Vec::new();
         let mut next = fragments.start;
         while next < end {
             let first = next;
@@ -93,24 +126,24 @@ impl Footage {
             let is_same_stream = all[first].piece.id == all[0].piece.id
                 || self.parameters(&all[first].piece).await? == self.gop_parameters(gop).await?;
             if is_same_stream {
-                self.read_adjacent(&all[first..next], &mut samples).await?;
+                parts.push(&all[first..next]);
             }
         }
-        Ok(samples)
+        Ok(parts)
     }
 
+    /// Reads fragments that lie one behind the other; at least one.
     async fn read_adjacent(
         &self,
         fragments: &[FragmentRef],
-        samples: &mut Vec<GopSample>,
-    ) -> Result<(), Error> {
-        let (Some(first), Some(last)) = (fragments.first(), fragments.last()) else {
-            return Ok(());
-        };
-        let end = last.entry().offset + u64::from(last.entry().len);
-        let bytes = self.read(&first.piece, first.entry().offset..end).await?;
+    ) -> Result<(Vec<FragmentEntry>, Bytes), Error> {
         let entries: Vec<FragmentEntry> = fragments.iter().map(|f| *f.entry()).collect();
-        gop::read_part(&entries, &bytes, samples).map_err(|source| damaged(first, source))
+        let start = entries.first().map_or(0, |entry| entry.offset);
+        let end = entries
+            .last()
+            .map_or(start, |entry| entry.offset + u64::from(entry.len));
+        let bytes = self.read(&fragments[0].piece, start..end).await?;
+        Ok((entries, bytes))
     }
 
     /// The beginning of a fragment and the parameters of its segment; both in one read if the init

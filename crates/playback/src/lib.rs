@@ -1,10 +1,12 @@
-//! Timeline, clips and HLS.
+//! Timeline, clips, HLS, and recorded footage unit by unit.
 
 mod clip;
 pub mod hls;
+pub mod pace;
 mod plan;
 mod read;
 mod record;
+pub mod replay;
 mod timeline;
 
 pub use clip::{Clip, ClipError};
@@ -14,8 +16,9 @@ pub use timeline::{Timeline, load_timeline};
 use bytes::Bytes;
 use framewell_footage::Footage;
 use framewell_live::Registry;
-use framewell_model::{ChannelId, RecordId, TimeRange};
+use framewell_model::{ChannelId, RecordId, TimeRange, WallTime};
 use futures::stream::BoxStream;
+use replay::{FoundFootage, Replay, ReplayError, Selection};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -52,6 +55,39 @@ impl Playback {
     /// [`ClipError::Busy`] while eight days of clips are open: each holds its sample tables in memory.
     pub async fn clip(&self, channel: ChannelId, range: TimeRange) -> Result<Clip, ClipError> {
         plan::plan_clip(&self.footage, &self.clip_budget, channel, range).await
+    }
+
+    /// Recorded footage from `start` on, unit by unit: from the key frame that the picture at `start`
+    /// needs, up to `end`, or as far as footage reaches when the replay gets there.
+    /// [`ReplayError::Empty`] where nothing is recorded.
+    pub async fn replay(
+        &self,
+        channel: ChannelId,
+        start: WallTime,
+        end: Option<WallTime>,
+    ) -> Result<Replay, ReplayError> {
+        let found = self.find_footage(channel, start, end, Selection::All);
+        Ok(found.await?.replay())
+    }
+
+    /// Looks up what a replay of a selection of units would give, without reading it.
+    pub async fn find_footage(
+        &self,
+        channel: ChannelId,
+        start: WallTime,
+        end: Option<WallTime>,
+        selection: Selection,
+    ) -> Result<FoundFootage, ReplayError> {
+        FoundFootage::look_up(&self.footage, channel, start, end, selection).await
+    }
+
+    /// End of the newest footage of a channel.
+    pub async fn newest_footage(
+        &self,
+        channel: ChannelId,
+    ) -> Result<Option<WallTime>, ReplayError> {
+        let newest = self.footage.gop_before(channel, replay::FAR_FUTURE).await?;
+        Ok(newest.map(|gop| gop.range.end))
     }
 
     /// Opens a published segment as a file of its own.

@@ -12,4 +12,5 @@ mod hls_change;
 mod m3u8;
 mod recording;
 mod records;
+mod replay;
 mod support;

@@ -38,6 +38,7 @@ pub(crate) struct Recording {
     pub(crate) catalog: Catalog,
     pub(crate) records: Vec<RecordId>,
     pub(crate) dir: TempDir,
+    keys: Vec<ObjectKey>,
     blobs: BlobStore,
     spool: Spool,
     now: WallTime,
@@ -94,6 +95,7 @@ impl Recording {
             catalog,
             records: Vec::new(),
             dir,
+            keys: Vec::new(),
             blobs,
             spool,
             now,
@@ -127,6 +129,7 @@ impl Recording {
                 .await
                 .unwrap();
             self.records.push(record);
+            self.keys.push(key);
         }
     }
 
@@ -143,6 +146,11 @@ impl Recording {
                 self.spool.append(id, entry);
             }
         }
+    }
+
+    /// Deletes the object of a record, behind the catalog's back.
+    pub(crate) async fn lose(&self, number: usize) {
+        self.blobs.delete(&self.keys[number]).await.unwrap();
     }
 
     fn write(&self, clip: &EncodedClip, cuts: Cuts) -> Vec<Written> {
