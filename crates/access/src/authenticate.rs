@@ -47,7 +47,7 @@ impl Access {
                 let (token, row) = self.share_row(text.expose()).await?;
                 match row.target {
                     TokenTarget::Channel(channel, level) => {
-                        Ok(channel_grant(token, &row, channel, level))
+                        Ok(channel_grant(token.serial, &row, channel, level))
                     }
                     _ => Err(wrong_scheme("Acc takes a channel token")),
                 }
@@ -63,13 +63,36 @@ impl Access {
         }
     }
 
+    /// The grant of the channel token of which a client has shown that it knows it, without sending it:
+    /// `is_shown` says whether the proof is one of this inner token (Digest, RFC 7616).
+    pub async fn authenticate_proof(
+        &self,
+        channel: ChannelId,
+        is_shown: impl Fn(&str) -> bool,
+    ) -> Result<Grant, Error> {
+        let now = self.clock.now();
+        for row in self.catalog.channel_tokens(channel).await? {
+            let TokenTarget::Channel(_, level) = row.target else {
+                continue;
+            };
+            if row.end() > now && is_shown(self.text_of(&row).expose()) {
+                return Ok(channel_grant(row.serial, &row, channel, level));
+            }
+        }
+        Err(Error::Unauthenticated(
+            "no token of the channel is the password".into(),
+        ))
+    }
+
     async fn any_grant(&self, text: &str) -> Result<Grant, Error> {
         if text.starts_with(LICENSE_PREFIX) {
             return self.account_grant(text).await;
         }
         let (token, row) = self.share_row(text).await?;
         match row.target {
-            TokenTarget::Channel(channel, level) => Ok(channel_grant(token, &row, channel, level)),
+            TokenTarget::Channel(channel, level) => {
+                Ok(channel_grant(token.serial, &row, channel, level))
+            }
             TokenTarget::Group(group) => self.group_grant(token, &row, group).await,
             TokenTarget::Account(_) => Err(Error::not_valid()),
         }
@@ -158,10 +181,10 @@ impl Access {
     }
 }
 
-fn channel_grant(token: ShareToken, row: &TokenRow, channel: ChannelId, level: Level) -> Grant {
+fn channel_grant(serial: TokenSerial, row: &TokenRow, channel: ChannelId, level: Level) -> Grant {
     Grant {
         expire: Some(row.end()),
-        serial: Some(token.serial),
+        serial: Some(serial),
         ..grant(Principal::Channel(channel), row.account, level.rights())
     }
 }

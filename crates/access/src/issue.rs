@@ -85,7 +85,7 @@ impl Access {
         verify_media_ticket(&self.key, text, &scope.to_string(), self.clock.now())
     }
 
-    fn text_of(&self, row: &TokenRow) -> Secret<String> {
+    pub(crate) fn text_of(&self, row: &TokenRow) -> Secret<String> {
         let token = ShareToken {
             serial: row.serial,
             created: row.created,

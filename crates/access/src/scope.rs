@@ -8,6 +8,8 @@ use std::fmt;
 pub enum MediaScope {
     /// Live streams of a channel, on every protocol.
     Live(ChannelId),
+    /// Everything recorded of a channel, on every protocol.
+    Footage(ChannelId),
     /// One recorded segment.
     Record(ChannelId, RecordId),
     /// The JSON file of an event.
@@ -23,6 +25,7 @@ impl fmt::Display for MediaScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Live(channel) => write!(f, "live/{channel}"),
+            Self::Footage(channel) => write!(f, "footage/{channel}"),
             Self::Record(channel, record) => write!(f, "rec/{channel}/{record}"),
             Self::StoredImage(channel, image) => write!(f, "stored/{channel}/{image}"),
             Self::EventFile(channel, event) => write!(f, "event/{channel}/{event}"),

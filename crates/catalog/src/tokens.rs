@@ -103,6 +103,17 @@ impl Catalog {
         token(rows.first().ok_or_else(|| not_found(serial))?)
     }
 
+    /// The tokens of a channel that are not revoked, at any level; those that nobody has asked for yet do
+    /// not exist. Whether they have ended is for the caller to see.
+    pub async fn channel_tokens(&self, channel: ChannelId) -> Result<Vec<TokenRow>, Error> {
+        let select = select_tokens()
+            .and_where(Expr::col("channel").eq(channel.get()))
+            .and_where(Expr::col("revoked_us").is_null())
+            .take();
+        let rows = self.read("search for tokens of a channel", &select).await?;
+        rows.iter().map(token).collect()
+    }
+
     /// Revokes a token for good; the next [`Catalog::ensure_token`] makes another. Repeating it does
     /// nothing.
     pub async fn revoke_token(&self, serial: TokenSerial, now: WallTime) -> Result<(), Error> {
