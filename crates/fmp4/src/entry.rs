@@ -35,12 +35,13 @@ pub(crate) fn write_video(w: &mut BoxWriter, video: &VideoParameters) {
     });
 }
 
-/// Writes `mp4a`, `ulaw` or `alaw`.
+/// Writes `mp4a`, `ulaw`, `alaw` or `Opus`.
 pub(crate) fn write_audio(w: &mut BoxWriter, audio: &AudioParameters) {
     let name = match audio.codec {
         AudioCodec::Aac => b"mp4a",
         AudioCodec::Pcmu => b"ulaw",
         AudioCodec::Pcma => b"alaw",
+        AudioCodec::Opus => b"Opus",
     };
     w.boxed(name, |w| {
         w.zeros(6);
@@ -51,8 +52,10 @@ pub(crate) fn write_audio(w: &mut BoxWriter, audio: &AudioParameters) {
         w.zeros(4);
         // 16.16 fixed point; 0 where the rate does not fit, the timescale tells it
         w.u32(u16::try_from(audio.sample_rate).map_or(0, |rate| u32::from(rate) << 16));
-        if audio.codec == AudioCodec::Aac {
-            write_esds(w, &audio.config);
+        match audio.codec {
+            AudioCodec::Aac => write_esds(w, &audio.config),
+            AudioCodec::Opus => w.boxed(b"dOps", |w| w.raw(&audio.config)),
+            AudioCodec::Pcmu | AudioCodec::Pcma => {}
         }
     });
 }
@@ -120,6 +123,7 @@ pub(crate) fn read(mut stsd: Reader<'_>, timescale: u32) -> Result<Entry, Error>
         b"mp4a" => read_audio(entry, AudioCodec::Aac, timescale),
         b"ulaw" => read_audio(entry, AudioCodec::Pcmu, timescale),
         b"alaw" => read_audio(entry, AudioCodec::Pcma, timescale),
+        b"Opus" => read_audio(entry, AudioCodec::Opus, timescale),
         _ => Err(entry.body.bad("unknown coding")),
     }
 }
@@ -143,6 +147,7 @@ fn read_audio(entry: BoxRef<'_>, codec: AudioCodec, sample_rate: u32) -> Result<
     }
     let config = match codec {
         AudioCodec::Aac => read_esds(body.find(b"esds")?)?,
+        AudioCodec::Opus => Bytes::copy_from_slice(body.find(b"dOps")?.rest()),
         AudioCodec::Pcmu | AudioCodec::Pcma => Bytes::new(),
     };
     Ok(Entry::Audio(AudioParameters {

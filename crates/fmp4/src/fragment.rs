@@ -6,7 +6,7 @@ use crate::time::{clock_to_flags, to_ntp};
 use crate::write::{BoxWriter, length_u32};
 use crate::{FileClock, FragmentEntry, Sample};
 use bytes::Bytes;
-use framewell_media::{AccessUnit, AudioCodec, AudioParameters, StreamParameters, TrackKind};
+use framewell_media::{AccessUnit, AudioCodec, AudioParameters, StreamParameters, TrackKind, opus};
 use framewell_model::{ClockSource, WallTime};
 
 /// `sample_flags` of a random access point: depends on no other sample (ISO/IEC 14496-12 section
@@ -27,6 +27,8 @@ pub(crate) const EARLY_AUDIO_BOX: [u8; 16] = *b"framewell/early\0";
 const LONE_PICTURE_TICKS: u32 = 3_600;
 /// Samples in an AAC frame (ISO/IEC 14496-3 section 4.5.1.1).
 const AAC_FRAME_TICKS: u32 = 1_024;
+/// Samples in the usual Opus packet, of 20 ms.
+const OPUS_FRAME_TICKS: u32 = 960;
 
 /// Fields of `trun` per video sample: duration, size, flags, composition offset.
 const VIDEO_RUN_FLAGS: u32 = 0x0000_0f01;
@@ -86,7 +88,10 @@ pub fn build_fragment(
     let first_audio = gather(TrackKind::Audio);
     let (video, audio) = samples.split_at_mut(first_audio);
     set_durations(video, end_dts, LONE_PICTURE_TICKS);
-    let lone_ticks = lone_audio_ticks(parameters.audio.as_ref(), audio);
+    let lone_ticks = lone_audio_ticks(
+        parameters.audio.as_ref(),
+        payload.get(first_audio..).and_then(<[Bytes]>::last),
+    );
     set_durations(audio, None, lone_ticks);
 
     let anchor = units
@@ -169,14 +174,18 @@ fn set_durations(samples: &mut [Sample], end_dts: Option<i64>, lone_ticks: u32) 
     }
 }
 
-/// How long an audio frame lasts whose successor is unknown.
-fn lone_audio_ticks(parameters: Option<&AudioParameters>, audio: &[Sample]) -> u32 {
-    match (parameters, audio.last()) {
-        (Some(parameters), Some(last)) if parameters.codec != AudioCodec::Aac => {
-            // G.711: a byte per sample and channel.
-            last.size / u32::from(parameters.channels.max(1))
+/// How long the last audio frame lasts, whose successor is unknown.
+fn lone_audio_ticks(parameters: Option<&AudioParameters>, last: Option<&Bytes>) -> u32 {
+    let (Some(parameters), Some(last)) = (parameters, last) else {
+        return AAC_FRAME_TICKS;
+    };
+    match parameters.codec {
+        AudioCodec::Aac => AAC_FRAME_TICKS,
+        AudioCodec::Opus => opus::samples(last).unwrap_or(OPUS_FRAME_TICKS),
+        // A byte per sample and channel.
+        AudioCodec::Pcmu | AudioCodec::Pcma => {
+            length_u32(last.len()) / u32::from(parameters.channels.max(1))
         }
-        _ => AAC_FRAME_TICKS,
     }
 }
 

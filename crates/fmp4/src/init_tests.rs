@@ -22,6 +22,8 @@ fn all() -> Vec<StreamParameters> {
             Some(aac()),
             Some(pcma()),
             Some(pcmu.clone()),
+            Some(AudioParameters::opus(1)),
+            Some(AudioParameters::opus(2)),
             Some(long_config.clone()),
         ] {
             let video: VideoParameters = video.clone();

@@ -90,6 +90,7 @@ pub(crate) fn audio(codec: AudioCodec, stream: &Stream) -> Option<AudioParameter
     };
     let config = match codec {
         AudioCodec::Aac => Bytes::copy_from_slice(parameters.extra_data()),
+        AudioCodec::Opus => return Some(AudioParameters::opus(parameters.channels().get())),
         AudioCodec::Pcmu | AudioCodec::Pcma => Bytes::new(),
     };
     Some(AudioParameters {

@@ -9,7 +9,7 @@ use std::fmt;
 pub enum TrackKind {
     /// H.264 or H.265.
     Video,
-    /// AAC or G.711.
+    /// AAC, G.711 or Opus.
     Audio,
 }
 
@@ -30,7 +30,7 @@ pub struct AccessUnit {
     /// Random access point: decoding may start here (H.264 IDR; H.265 IDR, CRA, BLA). Audio: true.
     pub is_key: bool,
     /// Video: NAL units, each behind its length in 4 bytes big-endian, without parameter sets or
-    /// access unit delimiters. Audio: one raw frame (AAC without ADTS; G.711 bytes).
+    /// access unit delimiters. Audio: one raw frame (AAC without ADTS; G.711 bytes; one Opus packet).
     pub data: Bytes,
 }
 

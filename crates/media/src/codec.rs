@@ -1,6 +1,6 @@
 //! Codec parameters as they are stored and announced.
 
-use crate::{h264, h265};
+use crate::{h264, h265, opus};
 use bytes::Bytes;
 use framewell_model::{ErrorKind, HasKind, Timescale};
 use std::sync::Arc;
@@ -23,6 +23,8 @@ pub enum AudioCodec {
     Pcmu,
     /// G.711 A-law, sample entry `alaw`.
     Pcma,
+    /// Opus (RFC 6716), sample entry `Opus`; always 48,000 samples per second.
+    Opus,
 }
 
 /// Everything a decoder needs before the first access unit of a video track.
@@ -53,7 +55,8 @@ pub struct AudioParameters {
     pub sample_rate: u32,
     /// Channel count.
     pub channels: u16,
-    /// `AudioSpecificConfig` (ISO/IEC 14496-3 section 1.6.2.1) for AAC, else empty.
+    /// `AudioSpecificConfig` (ISO/IEC 14496-3 section 1.6.2.1) for AAC, the payload of `dOps` (Opus in
+    /// ISO BMFF section 4.3.2) for Opus, else empty.
     pub config: Bytes,
 }
 
@@ -205,6 +208,18 @@ pub(crate) fn picture_size(
 }
 
 impl AudioParameters {
+    /// Opus of one or two channels, as it comes without a header of its own (RFC 7587).
+    #[must_use]
+    pub fn opus(channels: u16) -> Self {
+        let channels = channels.clamp(1, 2);
+        Self {
+            codec: AudioCodec::Opus,
+            sample_rate: opus::RATE,
+            channels,
+            config: opus::config(channels),
+        }
+    }
+
     /// The track's timescale: its sample rate.
     #[must_use]
     pub fn timescale(&self) -> Timescale {
@@ -218,6 +233,7 @@ impl AudioParameters {
             AudioCodec::Aac => format!("mp4a.40.{}", audio_object_type(&self.config)),
             AudioCodec::Pcmu => "ulaw".to_owned(),
             AudioCodec::Pcma => "alaw".to_owned(),
+            AudioCodec::Opus => "opus".to_owned(),
         }
     }
 }

@@ -143,6 +143,7 @@ fn audio_names() {
         "mp4a.40.42"
     );
     assert_eq!(audio(AudioCodec::Pcma, &[]).rfc6381(), "alaw");
+    assert_eq!(AudioParameters::opus(2).rfc6381(), "opus");
     let stream = StreamParameters {
         video: parameters(VideoCodec::H264, &X264_BASELINE),
         audio: Some(audio(AudioCodec::Pcmu, &[])),

@@ -10,6 +10,7 @@ mod dts;
 mod h264;
 mod h265;
 pub mod nal;
+pub mod opus;
 mod planner;
 mod record;
 mod timeline;

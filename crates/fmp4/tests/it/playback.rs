@@ -2,6 +2,7 @@
 
 use crate::ffmpeg::{self, digests};
 use crate::stream::{H264, H264_B, H265, H265_OPEN, RATE, Recipe, Recording, Stream, live};
+use framewell_media::AudioCodec;
 use framewell_model::Timescale;
 
 /// The clock of a live stream starts this many seconds before that of its run.
@@ -46,9 +47,19 @@ fn every_frame_plays_at_its_time(recipe: &Recipe) -> Stream {
         let scale: Timescale = audio.timescale();
         assert_eq!(heard[0].0, ORIGIN_S * i64::from(scale.hz()));
         let name = ffmpeg::field(&file, "stream=codec_tag_string");
-        assert_eq!(name.lines().nth(1), audio.rfc6381().get(..4));
+        let name = name.lines().nth(1).map(str::to_ascii_lowercase);
+        assert_eq!(name.as_deref(), audio.rfc6381().get(..4));
     }
     stream
+}
+
+#[test]
+fn opus_plays_beside_h264() {
+    every_frame_plays_at_its_time(&Recipe {
+        audio: Some(AudioCodec::Opus),
+        seconds: 2,
+        ..H264
+    });
 }
 
 #[test]

@@ -258,6 +258,9 @@ fn video_unit(
     }
 }
 
+/// Bytes of a packet of 20 ms at 32 kbit/s.
+const OPUS_BYTES: usize = 80;
+
 fn encode_audio(
     codec: AudioCodec,
     seconds: i64,
@@ -267,32 +270,29 @@ fn encode_audio(
         AudioCodec::Aac => ("adts", "aac", 48_000),
         AudioCodec::Pcma => ("alaw", "pcm_alaw", 8_000),
         AudioCodec::Pcmu => ("mulaw", "pcm_mulaw", 8_000),
+        AudioCodec::Opus => ("data", "libopus", 48_000),
     };
     let file = folder.join("audio");
     let tone = format!("sine=frequency=440:sample_rate={rate}");
     let seconds = seconds.to_string();
-    ffmpeg::run(
-        "ffmpeg",
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            &tone,
-            "-t",
-            &seconds,
-            "-c:a",
-            encoder,
-            "-f",
-            format,
-            "-y",
-            arg(&file),
-        ],
-    );
+    let mut options = vec!["-f", "lavfi", "-i", &tone, "-t", &seconds, "-c:a", encoder];
+    if codec == AudioCodec::Opus {
+        // Packets of one size can be told apart without a container.
+        options.extend(["-b:a", "32k", "-vbr", "off", "-map", "0:a"]);
+    }
+    options.extend(["-f", format, "-y", arg(&file)]);
+    ffmpeg::run("ffmpeg", &options);
     let bytes = Bytes::from(std::fs::read(file).unwrap());
     let (config, frames, ticks) = match codec {
         AudioCodec::Aac => {
             let (config, frames) = split_adts(&bytes);
             (config, frames, 1024)
+        }
+        AudioCodec::Opus => {
+            let frames = (0..bytes.len() / OPUS_BYTES)
+                .map(|n| bytes.slice(n * OPUS_BYTES..(n + 1) * OPUS_BYTES))
+                .collect();
+            (AudioParameters::opus(1).config, frames, 960)
         }
         AudioCodec::Pcma | AudioCodec::Pcmu => {
             let frames = (0..bytes.len() / 160)

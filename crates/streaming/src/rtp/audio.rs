@@ -1,4 +1,4 @@
-//! AAC (RFC 3640, mode AAC-hbr) and G.711 (RFC 3551 section 4.5.14) payloads.
+//! AAC (RFC 3640, mode AAC-hbr), G.711 (RFC 3551 section 4.5.14) and Opus (RFC 7587) payloads.
 
 use super::MAX_PAYLOAD_BYTES;
 use super::sender::{PacketHead, Sender};
@@ -19,6 +19,7 @@ pub(crate) fn packetize_audio(
 ) {
     match parameters.codec {
         AudioCodec::Aac => packetize_aac(sender, out, timestamp, data),
+        AudioCodec::Opus => packetize_opus(sender, out, timestamp, data),
         AudioCodec::Pcmu | AudioCodec::Pcma => {
             packetize_g711(
                 sender,
@@ -73,4 +74,17 @@ fn packetize_g711(
         sender.write(out, head, &[chunk]);
         timestamp = timestamp.wrapping_add(u32::try_from(samples).unwrap_or(0));
     }
+}
+
+/// One packet as it is (RFC 7587 section 4.2), which cannot be fragmented; an encoder makes at most
+/// 1,275 bytes for each 20 ms, so only absurd ones are dropped.
+fn packetize_opus(sender: &mut Sender, out: &mut Vec<u8>, timestamp: u32, packet: &[u8]) {
+    if packet.is_empty() || packet.len() > MAX_PAYLOAD_BYTES {
+        return;
+    }
+    let head = PacketHead {
+        timestamp,
+        is_marked: false,
+    };
+    sender.write(out, head, &[packet]);
 }

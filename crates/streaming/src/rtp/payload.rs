@@ -40,7 +40,9 @@ impl AudioPayload {
         match self.parameters.codec {
             AudioCodec::Pcmu if is_telephony => 0,
             AudioCodec::Pcma if is_telephony => 8,
-            AudioCodec::Pcmu | AudioCodec::Pcma | AudioCodec::Aac => PAYLOAD_AUDIO,
+            AudioCodec::Pcmu | AudioCodec::Pcma | AudioCodec::Aac | AudioCodec::Opus => {
+                PAYLOAD_AUDIO
+            }
         }
     }
 }

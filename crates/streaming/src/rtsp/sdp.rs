@@ -101,8 +101,14 @@ fn audio_media(base: &Url, payload: &AudioPayload) -> Media {
         AudioCodec::Aac => "MPEG4-GENERIC",
         AudioCodec::Pcmu => "PCMU",
         AudioCodec::Pcma => "PCMA",
+        AudioCodec::Opus => "opus",
     };
-    let map = format!("{number} {name}/{}/{}", audio.sample_rate, audio.channels);
+    // Opus is announced with two channels whatever it carries (RFC 7587 section 7).
+    let channels = match audio.codec {
+        AudioCodec::Opus => 2,
+        _ => audio.channels,
+    };
+    let map = format!("{number} {name}/{}/{channels}", audio.sample_rate);
     media.attributes.push(attribute("rtpmap", map));
     if audio.codec == AudioCodec::Aac {
         // RFC 3640 section 3.3.6.

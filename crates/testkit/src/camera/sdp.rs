@@ -112,6 +112,9 @@ fn audio(parameters: &AudioParameters) -> Media {
         AudioCodec::Pcma => media
             .attribute_with_value("rtpmap", format!("{payload} PCMA/{rate}"))
             .build(),
+        AudioCodec::Opus => media
+            .attribute_with_value("rtpmap", format!("{payload} opus/{rate}/2"))
+            .build(),
         AudioCodec::Aac => media
             .attribute_with_value(
                 "rtpmap",

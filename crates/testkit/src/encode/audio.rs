@@ -1,4 +1,4 @@
-//! Audio: ADTS framing of AAC, and G.711 made here.
+//! Audio: ADTS framing of AAC, Ogg framing of Opus, and G.711 made here.
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -6,6 +6,8 @@ use framewell_media::{AudioCodec, AudioParameters};
 
 /// Samples in an AAC frame (ISO/IEC 14496-3, without the 960 option).
 pub(crate) const AAC_FRAME_SAMPLES: i64 = 1024;
+/// Samples in an Opus packet of 20 ms.
+pub(crate) const OPUS_FRAME_SAMPLES: i64 = 960;
 /// Samples per second of G.711.
 pub(crate) const G711_RATE: u32 = 8_000;
 /// Samples in a G.711 packet: 20 ms (RFC 3551 section 4.2).
@@ -63,6 +65,38 @@ fn adts_parameters(header: &[u8]) -> Result<AudioParameters> {
     })
 }
 
+/// Parameters and packets of Opus in Ogg (RFC 3533 section 6, RFC 7845 section 3).
+pub(crate) fn split_ogg_opus(data: &[u8]) -> Result<(AudioParameters, Vec<Bytes>)> {
+    const PAGE_HEADER: usize = 27;
+    let (mut packets, mut open, mut rest) = (Vec::new(), Vec::new(), data);
+    while !rest.is_empty() {
+        ensure!(rest.starts_with(b"OggS"), "no Ogg page");
+        let count = usize::from(*rest.get(PAGE_HEADER - 1).context("a page is cut off")?);
+        let lacing = rest
+            .get(PAGE_HEADER..PAGE_HEADER + count)
+            .context("a page is cut off")?;
+        let mut at = PAGE_HEADER + count;
+        for length in lacing {
+            let end = at + usize::from(*length);
+            open.extend_from_slice(rest.get(at..end).context("a page is cut off")?);
+            at = end;
+            if *length < 255 {
+                packets.push(Bytes::from(std::mem::take(&mut open)));
+            }
+        }
+        rest = &rest[at..];
+    }
+    ensure!(packets.len() > 2, "no audio behind the headers");
+    let head = packets[0]
+        .strip_prefix(b"OpusHead")
+        .context("no OpusHead")?;
+    let channels = *head.get(1).context("no channel count")?;
+    Ok((
+        AudioParameters::opus(u16::from(channels)),
+        packets.split_off(2),
+    ))
+}
+
 /// Parameters of G.711 with one channel at 8 kHz.
 pub(crate) const fn g711_parameters(codec: AudioCodec) -> AudioParameters {
     AudioParameters {
@@ -89,7 +123,7 @@ pub(crate) fn g711_frame(codec: AudioCodec, index: i64) -> Bytes {
     samples
         .map(match codec {
             AudioCodec::Pcma => a_law,
-            AudioCodec::Pcmu | AudioCodec::Aac => mu_law,
+            AudioCodec::Pcmu | AudioCodec::Aac | AudioCodec::Opus => mu_law,
         })
         .collect()
 }

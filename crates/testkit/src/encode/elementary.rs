@@ -1,7 +1,8 @@
 //! From transport stream packets to access units.
 
 use super::audio::{
-    AAC_FRAME_SAMPLES, G711_FRAME_SAMPLES, g711_frame, g711_parameters, split_adts,
+    AAC_FRAME_SAMPLES, G711_FRAME_SAMPLES, OPUS_FRAME_SAMPLES, g711_frame, g711_parameters,
+    split_adts, split_ogg_opus,
 };
 use super::ts::{Pes, StreamType, TsReader};
 use super::{ClipSpec, EncodedClip, ffmpeg};
@@ -161,6 +162,10 @@ pub(super) fn make_audio(codec: AudioCodec, spec: &ClipSpec) -> Result<AudioTrac
         AudioCodec::Aac => {
             let (parameters, frames) = split_adts(&ffmpeg::aac_tone(length_us)?)?;
             (parameters, AAC_FRAME_SAMPLES, frames)
+        }
+        AudioCodec::Opus => {
+            let (parameters, frames) = split_ogg_opus(&ffmpeg::opus_tone(length_us)?)?;
+            (parameters, OPUS_FRAME_SAMPLES, frames)
         }
         AudioCodec::Pcmu | AudioCodec::Pcma => {
             let parameters = g711_parameters(codec);

@@ -165,6 +165,18 @@ pub(super) fn aac_tone(length_us: i64) -> Result<Vec<u8>> {
     })
 }
 
+/// A tone as Opus of one channel in Ogg (RFC 7845), 20 ms a packet.
+pub(super) fn opus_tone(length_us: i64) -> Result<Vec<u8>> {
+    cached(&format!("v{CACHE_VERSION}-tone-{length_us}us.opus"), || {
+        let mut command = Command::new("ffmpeg");
+        command.args(["-hide_banner", "-loglevel", "error", "-nostdin"]);
+        command.args(["-f", "lavfi", "-i"]);
+        command.arg(format!("sine=f=440:r=48000:d={length_us}us"));
+        command.args(["-c:a", "libopus", "-b:a", "32k", "-f", "ogg", "-"]);
+        run(command, Path::new("a tone"))
+    })
+}
+
 fn run(mut command: Command, what: &Path) -> Result<Vec<u8>> {
     let output = command.output().context("starting ffmpeg")?;
     if !output.status.success() {

@@ -239,6 +239,7 @@ mod tests {
             (AudioCodec::Aac, 48_000),
             (AudioCodec::Pcmu, 8_000),
             (AudioCodec::Pcma, 8_000),
+            (AudioCodec::Opus, 48_000),
         ] {
             let spec = ClipSpec {
                 audio: Some(codec),
