@@ -17,6 +17,7 @@ const OWNER: RightSet = RightSet::of(&[
     Right::Meta,
     Right::Configure,
     Right::Admin,
+    Right::Publish,
 ]);
 
 /// How license keys begin.

@@ -51,6 +51,9 @@ impl Error {
             Right::Configure => {
                 "this token does not allow to change settings: it takes a token of level all"
             }
+            Right::Publish => {
+                "this token does not allow to publish video: it takes a token of level all"
+            }
             Right::Admin => {
                 "this token does not allow to administer the account: it takes a license key"
             }

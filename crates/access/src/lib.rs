@@ -10,10 +10,12 @@ mod check;
 mod error;
 mod issue;
 mod scope;
+mod stream;
 
 pub use authenticate::Credential;
 pub use error::Error;
 pub use scope::MediaScope;
+pub use stream::{Admission, StreamUse};
 
 use framewell_catalog::Catalog;
 use framewell_model::WallClock;

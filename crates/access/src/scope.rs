@@ -10,6 +10,8 @@ pub enum MediaScope {
     Live(ChannelId),
     /// Everything recorded of a channel, on every protocol.
     Footage(ChannelId),
+    /// Publishing to a channel, on every protocol.
+    Publish(ChannelId),
     /// One recorded segment.
     Record(ChannelId, RecordId),
     /// The JSON file of an event.
@@ -26,6 +28,7 @@ impl fmt::Display for MediaScope {
         match self {
             Self::Live(channel) => write!(f, "live/{channel}"),
             Self::Footage(channel) => write!(f, "footage/{channel}"),
+            Self::Publish(channel) => write!(f, "publish/{channel}"),
             Self::Record(channel, record) => write!(f, "rec/{channel}/{record}"),
             Self::StoredImage(channel, image) => write!(f, "stored/{channel}/{image}"),
             Self::EventFile(channel, event) => write!(f, "event/{channel}/{event}"),

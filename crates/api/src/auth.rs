@@ -199,6 +199,7 @@ const fn right_in_words(right: Right) -> &'static str {
         Right::Meta => "use metadata",
         Right::Configure => "change settings",
         Right::Admin => "administer the account",
+        Right::Publish => "publish video",
     }
 }
 

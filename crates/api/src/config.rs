@@ -53,7 +53,7 @@ pub struct ApiConfig {
     pub public: Option<PublicEndpoint>,
     /// Port of the RTSP server, as clients see it.
     pub rtsp_port: u16,
-    /// Port named in `rtmp` URLs; no RTMP server listens there yet.
+    /// Port of the RTMP server, as clients see it.
     pub rtmp_port: u16,
     /// Longest request body in bytes (default 1 MiB); beyond it 413.
     pub body_limit: usize,

@@ -174,11 +174,18 @@ impl<'a> Links<'a> {
         format!("rtsp://{host}:{port}/live/{channel}?ticket={ticket}")
     }
 
-    /// Live RTMP; reserved until a server listens there.
+    /// Live RTMP, in the form that clients of the contract expect (section 6.2).
     pub(crate) fn rtmp(&self, channel: ChannelId) -> String {
         let ticket = self.ticket(&MediaScope::Live(channel));
         let (host, port) = (&self.origin.host, self.state.config.rtmp_port);
-        format!("rtmp://{host}:{port}/live/{channel}?ticket={ticket}")
+        format!("rtmp://{host}:{port}/app/{channel}_main?ticket={ticket}")
+    }
+
+    /// Publishing over RTMP. What follows the last slash is the stream key.
+    pub(crate) fn publish_rtmp(&self, channel: ChannelId) -> String {
+        let ticket = self.ticket(&MediaScope::Publish(channel));
+        let (host, port) = (&self.origin.host, self.state.config.rtmp_port);
+        format!("rtmp://{host}:{port}/publish/{channel}?ticket={ticket}")
     }
 }
 

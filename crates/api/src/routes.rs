@@ -44,6 +44,7 @@ const WATCH: Need = Need::Right(Right::Watch);
 const CREATE: Need = Need::Right(Right::Create);
 const META: Need = Need::Right(Right::Meta);
 const CONFIGURE: Need = Need::Right(Right::Configure);
+const PUBLISH: Need = Need::Right(Right::Publish);
 
 /// The table.
 #[rustfmt::skip]
@@ -68,6 +69,7 @@ pub const TABLE: &[Route] = &[
     route("GET", "/v1/channels/{id}/clip.mp4", WATCH, || get(native::clip::show_clip)),
     route("GET", "/v1/channels/{id}/timeline", WATCH, || get(native::timeline::show_timeline)),
     route("GET", "/v1/channels/{id}/live", WATCH, || get(native::live::show_live)),
+    route("GET", "/v1/channels/{id}/publish", PUBLISH, || get(native::publish::show_publish)),
     route("POST", "/v1/events/{id}/attachments", CREATE, || post(native::event_files::attach_files)),
     route("GET", "/v1/events/stream", WATCH, || get(native::stream::follow_events)),
     route("GET", "/v1/metadata/stream", META, || get(native::stream::follow_documents)),
@@ -150,6 +152,7 @@ pub const TABLE: &[Route] = &[
     route("GET", "/api/v2/cameras/{id}/media_streams", WATCH, || get(streams::show_media_streams)),
     route("GET", "/api/v2/cameras/{id}/video/streams", WATCH, || get(streams::list_video_streams)),
     route("GET", "/api/v2/cameras/{id}/video/streams/{stream}", WATCH, || get(streams::show_video_stream)),
+    route("GET", "/api/v2/cameras/{id}/stream_urls", PUBLISH, || get(live::show_stream_urls)),
     route("GET", "/api/v2/storage/data", WATCH, || get(records::list_data)),
     route("GET", "/api/v2/storage/thumbnails", WATCH, || get(images::list_thumbnails)),
     route("GET", "/api/v2/storage/timeline/{camid}", WATCH, || get(storage::show_timeline)),

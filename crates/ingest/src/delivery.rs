@@ -1,4 +1,5 @@
-//! From frames of the RTSP client to access units in the channel's track: no sockets, no waiting.
+//! From frames, of a camera or of a publisher, to access units in the channel's track: no sockets, no
+//! waiting.
 
 use crate::audio::{AudioClock, Report};
 use crate::jump::JumpDetector;
@@ -24,26 +25,28 @@ pub(crate) struct VideoInput {
     pub(crate) ticks: i64,
     /// The same since the start of play.
     pub(crate) npt_ticks: i64,
+    /// When to decode it, on the clock of `ticks`, if the source says so.
+    pub(crate) dts_ticks: Option<i64>,
     pub(crate) data: Bytes,
     pub(crate) arrival: WallTime,
 }
 
 /// An audio frame as it came.
 #[derive(Debug)]
-pub(crate) struct AudioInput<'a> {
+pub(crate) struct AudioInput {
     /// Unwrapped RTP time in samples.
     pub(crate) ticks: i64,
     /// The same since the start of play.
     pub(crate) npt_ticks: i64,
-    pub(crate) data: &'a [u8],
+    pub(crate) data: Bytes,
     pub(crate) arrival: WallTime,
 }
 
 /// One session's writer into the track.
 #[derive(Debug)]
-pub(crate) struct Delivery<'a> {
-    track: &'a Track,
-    status: &'a StatusBoard,
+pub(crate) struct Delivery {
+    track: Track,
+    status: StatusBoard,
     audio: Option<AudioParameters>,
     parameters: Option<Arc<StreamParameters>>,
     run: Option<Run>,
@@ -61,15 +64,17 @@ struct Run {
     timeline: Timeline,
     dts: DtsEstimator,
     jump: JumpDetector,
+    /// `None` without audio, and until the key frame with which announced audio begins.
     audio: Option<AudioClock>,
+    last_dts: Option<i64>,
     /// Media time of the newest picture, in RTP time and microseconds of the run.
     newest_ticks: i64,
 }
 
-impl<'a> Delivery<'a> {
+impl Delivery {
     pub(crate) const fn new(
-        track: &'a Track,
-        status: &'a StatusBoard,
+        track: Track,
+        status: StatusBoard,
         audio: Option<AudioParameters>,
     ) -> Self {
         Self {
@@ -88,12 +93,36 @@ impl<'a> Delivery<'a> {
         if self.parameters.as_ref().is_some_and(|p| p.video == video) {
             return;
         }
+        self.announce(video);
+    }
+
+    /// Takes in new audio parameters, or none, valid from the next key frame on: the parameters of a GOP
+    /// are constant. Frames are left out until then.
+    pub(crate) fn set_audio(&mut self, audio: Option<AudioParameters>) {
+        if self.audio == audio {
+            return;
+        }
+        self.audio = audio;
+        if let Some(run) = &mut self.run {
+            run.audio = None;
+        }
+        if let Some(video) = self.parameters.as_ref().map(|p| p.video.clone()) {
+            self.announce(video);
+        }
+    }
+
+    fn announce(&mut self, video: VideoParameters) {
         let audio = self.audio.clone();
         let parameters = StreamParameters { video, audio }.into_shared();
         self.parameters = Some(Arc::clone(&parameters));
         if self.run.is_some() {
             self.track.set_parameters(parameters);
         }
+    }
+
+    /// The video parameters that were taken in last.
+    pub(crate) fn video_parameters(&self) -> Option<&VideoParameters> {
+        self.parameters.as_ref().map(|p| &p.video)
     }
 
     /// Whether a run is open: the camera has given a key frame.
@@ -159,7 +188,11 @@ impl<'a> Delivery<'a> {
             return;
         }
         run.newest_ticks = input.ticks;
-        let dts = MediaTime::new(run.dts.place(pts.ticks), pts.scale);
+        let starts_audio = is_key && run.audio.is_none() && self.audio.is_some();
+        if starts_audio {
+            run.audio = self.audio.as_ref().map(|a| AudioClock::new(a.timescale()));
+        }
+        let dts = MediaTime::new(run.decode_time(pts.ticks, input.dts_ticks), pts.scale);
         let placement = run.timeline.place(pts, is_key, input.arrival);
         self.track.push(AccessUnit {
             track: TrackKind::Video,
@@ -170,10 +203,13 @@ impl<'a> Delivery<'a> {
             is_key,
             data,
         });
+        if starts_audio {
+            self.align_audio();
+        }
     }
 
     /// A frame of the audio track; left out before the first picture.
-    pub(crate) fn audio(&mut self, input: &AudioInput<'_>) {
+    pub(crate) fn audio(&mut self, input: AudioInput) {
         let Some(run) = &mut self.run else {
             return;
         };
@@ -195,7 +231,7 @@ impl<'a> Delivery<'a> {
             wall: placement.wall,
             clock: placement.clock,
             is_key: true,
-            data: Bytes::copy_from_slice(input.data),
+            data: input.data,
         });
     }
 
@@ -210,6 +246,7 @@ impl<'a> Delivery<'a> {
             dts: DtsEstimator::new(parameters.video.reorder_depth),
             jump: JumpDetector::new(0, arrival),
             audio: self.audio.as_ref().map(|a| AudioClock::new(a.timescale())),
+            last_dts: None,
             newest_ticks: ticks,
         };
         if let Some(report) = self.video_report {
@@ -251,6 +288,21 @@ impl Run {
     /// Media time of the run for an RTP time of the video track.
     const fn media(&self, ticks: i64) -> MediaTime {
         MediaTime::new(ticks.saturating_sub(self.origin), Timescale::HZ_90K)
+    }
+
+    /// Decode time of a picture: what the source says, as far as it is possible, else what follows from
+    /// the order of the pictures. It rises with every picture.
+    fn decode_time(&mut self, pts_ticks: i64, given_ticks: Option<i64>) -> i64 {
+        let wanted = match given_ticks {
+            Some(ticks) => ticks.saturating_sub(self.origin).min(pts_ticks),
+            None => self.dts.place(pts_ticks),
+        };
+        let dts = match self.last_dts {
+            Some(last) => wanted.max(last.saturating_add(1)),
+            None => wanted,
+        };
+        self.last_dts = Some(dts);
+        dts
     }
 }
 

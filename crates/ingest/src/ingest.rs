@@ -1,7 +1,9 @@
 //! Compares wanted channels with running ones and starts and stops the difference.
 
 use crate::IngestConfig;
+use crate::publish::Publishers;
 use crate::supervisor::ChannelSupervisor;
+use crate::writers::Writers;
 use framewell_live::Registry;
 use framewell_model::{CameraSource, ChannelId, WallClock};
 use std::collections::BTreeMap;
@@ -20,6 +22,7 @@ pub struct Ingest {
     registry: Registry,
     clock: Arc<dyn WallClock>,
     wanted: Arc<watch::Sender<Wanted>>,
+    writers: Writers,
 }
 
 impl Ingest {
@@ -31,7 +34,19 @@ impl Ingest {
             registry,
             clock,
             wanted: Arc::default(),
+            writers: Writers::default(),
         }
+    }
+
+    /// Those who send by themselves, into channels that no camera is pulled for.
+    #[must_use]
+    pub fn publishers(&self) -> Publishers {
+        Publishers::new(
+            self.registry.clone(),
+            self.writers.clone(),
+            Arc::clone(&self.config),
+            Arc::clone(&self.clock),
+        )
     }
 
     /// Says which channels are to be pulled from where. Missing ones are stopped, new ones started,
@@ -57,7 +72,7 @@ impl Ingest {
                 () = stop.cancelled() => break,
                 // The sender lives in `self`.
                 _changed = wanted.changed() => {}
-                () = fleet.join_one() => {}
+                () = fleet.join_one(&self.writers) => {}
             }
         }
         info!(
@@ -65,7 +80,7 @@ impl Ingest {
             "waiting for camera sessions to end"
         );
         while !fleet.running.is_empty() {
-            fleet.join_one().await;
+            fleet.join_one(&self.writers).await;
         }
     }
 }
@@ -98,6 +113,7 @@ impl Fleet {
             if self.running.contains_key(channel) || stop.is_cancelled() {
                 continue;
             }
+            ingest.writers.claim_for_camera(*channel);
             let supervisor = ChannelSupervisor {
                 channel: *channel,
                 source: source.clone(),
@@ -115,7 +131,7 @@ impl Fleet {
 
     /// Waits for a supervisor to end; for ever if none runs. Cancel-safe: an ended task that was not
     /// taken out is found again.
-    async fn join_one(&mut self) {
+    async fn join_one(&mut self, writers: &Writers) {
         let Some(ended) = self.tasks.join_next_with_id().await else {
             return std::future::pending().await;
         };
@@ -126,6 +142,12 @@ impl Fleet {
                 failure.id()
             }
         };
-        self.running.retain(|_, member| member.task != task);
+        self.running.retain(|channel, member| {
+            let has_ended = member.task == task;
+            if has_ended {
+                writers.release_camera(*channel);
+            }
+            !has_ended
+        });
     }
 }

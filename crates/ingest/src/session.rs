@@ -107,7 +107,7 @@ impl CameraSession<'_> {
         let mut reader = Reader {
             session: self,
             selection,
-            delivery: Delivery::new(self.track, self.status, audio),
+            delivery: Delivery::new(self.track.clone(), self.status.clone(), audio),
             last_video: None,
             first_video: None,
         };
@@ -177,7 +177,7 @@ impl Outcome {
 struct Reader<'a> {
     session: &'a CameraSession<'a>,
     selection: Selection,
-    delivery: Delivery<'a>,
+    delivery: Delivery,
     first_video: Option<Instant>,
     last_video: Option<Instant>,
 }
@@ -200,16 +200,17 @@ impl Reader<'_> {
                 self.delivery.video(VideoInput {
                     ticks: frame.timestamp().timestamp(),
                     npt_ticks: frame.timestamp().elapsed(),
+                    dts_ticks: None,
                     data: Bytes::from(frame.into_data()),
                     arrival,
                 });
             }
             CodecItem::AudioFrame(frame) => {
                 self.count_lost(frame.loss());
-                self.delivery.audio(&AudioInput {
+                self.delivery.audio(AudioInput {
                     ticks: frame.timestamp().timestamp(),
                     npt_ticks: frame.timestamp().elapsed(),
-                    data: frame.data(),
+                    data: Bytes::copy_from_slice(frame.data()),
                     arrival,
                 });
             }

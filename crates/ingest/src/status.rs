@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing::info;
 
 /// Publishes a channel's state. "Since" moves only when the status does.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct StatusBoard {
     channel: ChannelId,
     track: Track,

@@ -4,6 +4,7 @@
 //! ([`Timeline`]), decode times ([`DtsEstimator`]), where to cut segments ([`SegmentPlanner`]).
 //! What does not: sockets, files, clocks (the caller passes the time), decoding of pixels.
 
+mod aac;
 mod access_unit;
 mod codec;
 mod dts;

@@ -37,9 +37,13 @@ impl Access {
     #[must_use]
     pub const fn rights(self) -> RightSet {
         match self {
-            Self::All => {
-                RightSet::of(&[Right::Watch, Right::Create, Right::Meta, Right::Configure])
-            }
+            Self::All => RightSet::of(&[
+                Right::Watch,
+                Right::Create,
+                Right::Meta,
+                Right::Configure,
+                Right::Publish,
+            ]),
             Self::Watch => RightSet::of(&[Right::Watch]),
         }
     }
@@ -59,6 +63,8 @@ pub enum Right {
     Configure = 8,
     /// Administer the account: channels, groups, tokens.
     Admin = 16,
+    /// Send a channel's video to the server.
+    Publish = 32,
 }
 
 /// A set of [`Right`]s.

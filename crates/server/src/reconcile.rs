@@ -4,6 +4,7 @@ use crate::schedule;
 use framewell_catalog::Catalog;
 use framewell_gallery::{ChannelPolicy, Gallery};
 use framewell_ingest::Ingest;
+use framewell_ingest::publish::{Ended, Publishers};
 use framewell_live::Registry;
 use framewell_model::{Channel, ChannelId, WallClock};
 use framewell_recorder::{Policy, Recorder, Rolls};
@@ -21,6 +22,7 @@ pub(crate) struct Reconciler {
     pub(crate) catalog: Catalog,
     pub(crate) registry: Registry,
     pub(crate) ingest: Ingest,
+    pub(crate) publishers: Publishers,
     pub(crate) recorder: Recorder,
     pub(crate) gallery: Gallery,
     pub(crate) clock: Arc<dyn WallClock>,
@@ -36,8 +38,10 @@ impl Reconciler {
         let mut changes = self.catalog.channel_changes();
         loop {
             changes.mark_unchanged();
+            // Before the catalog is read: whoever publishes by now does so to a channel that existed.
+            let published = self.publishers.channels();
             match self.catalog.all_channels().await {
-                Ok(channels) => self.apply(&channels),
+                Ok(channels) => self.apply(&channels, &published),
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
@@ -53,7 +57,7 @@ impl Reconciler {
         }
     }
 
-    fn apply(&self, channels: &[Channel]) {
+    fn apply(&self, channels: &[Channel], published: &[ChannelId]) {
         let sources = channels
             .iter()
             .filter_map(|channel| Some((channel.id, channel.source.clone()?)))
@@ -70,6 +74,9 @@ impl Reconciler {
             .collect();
         self.gallery.set_wanted(pictures);
         let known: BTreeSet<ChannelId> = channels.iter().map(|channel| channel.id).collect();
+        for id in published.iter().filter(|id| !known.contains(id)) {
+            self.publishers.end(*id, Ended::ChannelDeleted);
+        }
         for (id, _) in self.registry.channels() {
             if !known.contains(&id) {
                 self.registry.remove(id);

@@ -16,6 +16,7 @@ use framewell_footage::{Footage, Spool};
 use framewell_gallery::{EventSnapshotHandler, Gallery, TASK_KIND, TaskHandler};
 use framewell_imaging::Imaging;
 use framewell_imaging::batch::MAX_BATCHES;
+use framewell_ingest::publish::Publishers;
 use framewell_ingest::{Ingest, IngestConfig};
 use framewell_insight::feed::Feeds;
 use framewell_insight::rules::RuleFollower;
@@ -54,6 +55,7 @@ struct Services {
     access: Access,
     registry: Registry,
     ingest: Ingest,
+    publishers: Publishers,
     recorder: Recorder,
     imaging: Imaging,
     pool: Pool,
@@ -179,11 +181,13 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
         Arc::clone(&clock),
     );
     let access = Access::new(catalog.clone(), key, Arc::clone(&clock));
+    let ingest = Ingest::new(ingest_config(config)?, registry.clone(), Arc::clone(&clock));
     Ok(Services {
         newest_event: catalog.newest_event_revision().await?,
         jobs: jobs(config, &catalog, &access, &clock, &gallery)?,
         access,
-        ingest: Ingest::new(ingest_config(config)?, registry.clone(), Arc::clone(&clock)),
+        publishers: ingest.publishers(),
+        ingest,
         recorder: Recorder::new(
             recorder_config(config),
             registry.clone(),
@@ -277,6 +281,7 @@ impl Tasks {
         set.spawn(insight.sweep_until(Arc::clone(&services.clock), stop.clone()));
         let (stop, set) = &mut tasks.ingest;
         set.spawn(ingest_thread(services.ingest.clone(), stop.clone())?);
+        set.spawn(services.publishers.clone().run(stop.clone()));
         set.spawn(reconciler(config, services).run(stop.clone()));
         let (stop, set) = &mut tasks.workers;
         set.spawn(services.gallery.clone().run(stop.clone()));
@@ -361,6 +366,7 @@ fn reconciler(config: &Config, services: &Services) -> Reconciler {
         catalog: services.catalog.clone(),
         registry: services.registry.clone(),
         ingest: services.ingest.clone(),
+        publishers: services.publishers.clone(),
         recorder: services.recorder.clone(),
         gallery: services.gallery.clone(),
         clock: Arc::clone(&services.clock),
@@ -478,6 +484,7 @@ fn ingest_config(config: &Config) -> anyhow::Result<IngestConfig> {
         backoff_max: Duration::from_secs_f64(config.ingest.backoff_max_s),
         metadata: config.ingest.metadata,
         outbound: config.outbound.policy()?,
+        ..IngestConfig::default()
     })
 }
 

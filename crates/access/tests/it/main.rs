@@ -3,6 +3,7 @@
 
 mod credentials;
 mod reach;
+mod streams;
 mod tickets;
 
 use framewell_access::Access;

@@ -33,6 +33,7 @@ pub(crate) async fn show_live(
     Ok(Json(LiveView {
         hls: links.hls(channel),
         rtsp: links.rtsp(channel),
+        rtmp: links.rtmp(channel),
         image: links.live_image(channel),
         expire: links.expire.to_rfc3339(),
     }))

@@ -17,6 +17,7 @@ mod images_params;
 pub(crate) mod live;
 pub(crate) mod metadata;
 pub(crate) mod picture_params;
+pub(crate) mod publish;
 pub(crate) mod push;
 mod push_params;
 mod push_parts;

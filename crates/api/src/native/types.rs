@@ -152,8 +152,23 @@ pub(crate) struct LiveView {
     pub(crate) hls: String,
     /// RTSP, RTP interleaved in TCP.
     pub(crate) rtsp: String,
+    /// RTMP.
+    pub(crate) rtmp: String,
     /// The newest picture as JPEG, anew at every fetch.
     pub(crate) image: String,
+    /// When these URLs stop working.
+    pub(crate) expire: String,
+}
+
+/// Where to publish to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PublishView {
+    /// RTMP: H.264 or, as Enhanced RTMP, H.265; AAC or G.711.
+    pub(crate) rtmp: String,
+    /// The same in two parts, as encoders ask for it: the server.
+    pub(crate) rtmp_server: String,
+    /// And the stream key.
+    pub(crate) rtmp_key: String,
     /// When these URLs stop working.
     pub(crate) expire: String,
 }

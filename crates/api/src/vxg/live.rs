@@ -15,8 +15,7 @@ use axum::http::StatusCode;
 use framewell_model::{ChannelId, ChannelPatch, Right};
 use serde_json::{Value, json};
 
-/// `rtmp` is always there because a vendor sample reads it unguarded; nothing answers at that port
-/// until the server has an RTMP listener. `webrtc` and `rtc` are left out until they work: players
+/// `rtmp` is always there because a vendor sample reads it unguarded. `webrtc` and `rtc` are left out until they work: players
 /// prefer them where present.
 pub(crate) async fn watch(
     State(state): State<AppState>,
@@ -33,6 +32,26 @@ pub(crate) async fn watch(
         "hls": links.hls(channel),
         "expire": expire,
         "expire_hls": expire,
+    })))
+}
+
+/// `/api/v2/cameras/{id}/stream_urls/?proto=rtmp`: where to publish to.
+pub(crate) async fn show_stream_urls(
+    State(state): State<AppState>,
+    caller: Caller,
+    origin: Origin,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
+    let channel: ChannelId = path_id(&id, "camera")?;
+    caller.check(&state, channel).await?;
+    if params.get("proto").is_some_and(|proto| proto != "rtmp") {
+        return Err(ApiError::invalid("proto is not rtmp"));
+    }
+    let links = Links::new(&state, &origin, &caller.grant);
+    Ok(Json(json!({
+        "rtmp": links.publish_rtmp(channel),
+        "expire": links.expire.to_naive_text(),
     })))
 }
 

@@ -15,7 +15,8 @@ async fn live_urls_exist_whether_or_not_the_camera_streams() {
         .expect(200);
     let id = channel.id;
     assert!(
-        text(&urls["rtmp"]).starts_with(&format!("rtmp://vms.test:1935/live/{id}?ticket=media."))
+        text(&urls["rtmp"])
+            .starts_with(&format!("rtmp://vms.test:1935/app/{id}_main?ticket=media."))
     );
     assert!(
         text(&urls["rtsp"]).starts_with(&format!("rtsp://vms.test:8554/live/{id}?ticket=media."))
@@ -188,4 +189,32 @@ async fn the_source_is_changed_through_v4_and_v2() {
         .await
         .expect(200);
     assert_eq!(off["image_generation_period"], json!(null));
+}
+
+#[tokio::test]
+async fn publish_urls_are_for_tokens_that_may_publish() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
+    let id = channel.id;
+    let path = format!("/v1/channels/{id}/publish");
+    for token in [channel.all.as_str(), site.key()] {
+        let urls = site.get(token, &path).await.expect(200);
+        let rtmp = text(&urls["rtmp"]);
+        let key = text(&urls["rtmp_key"]);
+        assert_eq!(urls["rtmp_server"], "rtmp://vms.test:1935/publish");
+        assert_eq!(rtmp, format!("rtmp://vms.test:1935/publish/{key}"));
+        let ticket = key.strip_prefix(&format!("{id}?ticket=")).unwrap();
+        let check = |scope| site.state.access.check_ticket(ticket, &scope);
+        check(MediaScope::Publish(id)).unwrap();
+        check(MediaScope::Live(id)).unwrap_err();
+        assert_eq!(urls["expire"], "2024-05-01T13:00:00.000000Z");
+    }
+    let refused = site.get(&channel.watch, &path).await.expect(403);
+    assert!(text(&refused["error"]["message"]).contains("publish video"));
+    let compat = format!("/api/v2/cameras/{id}/stream_urls/?proto=rtmp");
+    let urls = site.get(&channel.all, &compat).await.expect(200);
+    assert!(text(&urls["rtmp"]).contains(&format!("/publish/{id}?ticket=media.")));
+    site.get(&channel.watch, &compat).await.expect(403);
+    let other = format!("/api/v2/cameras/{id}/stream_urls/?proto=carrier_pigeon");
+    assert_compat_error(&site.get(&channel.all, &other).await, 400, "invalid_param");
 }

@@ -10,5 +10,6 @@ mod credentials;
 mod faults;
 mod footage;
 mod metadata;
+mod publish;
 mod reconcile;
 mod rig;

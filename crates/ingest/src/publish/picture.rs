@@ -1,0 +1,124 @@
+//! What is kept of a picture that somebody sent.
+
+use bytes::Bytes;
+use framewell_media::nal::{self, NalKind};
+use framewell_media::{ParameterError, VideoCodec, VideoParameters};
+
+/// A picture without what does not belong into an access unit.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Cleaned {
+    /// The rest, with lengths; the bytes as they came wherever that is possible.
+    pub(super) data: Bytes,
+    /// The parameter sets that were among it.
+    pub(super) sets: Vec<Bytes>,
+}
+
+/// Takes parameter sets and delimiters out of length-prefixed NAL units. `None` if the lengths are wrong.
+pub(super) fn clean(codec: VideoCodec, data: &Bytes) -> Option<Cleaned> {
+    let (mut sets, mut kept) = (Vec::new(), Vec::new());
+    let (mut read, mut dropped, mut kept_from) = (0, 0, None);
+    for unit in nal::split_length_prefixed(data) {
+        let start = read;
+        read += 4 + unit.len();
+        let is_kept = match nal::kind(codec, &unit) {
+            NalKind::ParameterSet => {
+                // A slice of the picture would hold the whole of it in memory.
+                sets.push(Bytes::copy_from_slice(&unit));
+                false
+            }
+            NalKind::Delimiter => false,
+            _ => !unit.is_empty(),
+        };
+        if is_kept {
+            kept_from.get_or_insert(start);
+            kept.push(unit);
+        } else if kept_from.is_some() {
+            dropped += 1;
+        }
+    }
+    if read != data.len() {
+        return None;
+    }
+    let data = match kept_from {
+        None => Bytes::new(),
+        Some(from) if dropped == 0 => data.slice(from..),
+        Some(_) => nal::join_length_prefixed(&kept),
+    };
+    Some(Cleaned { data, sets })
+}
+
+/// The parameters that follow from sets among the pictures; `None` if they say nothing new. A set that is
+/// not repeated stays as it was.
+pub(super) fn updated(
+    codec: VideoCodec,
+    sets: &[Bytes],
+    known: Option<&VideoParameters>,
+) -> Result<Option<VideoParameters>, ParameterError> {
+    let known = known.filter(|known| known.codec == codec);
+    let present = known
+        .map(VideoParameters::parameter_sets)
+        .unwrap_or_default();
+    if sets.iter().all(|set| present.contains(set)) {
+        return Ok(None);
+    }
+    let header = |set: &Bytes| set.first().copied();
+    let kept = present
+        .iter()
+        .filter(|old| !sets.iter().any(|new| header(new) == header(old)));
+    let all: Vec<Bytes> = sets.iter().chain(kept).cloned().collect();
+    VideoParameters::from_parameter_sets(codec, &all).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn units(nals: &[&'static [u8]]) -> Bytes {
+        let nals: Vec<Bytes> = nals.iter().map(|nal| Bytes::from_static(nal)).collect();
+        nal::join_length_prefixed(&nals)
+    }
+
+    #[test]
+    fn a_clean_picture_is_not_copied() {
+        let data = units(&[&[6, 1], &[0x65, 2]]);
+        let cleaned = clean(VideoCodec::H264, &data).unwrap();
+        assert_eq!(cleaned.data.as_ptr(), data.as_ptr());
+        assert_eq!(cleaned.data, data);
+        assert!(cleaned.sets.is_empty());
+    }
+
+    #[test]
+    fn sets_and_delimiters_in_front_are_cut_off_without_a_copy() {
+        let data = units(&[&[9, 0xf0], &[0x67, 1], &[0x68, 2], &[0x65, 3]]);
+        let cleaned = clean(VideoCodec::H264, &data).unwrap();
+        assert_eq!(cleaned.data, units(&[&[0x65, 3]]));
+        assert_eq!(cleaned.sets, [&[0x67, 1][..], &[0x68, 2]]);
+        let end = data.as_ptr() as usize + data.len();
+        assert_eq!(cleaned.data.as_ptr() as usize + cleaned.data.len(), end);
+    }
+
+    #[test]
+    fn sets_between_slices_are_taken_out() {
+        let data = units(&[&[0x65, 3], &[0x68, 2], &[0x65, 4]]);
+        let cleaned = clean(VideoCodec::H264, &data).unwrap();
+        assert_eq!(cleaned.data, units(&[&[0x65, 3], &[0x65, 4]]));
+        let sets = units(&[&[9, 1], &[0x67, 2]]);
+        assert!(clean(VideoCodec::H264, &sets).unwrap().data.is_empty());
+    }
+
+    #[test]
+    fn wrong_lengths_are_noticed() {
+        for bytes in [&[0, 0, 0][..], &[0, 0, 0, 9, 0x65], &[0, 0, 0, 1, 0x65, 7]] {
+            assert_eq!(
+                clean(VideoCodec::H264, &Bytes::copy_from_slice(bytes)),
+                None
+            );
+        }
+        assert!(
+            clean(VideoCodec::H264, &Bytes::new())
+                .unwrap()
+                .data
+                .is_empty()
+        );
+    }
+}
