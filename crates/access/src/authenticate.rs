@@ -3,8 +3,8 @@
 use crate::{Access, Error};
 use framewell_catalog::{TokenRow, TokenTarget};
 use framewell_model::{
-    Access as Level, AccountId, ChannelId, Grant, GroupId, Principal, Right, RightSet, Secret,
-    TokenSerial,
+    Access as Level, AccountId, ChannelId, Grant, GroupId, Holder, Principal, Right, RightSet,
+    Secret, TokenSerial,
 };
 use framewell_token::{
     ShareToken, TokenError, inner_token, verify_license_key, verify_share_token,
@@ -56,7 +56,7 @@ impl Access {
             Credential::Group(text) => {
                 let (token, row) = self.share_row(text.expose()).await?;
                 match row.target {
-                    TokenTarget::Group(group) => self.group_grant(token, &row, group).await,
+                    TokenTarget::Group(group) => self.group_grant(token.serial, &row, group).await,
                     _ => Err(wrong_scheme("SI takes a group token")),
                 }
             }
@@ -94,7 +94,7 @@ impl Access {
             TokenTarget::Channel(channel, level) => {
                 Ok(channel_grant(token.serial, &row, channel, level))
             }
-            TokenTarget::Group(group) => self.group_grant(token, &row, group).await,
+            TokenTarget::Group(group) => self.group_grant(token.serial, &row, group).await,
             TokenTarget::Account(_) => Err(Error::not_valid()),
         }
     }
@@ -116,7 +116,7 @@ impl Access {
 
     async fn group_grant(
         &self,
-        token: ShareToken,
+        serial: TokenSerial,
         row: &TokenRow,
         id: GroupId,
     ) -> Result<Grant, Error> {
@@ -127,7 +127,7 @@ impl Access {
         let end = row.end();
         Ok(Grant {
             expire: Some(group.expire.map_or(end, |expire| expire.min(end))),
-            serial: Some(token.serial),
+            serial: Some(serial),
             ..grant(
                 Principal::Group(id),
                 row.account,
@@ -171,6 +171,28 @@ impl Access {
             }
         }
         Ok(())
+    }
+
+    /// What the token of a holder opens today, for what goes on long after it was opened.
+    pub async fn standing_grant(&self, holder: &Holder) -> Result<Grant, Error> {
+        let serial = holder.serial.ok_or_else(Error::not_valid)?;
+        let row = self.standing_row(serial).await?;
+        if row.account != holder.account {
+            return Err(Error::not_valid());
+        }
+        let grant = match row.target {
+            TokenTarget::Account(account) => Grant {
+                expire: Some(row.end()),
+                serial: Some(serial),
+                ..grant(Principal::Account(account), account, OWNER)
+            },
+            TokenTarget::Channel(channel, level) => channel_grant(serial, &row, channel, level),
+            TokenTarget::Group(group) => self.group_grant(serial, &row, group).await?,
+        };
+        if grant.expire.is_some_and(|end| end <= self.clock.now()) {
+            return Err(TokenError::Expired.into());
+        }
+        Ok(grant)
     }
 
     async fn standing_row(&self, serial: TokenSerial) -> Result<TokenRow, Error> {

@@ -2,9 +2,10 @@
 
 use crate::{Access, Error, MediaScope};
 use framewell_catalog::{TokenRow, TokenTarget};
-use framewell_model::{Access as Level, AccountId, ChannelId, GroupId, Secret, WallTime};
+use framewell_model::{Access as Level, AccountId, ChannelId, GroupId, Holder, Secret, WallTime};
 use framewell_token::{
-    ShareToken, TokenError, license_key, media_ticket, share_token, verify_media_ticket,
+    MediaTicket, ShareToken, TokenError, license_key, media_ticket, share_token,
+    verify_media_ticket,
 };
 use std::collections::BTreeMap;
 
@@ -73,15 +74,15 @@ impl Access {
             .await?)
     }
 
-    /// A ticket for a media URL, good until `expire` (whole seconds, rounded down). It cannot be
-    /// revoked, so keep it short.
+    /// A ticket for a media URL, good until `expire` (whole seconds, rounded down). The ticket itself cannot
+    /// be revoked, so keep it short; sessions that were opened with it end with the token of its holder.
     #[must_use]
-    pub fn ticket(&self, scope: &MediaScope, expire: WallTime) -> String {
-        media_ticket(&self.key, &scope.to_string(), expire)
+    pub fn ticket(&self, holder: Holder, scope: &MediaScope, expire: WallTime) -> String {
+        media_ticket(&self.key, holder, &scope.to_string(), expire)
     }
 
-    /// Verifies a ticket from a media URL.
-    pub fn check_ticket(&self, text: &str, scope: &MediaScope) -> Result<(), TokenError> {
+    /// Verifies a ticket from a media URL: who asked for it, and when it ends.
+    pub fn check_ticket(&self, text: &str, scope: &MediaScope) -> Result<MediaTicket, TokenError> {
         verify_media_ticket(&self.key, text, &scope.to_string(), self.clock.now())
     }
 

@@ -9,11 +9,14 @@ mod authenticate;
 mod check;
 mod error;
 mod issue;
+pub mod places;
 mod scope;
+pub mod sessions;
 mod stream;
 
 pub use authenticate::Credential;
 pub use error::Error;
+pub use framewell_token::MediaTicket;
 pub use scope::MediaScope;
 pub use stream::{Admission, StreamUse};
 

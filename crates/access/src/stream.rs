@@ -1,7 +1,7 @@
 //! Who may open a stream: the same for every protocol that streams or takes streams in.
 
 use crate::{Access, Credential, Error, MediaScope};
-use framewell_model::{AccountId, ChannelId, Grant, Principal, Right, Secret};
+use framewell_model::{ChannelId, Grant, Holder, Principal, Right, Secret, WallTime};
 
 /// How tickets begin.
 const TICKET_PREFIX: &str = "media.";
@@ -16,7 +16,7 @@ pub enum StreamUse {
 }
 
 impl StreamUse {
-    const fn right(self) -> Right {
+    pub(crate) const fn right(self) -> Right {
         match self {
             Self::Watch => Right::Watch,
             Self::Publish => Right::Publish,
@@ -34,10 +34,10 @@ impl StreamUse {
 /// A client that may open a stream of a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admission {
-    /// The account that owns the channel.
-    pub account: AccountId,
-    /// What the token gives; `None` for a ticket, which was checked when it was made.
-    pub grant: Option<Grant>,
+    /// Whose stream it is: the token, or the token that the ticket was asked for with.
+    pub holder: Holder,
+    /// When the ticket ends; `None` for a token.
+    pub ticket_end: Option<WallTime>,
 }
 
 impl Access {
@@ -53,26 +53,21 @@ impl Access {
         stream: StreamUse,
     ) -> Result<Admission, Error> {
         if text.expose().starts_with(TICKET_PREFIX) {
-            self.check_ticket(text.expose(), &stream.scope(channel))?;
-            let owner = self.catalog.load_channel(channel).await;
-            let account = match owner {
-                Ok(found) => found.account,
+            let ticket = self.check_ticket(text.expose(), &stream.scope(channel))?;
+            return match self.catalog.load_channel(channel).await {
+                Ok(_) => Ok(Admission {
+                    holder: ticket.holder,
+                    ticket_end: Some(ticket.expire),
+                }),
                 Err(framewell_catalog::Error::NotFound { .. }) => {
-                    return Err(Error::NotFound(format!("channel {channel}")));
+                    Err(Error::NotFound(format!("channel {channel}")))
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => Err(error.into()),
             };
-            return Ok(Admission {
-                account,
-                grant: None,
-            });
         }
         let grant = self.authenticate(&Credential::Any(text.clone())).await?;
         self.check_channel(&grant, channel, stream.right()).await?;
-        Ok(Admission {
-            account: grant.account,
-            grant: Some(grant),
-        })
+        Ok(Admission::of(&grant))
     }
 
     /// As [`Access::admit`], of the one channel that a channel token is for.
@@ -91,14 +86,10 @@ impl Access {
             ));
         };
         self.check_right(&grant, stream.right())?;
-        let admission = Admission {
-            account: grant.account,
-            grant: Some(grant),
-        };
-        Ok((channel, admission))
+        Ok((channel, Admission::of(&grant)))
     }
 
-    /// Whether a stream may go on: its token, if it has one, still has the right on the channel.
+    /// Whether a stream may go on: its token still has the right on the channel.
     ///
     /// # Errors
     /// As [`Access::admit`].
@@ -108,10 +99,16 @@ impl Access {
         channel: ChannelId,
         stream: StreamUse,
     ) -> Result<(), Error> {
-        let Some(grant) = &admission.grant else {
-            return Ok(());
-        };
-        self.recheck(grant).await?;
-        self.check_channel(grant, channel, stream.right()).await
+        let grant = self.standing_grant(&admission.holder).await?;
+        self.check_channel(&grant, channel, stream.right()).await
+    }
+}
+
+impl Admission {
+    fn of(grant: &Grant) -> Self {
+        Self {
+            holder: grant.into(),
+            ticket_end: None,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Settings of the HTTP faces.
 
-use crate::places::{Occupation, Places};
+use framewell_access::places::{Occupation, Places};
 use framewell_imaging::batch::MAX_BATCHES;
 use framewell_model::OutboundPolicy;
 use std::sync::Arc;

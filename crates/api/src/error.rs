@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use framewell_access::places::NoPlace;
 use framewell_model::{ErrorKind, HasKind, WallTime};
 use serde_json::{Map, Value};
 use std::error::Error;
@@ -145,6 +146,14 @@ pub(crate) fn causes(error: &dyn Error) -> Option<String> {
         next = source.source();
     }
     (!texts.is_empty()).then(|| texts.join(": "))
+}
+
+impl ApiError {
+    /// No place for what runs long, with the number that was the limit.
+    pub(crate) fn no_place(error: NoPlace) -> Self {
+        let limit = error.limit();
+        Self::from(error).with_detail("limit", limit)
+    }
 }
 
 impl IntoResponse for ApiError {

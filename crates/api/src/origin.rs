@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use framewell_access::MediaScope;
 use framewell_model::{
-    ChannelId, Event, Grant, ImageId, ImageOrigin, RecordId, Segment, StoredImage, WallTime,
+    ChannelId, Event, Grant, Holder, ImageId, ImageOrigin, RecordId, Segment, StoredImage, WallTime,
 };
 use framewell_token::Endpoint;
 use std::convert::Infallible;
@@ -101,6 +101,7 @@ impl FromRequestParts<AppState> for Origin {
 pub(crate) struct Links<'a> {
     state: &'a AppState,
     origin: &'a Origin,
+    holder: Holder,
     pub(crate) expire: WallTime,
 }
 
@@ -111,12 +112,13 @@ impl<'a> Links<'a> {
         Self {
             state,
             origin,
+            holder: grant.into(),
             expire: grant.expire.map_or(longest, |end| end.min(longest)),
         }
     }
 
     fn ticket(&self, scope: &MediaScope) -> String {
-        self.state.access.ticket(scope, self.expire)
+        self.state.access.ticket(self.holder, scope, self.expire)
     }
 
     /// A stored segment. The last part of the path is unique per record: clients name files by it.

@@ -70,6 +70,8 @@ pub const TABLE: &[Route] = &[
     route("GET", "/v1/channels/{id}/timeline", WATCH, || get(native::timeline::show_timeline)),
     route("GET", "/v1/channels/{id}/live", WATCH, || get(native::live::show_live)),
     route("GET", "/v1/channels/{id}/publish", PUBLISH, || get(native::publish::show_publish)),
+    route("GET", "/v1/sessions", WATCH, || get(native::sessions::list_sessions)),
+    route("DELETE", "/v1/sessions/{id}", CONFIGURE, || delete(native::sessions::end_session)),
     route("POST", "/v1/events/{id}/attachments", CREATE, || post(native::event_files::attach_files)),
     route("GET", "/v1/events/stream", WATCH, || get(native::stream::follow_events)),
     route("GET", "/v1/metadata/stream", META, || get(native::stream::follow_documents)),

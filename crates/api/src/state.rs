@@ -2,6 +2,7 @@
 
 use crate::ApiConfig;
 use framewell_access::Access;
+use framewell_access::sessions::Sessions;
 use framewell_catalog::Catalog;
 use framewell_gallery::Gallery;
 use framewell_imaging::Imaging;
@@ -22,6 +23,8 @@ pub struct AppState {
     pub catalog: Catalog,
     /// The gate.
     pub access: Access,
+    /// Who reads and publishes video.
+    pub sessions: Sessions,
     /// Live tracks of this node.
     pub registry: Registry,
     /// Pictures.

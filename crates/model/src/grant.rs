@@ -122,3 +122,21 @@ pub struct Grant {
     /// Serial number of the token or license key.
     pub serial: Option<TokenSerial>,
 }
+
+/// Whose something is that outlives one request: a session, a place, a media ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Holder {
+    /// The account that pays for it.
+    pub account: AccountId,
+    /// The token or license key that it was opened with; its row says what it opens today.
+    pub serial: Option<TokenSerial>,
+}
+
+impl From<&Grant> for Holder {
+    fn from(grant: &Grant) -> Self {
+        Self {
+            account: grant.account,
+            serial: grant.serial,
+        }
+    }
+}

@@ -27,7 +27,7 @@ pub use clock::WallClock;
 pub use error::{ErrorKind, HasKind};
 pub use event::{Event, EventProcessing, EventSource, NewEvent};
 pub use frame::{FrameId, FrameIdError};
-pub use grant::{Access, Grant, Principal, Right, RightSet};
+pub use grant::{Access, Grant, Holder, Principal, Right, RightSet};
 pub use group::{Group, GroupPatch, NewGroup};
 pub use id::{
     AccountId, ChannelId, DeliveryId, EventId, GroupId, HolderId, IdError, ImageId, ImageObjectId,

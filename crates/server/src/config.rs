@@ -10,6 +10,7 @@ use crate::logging;
 use crate::notify::{Mqtt, Outbound, Webhooks};
 use crate::on_demand::Pictures;
 use crate::pictures::Images;
+use crate::sessions::Sessions;
 use anyhow::{Context, bail};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
@@ -31,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) http: Http,
     /// RTSP server.
     pub(crate) rtsp: Rtsp,
+    /// Readers and publishers of video, over all protocols.
+    pub(crate) sessions: Sessions,
     /// Raw pictures in shared memory for engines on this machine.
     pub(crate) raw: Raw,
     /// Recording.
@@ -218,6 +221,7 @@ impl Default for Config {
             database_connections: 16,
             http: Http::default(),
             rtsp: Rtsp::default(),
+            sessions: Sessions::default(),
             raw: Raw::default(),
             record: Record::default(),
             images: Images::default(),

@@ -15,6 +15,7 @@ mod open_files;
 mod pictures;
 mod reconcile;
 mod schedule;
+mod sessions;
 mod shutdown;
 mod signing_key;
 mod wiring;

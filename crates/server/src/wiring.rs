@@ -8,7 +8,9 @@ use crate::reconcile::Reconciler;
 use crate::{decoders, http, motion_events, notify, open_files, schedule, shutdown, signing_key};
 use anyhow::Context;
 use framewell_access::Access;
-use framewell_api::{ApiConfig, AppState, Occupation, Places, PublicEndpoint};
+use framewell_access::places::{Occupation, Places};
+use framewell_access::sessions::Sessions;
+use framewell_api::{ApiConfig, AppState, PublicEndpoint};
 use framewell_blob::{BlobStore, S3Config};
 use framewell_catalog::{Catalog, CatalogConfig, EVENT_SNAPSHOT_JOB};
 use framewell_decode::Pool;
@@ -53,6 +55,7 @@ const RECORDER_DEADLINE: Duration = Duration::from_secs(20);
 struct Services {
     catalog: Catalog,
     access: Access,
+    sessions: Sessions,
     registry: Registry,
     ingest: Ingest,
     publishers: Publishers,
@@ -188,6 +191,7 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
         access,
         publishers: ingest.publishers(),
         ingest,
+        sessions: Sessions::new(config.sessions.limits(&config.http), Arc::clone(&clock)),
         recorder: Recorder::new(
             recorder_config(config),
             registry.clone(),
@@ -303,6 +307,8 @@ impl Tasks {
             config.http.max_connections,
             stop.clone(),
         ));
+        let sessions = services.sessions.clone();
+        set.spawn(sessions.run(services.access.clone(), stop.clone()));
         set.spawn(serve_rtsp(config, services, rtsp, stop.clone()));
         if let Some(listener) = raw {
             set.spawn(raw::serve(listener, raw_service(services), stop.clone()));
@@ -432,6 +438,7 @@ fn app_state(
     Ok(AppState {
         catalog: services.catalog.clone(),
         access: services.access.clone(),
+        sessions: services.sessions.clone(),
         registry: services.registry.clone(),
         imaging: services.imaging.clone(),
         gallery: services.gallery.clone(),

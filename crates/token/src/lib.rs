@@ -15,4 +15,4 @@ pub use envelope::{ChannelEnvelope, Endpoint, GroupEnvelope, inner_token};
 pub use key::{SigningKey, TokenError};
 pub use license::{license_key, verify_license_key};
 pub use share::{ShareToken, share_token, verify_share_token};
-pub use ticket::{media_ticket, verify_media_ticket};
+pub use ticket::{MediaTicket, media_ticket, verify_media_ticket};

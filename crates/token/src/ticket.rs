@@ -4,7 +4,7 @@ use crate::key::Domain;
 use crate::{SigningKey, TokenError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use framewell_model::WallTime;
+use framewell_model::{AccountId, Holder, TokenSerial, WallTime};
 use serde::{Deserialize, Serialize};
 
 const PREFIX: &str = "media.";
@@ -12,17 +12,34 @@ const PREFIX: &str = "media.";
 /// The middle part of the text.
 #[derive(Serialize, Deserialize)]
 struct Claim {
+    /// Scope.
     u: String,
+    /// Account of who asked for it.
+    a: AccountId,
+    /// Serial number of the token that it was asked with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    s: Option<TokenSerial>,
+}
+
+/// What a ticket says that was verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MediaTicket {
+    /// Who asked for it.
+    pub holder: Holder,
+    /// When it ends.
+    pub expire: WallTime,
 }
 
 /// A ticket for `scope` (path-like, for example `live/7` or `rec/7/1201`) until `expire` (whole
 /// seconds, rounded down). Characters `[A-Za-z0-9._-]` only.
 #[must_use]
-pub fn media_ticket(key: &SigningKey, scope: &str, expire: WallTime) -> String {
+pub fn media_ticket(key: &SigningKey, holder: Holder, scope: &str, expire: WallTime) -> String {
     let claim = Claim {
         u: scope.to_owned(),
+        a: holder.account,
+        s: holder.serial,
     };
-    let claim = serde_json::to_string(&claim).expect("a struct with one text is valid JSON");
+    let claim = serde_json::to_string(&claim).expect("a text and two numbers are valid JSON");
     let body = format!(
         "{PREFIX}{}.{}",
         URL_SAFE_NO_PAD.encode(claim),
@@ -37,7 +54,7 @@ pub fn verify_media_ticket(
     text: &str,
     scope: &str,
     now: WallTime,
-) -> Result<(), TokenError> {
+) -> Result<MediaTicket, TokenError> {
     if !text.starts_with(PREFIX) {
         return Err(TokenError::Malformed);
     }
@@ -57,5 +74,9 @@ pub fn verify_media_ticket(
     if now.secs() >= expire_s {
         return Err(TokenError::Expired);
     }
-    Ok(())
+    let (account, serial) = (claim.a, claim.s);
+    Ok(MediaTicket {
+        holder: Holder { account, serial },
+        expire: WallTime::from_secs(expire_s),
+    })
 }

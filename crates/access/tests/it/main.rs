@@ -3,6 +3,7 @@
 
 mod credentials;
 mod reach;
+mod standing;
 mod streams;
 mod tickets;
 

@@ -4,7 +4,7 @@ use crate::World;
 use framewell_access::{MediaScope, StreamUse};
 use framewell_catalog::TokenTarget;
 use framewell_model::{
-    Access as Level, ChannelId, ErrorKind, HasKind as _, Secret, WallClock as _,
+    Access as Level, ChannelId, ErrorKind, HasKind as _, Holder, Secret, WallClock as _,
 };
 
 #[tokio::test]
@@ -20,7 +20,7 @@ async fn tokens_of_level_all_publish_and_tokens_of_level_watch_do_not() {
     };
     for token in [&all, &license] {
         for stream in [StreamUse::Watch, StreamUse::Publish] {
-            assert_eq!(admit(token, stream).await.unwrap().account, account);
+            assert_eq!(admit(token, stream).await.unwrap().holder.account, account);
         }
     }
     admit(&watch, StreamUse::Watch).await.unwrap();
@@ -37,13 +37,17 @@ async fn a_ticket_opens_its_channel_for_its_use() {
     let (account, _) = world.account("mine").await;
     let (channel, beside) = (world.channel(account).await, world.channel(account).await);
     let end = world.clock.now().plus_micros(60_000_000);
-    let ticket = |scope: &MediaScope| Secret::new(world.access.ticket(scope, end));
+    let holder = Holder {
+        account,
+        serial: None,
+    };
+    let ticket = |scope: &MediaScope| Secret::new(world.access.ticket(holder, scope, end));
     let publish = ticket(&MediaScope::Publish(channel));
     let admitted = world
         .access
         .admit(&publish, channel, StreamUse::Publish)
         .await;
-    assert_eq!(admitted.unwrap().account, account);
+    assert_eq!(admitted.unwrap().holder.account, account);
     for (channel, stream) in [(channel, StreamUse::Watch), (beside, StreamUse::Publish)] {
         let refused = world.access.admit(&publish, channel, stream).await;
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unauthenticated);

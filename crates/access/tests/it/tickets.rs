@@ -1,8 +1,10 @@
 //! Media tickets.
 
 use crate::World;
-use framewell_access::MediaScope;
-use framewell_model::{ChannelId, RecordId, WallClock as _, WallTime};
+use framewell_access::{MediaScope, MediaTicket};
+use framewell_model::{
+    AccountId, ChannelId, Holder, RecordId, TokenSerial, WallClock as _, WallTime,
+};
 use framewell_token::TokenError;
 
 fn scopes() -> [MediaScope; 6] {
@@ -21,19 +23,24 @@ fn scopes() -> [MediaScope; 6] {
 #[tokio::test]
 async fn a_ticket_opens_one_scope_until_it_ends() {
     let world = World::new().await;
+    let holder = Holder {
+        account: AccountId::new(4).unwrap(),
+        serial: TokenSerial::new(5),
+    };
     let end = world.clock.now().plus_micros(60_000_000);
     for issued in scopes() {
-        let ticket = world.access.ticket(&issued, end);
+        let ticket = world.access.ticket(holder, &issued, end);
         for asked in scopes() {
             let expected = if asked == issued {
-                Ok(())
+                let expire = WallTime::from_secs(end.secs());
+                Ok(MediaTicket { holder, expire })
             } else {
                 Err(TokenError::WrongScope)
             };
             assert_eq!(world.access.check_ticket(&ticket, &asked), expected);
         }
     }
-    let ticket = world.access.ticket(&scopes()[0], end);
+    let ticket = world.access.ticket(holder, &scopes()[0], end);
     world.pass(60);
     assert_eq!(
         world.access.check_ticket(&ticket, &scopes()[0]),

@@ -9,11 +9,15 @@ pub(crate) mod record;
 use crate::AppState;
 use crate::error::ApiError;
 use crate::params::Params;
-use framewell_access::MediaScope;
+use framewell_access::{MediaScope, MediaTicket};
 use framewell_model::{ErrorKind, HasKind};
 
 /// Refuses the request unless its ticket is for `scope`.
-fn check_ticket(state: &AppState, params: &Params, scope: &MediaScope) -> Result<(), ApiError> {
+fn check_ticket(
+    state: &AppState,
+    params: &Params,
+    scope: &MediaScope,
+) -> Result<MediaTicket, ApiError> {
     let ticket = params.get("ticket").unwrap_or_default();
     if ticket.is_empty() {
         return Err(ApiError::new(

@@ -10,13 +10,13 @@ use crate::error::ApiError;
 use crate::multipart::{Multipart, error_object, json_type};
 use crate::params::Params;
 use crate::picture;
-use crate::places::Place;
 use axum::body::Body;
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use framewell_access::places::Place;
 use framewell_imaging::{Absence, Delivery, Grid, GroupFeed, GroupRequest, Image, ImageSet, Match};
 use framewell_model::{ChannelId, WallTime};
 use futures::{StreamExt, stream};
@@ -85,7 +85,8 @@ pub(crate) async fn push_group_images(
             channels.len()
         )));
     }
-    let place = state.config.pushes.take(&caller.grant)?;
+    let place = state.config.pushes.take(&caller.grant);
+    let place = place.map_err(ApiError::no_place)?;
     let tolerance_ms = request.tolerance_us / 1_000;
     let push = Push {
         feed: state.imaging.live_group(channels, request),

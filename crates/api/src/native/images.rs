@@ -83,7 +83,8 @@ pub(crate) async fn list_images(
     }
     let container = images_params::container(&params, &headers)?;
     let request = images_params::request(&params, channel, state.clock.now(), container)?;
-    let place = state.config.batches.take(&caller.grant)?;
+    let place = state.config.batches.take(&caller.grant);
+    let place = place.map_err(ApiError::no_place)?;
     let (first, batch) = start(&state, channel, request).await?;
     let writer = Writer {
         state,

@@ -6,11 +6,11 @@ use crate::auth::Caller;
 use crate::multipart::Multipart;
 use crate::origin::{Links, Origin};
 use crate::picture::{self, content_tag};
-use crate::places::Place;
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use framewell_access::places::Place;
 use framewell_imaging::Image;
 use framewell_imaging::batch::{
     Batch, BatchEnd, EndReason, Entry, Pixels, Sample, SampleFailure, SampleGap,

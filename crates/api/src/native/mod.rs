@@ -24,6 +24,7 @@ mod push_parts;
 mod push_socket;
 pub(crate) mod recording;
 pub(crate) mod rules;
+pub(crate) mod sessions;
 pub(crate) mod sheet;
 mod socket;
 pub(crate) mod stream;

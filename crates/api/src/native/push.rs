@@ -8,9 +8,9 @@ use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::picture;
-use crate::places::Place;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::response::Response;
+use framewell_access::places::Place;
 use framewell_imaging::{Error, LiveFeed, LiveImage};
 use framewell_model::{ChannelId, ErrorKind};
 use std::time::Duration;
@@ -52,7 +52,8 @@ impl Push {
         params: &Params,
     ) -> Result<Self, ApiError> {
         let request = push_params::read(params, channel, state.clock.now())?;
-        let place = state.config.pushes.take(&caller.grant)?;
+        let place = state.config.pushes.take(&caller.grant);
+        let place = place.map_err(ApiError::no_place)?;
         let feed = state
             .imaging
             .live(request)

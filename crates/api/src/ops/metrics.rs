@@ -3,10 +3,10 @@
 
 use crate::AppState;
 use crate::live_stats::{newest, rates};
-use crate::places::{Occupancy, Places, Refused};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use framewell_access::places::{Occupancy, Places, Refused};
 use framewell_live::Track;
 use framewell_model::{ChannelId, ChannelStatus, WallTime};
 use std::fmt::Write;
@@ -29,6 +29,7 @@ pub(crate) async fn show_metrics(State(state): State<AppState>) -> Response {
         &config.pushes,
         &config.batches,
         &config.streams,
+        state.sessions.places(),
     ]));
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
 }
@@ -121,7 +122,7 @@ const PLACE_FAMILIES: &[PlaceFamily] = &[
     PlaceFamily {
         name: "framewell_places_taken",
         kind: "gauge",
-        help: "Pushes, batches and streams that are open",
+        help: "Pushes, batches, streams and sessions that are open",
         values: |now| vec![("", now.taken)],
     },
     PlaceFamily {
@@ -141,7 +142,7 @@ const PLACE_FAMILIES: &[PlaceFamily] = &[
     },
 ];
 
-fn place_text(kinds: [&Places; 3]) -> String {
+fn place_text(kinds: [&Places; 4]) -> String {
     let mut text = String::new();
     for PlaceFamily {
         name,

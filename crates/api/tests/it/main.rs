@@ -25,6 +25,7 @@ mod places;
 mod player;
 mod records;
 mod secrets;
+mod sessions;
 mod site;
 mod stream;
 mod webhooks;

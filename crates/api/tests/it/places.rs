@@ -3,7 +3,8 @@
 use crate::player::stream;
 use crate::site::{Answer, Site, TestChannel, inner};
 use axum::response::Response;
-use framewell_api::{ApiConfig, Occupation, Places};
+use framewell_access::places::{Occupation, Places};
+use framewell_api::ApiConfig;
 use std::time::Duration;
 use tokio_tungstenite::tungstenite::Error;
 

@@ -6,6 +6,8 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use framewell_access::Access;
+use framewell_access::places::{Occupation, Places};
+use framewell_access::sessions::{Sessions, SessionsConfig};
 use framewell_api::{ApiConfig, AppState, router};
 use framewell_blob::BlobStore;
 use framewell_catalog::{Catalog, CatalogConfig, NewSegment};
@@ -348,6 +350,15 @@ fn auth(authorization: &str) -> Vec<(&str, &str)> {
     }
 }
 
+fn sessions(clock: &Arc<dyn WallClock>) -> Sessions {
+    let config = SessionsConfig {
+        places: Places::new(Occupation::Session, 4, 50),
+        max_bits_per_s: None,
+        token_max_bits_per_s: None,
+    };
+    Sessions::new(config, Arc::clone(clock))
+}
+
 async fn state(folder: &TempDir, clock: Arc<dyn WallClock>, config: ApiConfig) -> AppState {
     let path = folder.path().join("catalog.db");
     let database = CatalogConfig {
@@ -384,6 +395,7 @@ async fn state(folder: &TempDir, clock: Arc<dyn WallClock>, config: ApiConfig) -
         jobs: Jobs::new(catalog.clone(), JobsConfig::default(), Arc::clone(&clock)),
         imaging,
         access: Access::new(catalog.clone(), key, Arc::clone(&clock)),
+        sessions: sessions(&clock),
         playback: Playback::new(registry.clone(), footage),
         insight: Insight::new(catalog.clone()),
         feeds: Feeds::new(catalog.clone()),

@@ -4,7 +4,7 @@ use framewell_access::{Access, MediaScope};
 use framewell_catalog::{Catalog, CatalogConfig};
 use framewell_live::{Registry, RingConfig, Track};
 use framewell_media::{AccessUnit, StreamParameters, TrackKind};
-use framewell_model::{ChannelId, RunId, Secret, WallTime};
+use framewell_model::{AccountId, ChannelId, Holder, RunId, Secret, WallTime};
 use framewell_streaming::rtsp::{RtspConfig, serve};
 use framewell_testkit::clock::MovableClock;
 use framewell_testkit::encode::{ClipSpec, EncodedClip};
@@ -74,13 +74,21 @@ impl Server {
     }
 
     pub(crate) fn ticket(&self, id: i64) -> String {
-        let expire = WallTime::from_secs(NOW_S + 60);
-        self.access.ticket(&MediaScope::Live(channel(id)), expire)
+        self.ticket_until(id, NOW_S + 60)
     }
 
     pub(crate) fn expired_ticket(&self, id: i64) -> String {
-        let expire = WallTime::from_secs(NOW_S - 1);
-        self.access.ticket(&MediaScope::Live(channel(id)), expire)
+        self.ticket_until(id, NOW_S - 1)
+    }
+
+    fn ticket_until(&self, id: i64, end_s: i64) -> String {
+        let holder = Holder {
+            account: AccountId::new(1).expect("positive"),
+            serial: None,
+        };
+        let scope = MediaScope::Live(channel(id));
+        let expire = WallTime::from_secs(end_s);
+        self.access.ticket(holder, &scope, expire)
     }
 
     pub(crate) fn url(&self, id: i64) -> String {

@@ -1,12 +1,12 @@
 //! The shape of each text, and how long it is good.
 
-use crate::{CREATED, key, serial, share};
+use crate::{CREATED, holder, key, serial, share};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use framewell_model::WallTime;
 use framewell_token::{
-    ShareToken, SigningKey, TokenError, license_key, media_ticket, share_token, verify_license_key,
-    verify_media_ticket, verify_share_token,
+    MediaTicket, ShareToken, SigningKey, TokenError, license_key, media_ticket, share_token,
+    verify_license_key, verify_media_ticket, verify_share_token,
 };
 
 fn is_url_safe(text: &str) -> bool {
@@ -70,18 +70,21 @@ fn a_license_key_names_its_serial() {
 #[test]
 fn a_ticket_opens_its_scope_until_it_ends() {
     let expire = WallTime::from_secs(2_000);
-    let text = media_ticket(&key(), "rec/7/1201", expire);
+    let text = media_ticket(&key(), holder(), "rec/7/1201", expire);
     assert!(is_url_safe(&text));
     let parts: Vec<&str> = text.split('.').collect();
     assert_eq!((parts[0], parts[2]), ("media", "2000"));
     assert_eq!(
         URL_SAFE_NO_PAD.decode(parts[1]).unwrap(),
-        br#"{"u":"rec/7/1201"}"#
+        br#"{"u":"rec/7/1201","a":3,"s":7}"#
     );
     let before = WallTime::from_micros(1_999_999_999);
     assert_eq!(
         verify_media_ticket(&key(), &text, "rec/7/1201", before),
-        Ok(())
+        Ok(MediaTicket {
+            holder: holder(),
+            expire
+        })
     );
     assert_eq!(
         verify_media_ticket(&key(), &text, "rec/7/1201", expire),
@@ -97,7 +100,7 @@ fn a_ticket_opens_its_scope_until_it_ends() {
 fn another_installation_refuses_every_kind() {
     let other = SigningKey::new(vec![1; 32]).unwrap();
     let now = CREATED;
-    let ticket = media_ticket(&key(), "live/7", now.plus_micros(1_000_000));
+    let ticket = media_ticket(&key(), holder(), "live/7", now.plus_micros(1_000_000));
     assert_eq!(
         verify_share_token(&other, &share_token(&key(), share()), now),
         Err(TokenError::BadSignature)

@@ -5,7 +5,7 @@ mod envelope;
 mod forgery;
 mod form;
 
-use framewell_model::{TokenSerial, WallTime};
+use framewell_model::{AccountId, Holder, TokenSerial, WallTime};
 use framewell_token::{ShareToken, SigningKey};
 
 fn key() -> SigningKey {
@@ -18,6 +18,13 @@ fn serial(number: i64) -> TokenSerial {
 
 /// 2024-05-01T08:00:00Z, in hex 6631f680.
 const CREATED: WallTime = WallTime::from_secs(1_714_550_400);
+
+fn holder() -> Holder {
+    Holder {
+        account: AccountId::new(3).unwrap(),
+        serial: TokenSerial::new(7),
+    }
+}
 
 fn share() -> ShareToken {
     ShareToken {

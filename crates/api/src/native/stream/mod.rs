@@ -9,12 +9,12 @@ use crate::AppState;
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::Params;
-use crate::places::Place;
 use axum::body::Body;
 use axum::extract::State;
 use axum::extract::ws::{self, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use framewell_access::places::Place;
 use framewell_catalog::EventFilter;
 use framewell_insight::feed::Topic;
 use framewell_insight::parse_native_filter;
@@ -142,7 +142,8 @@ async fn follow(
 ) -> Result<Response, ApiError> {
     let members = Members::read(params, &caller)?;
     let cursor = cursor(params, headers)?;
-    let place = state.config.streams.take(&caller.grant)?;
+    let place = state.config.streams.take(&caller.grant);
+    let place = place.map_err(ApiError::no_place)?;
     let subscription = Subscription::start(state, topic, members, cursor).await?;
     Ok(match upgrade {
         Some(upgrade) => upgrade.on_upgrade(move |socket| speak(subscription, socket, place)),

@@ -233,6 +233,7 @@ impl Session {
         self.service
             .access
             .check_ticket(ticket, &scope)
+            .map(|_| ())
             .map_err(|error| {
                 // Strangers can make as many as they like.
                 tracing::debug!(channel.id = %channel, %error, "rtsp ticket refused");

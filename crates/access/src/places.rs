@@ -2,8 +2,7 @@
 //! has a share of them, so that an engine which opens too many leaves room for the others. So has one account,
 //! which may have any number of tokens.
 
-use crate::error::ApiError;
-use framewell_model::{AccountId, ErrorKind, Grant, Principal, TokenSerial};
+use framewell_model::{AccountId, ErrorKind, HasKind, Holder};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -18,15 +17,19 @@ pub enum Occupation {
     Batch,
     /// Events or documents as they are stored.
     Stream,
+    /// Video: readers and publishers of all protocols.
+    Session,
 }
 
 impl Occupation {
     /// The label `kind` of the metrics.
-    pub(crate) const fn label(self) -> &'static str {
+    #[must_use]
+    pub const fn label(self) -> &'static str {
         match self {
             Self::Push => "push",
             Self::Batch => "batch",
             Self::Stream => "stream",
+            Self::Session => "session",
         }
     }
 
@@ -36,6 +39,51 @@ impl Occupation {
             Self::Push => "pushes of pictures",
             Self::Batch => "batches of pictures",
             Self::Stream => "streams of events or documents",
+            Self::Session => "sessions of video",
+        }
+    }
+}
+
+/// Why there is no place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoPlace {
+    /// The token or account has its share; others have nothing to do with it.
+    #[error("this {who} has {limit} {what}, as many of the {most} as one {who} may")]
+    Share {
+        /// `token` or `account`.
+        who: &'static str,
+        /// Its share.
+        limit: usize,
+        /// Of what.
+        what: &'static str,
+        /// All places.
+        most: usize,
+    },
+    /// All are taken, which passes without this client.
+    #[error("{limit} {what} are running, as many as may")]
+    Full {
+        /// All places.
+        limit: usize,
+        /// Of what.
+        what: &'static str,
+    },
+}
+
+impl NoPlace {
+    /// The number that was the limit.
+    #[must_use]
+    pub const fn limit(&self) -> usize {
+        match self {
+            Self::Share { limit, .. } | Self::Full { limit, .. } => *limit,
+        }
+    }
+}
+
+impl HasKind for NoPlace {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Share { .. } => ErrorKind::ResourceExhausted,
+            Self::Full { .. } => ErrorKind::Unavailable,
         }
     }
 }
@@ -55,9 +103,6 @@ struct Shared {
     taken: Mutex<Taken>,
 }
 
-/// Whose a place is: a token, or who holds one that has no serial number.
-type Holder = (Principal, Option<TokenSerial>);
-
 #[derive(Debug, Default)]
 struct Taken {
     total: usize,
@@ -69,19 +114,22 @@ struct Taken {
 
 /// How often there was no place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Refused {
+pub struct Refused {
     /// All were taken.
-    pub(crate) full: u64,
+    pub full: u64,
     /// The token or its account had its share.
-    pub(crate) share: u64,
+    pub share: u64,
 }
 
 /// What is taken at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Occupancy {
-    pub(crate) most: u64,
-    pub(crate) taken: u64,
-    pub(crate) refused: Refused,
+pub struct Occupancy {
+    /// How many there are.
+    pub most: u64,
+    /// How many are taken.
+    pub taken: u64,
+    /// How often there was none.
+    pub refused: Refused,
 }
 
 impl Places {
@@ -113,18 +161,20 @@ impl Places {
         }))
     }
 
-    /// A place, until it is dropped. 429 for a token or an account that has its share, 503 when all are taken: others
-    /// have nothing to do with the first, and the second passes without this client.
-    pub(crate) fn take(&self, grant: &Grant) -> Result<Place, ApiError> {
+    /// A place, until it is dropped.
+    ///
+    /// # Errors
+    /// The token or its account has its share, or all are taken.
+    pub fn take(&self, holder: impl Into<Holder>) -> Result<Place, NoPlace> {
         let shared = &self.0;
-        let holder = (grant.principal, grant.serial);
+        let holder = holder.into();
         let mut taken = shared.taken.lock();
         let own = taken.by_holder.get(&holder).copied().unwrap_or(0);
         if own >= shared.share {
             taken.refused.share += 1;
             return Err(shared.over_share("token", shared.share));
         }
-        let of_account = taken.by_account.get(&grant.account).copied().unwrap_or(0);
+        let of_account = taken.by_account.get(&holder.account).copied().unwrap_or(0);
         // Where one account may have all, the server is what is full.
         if of_account >= shared.account_share && shared.account_share < shared.most {
             taken.refused.share += 1;
@@ -136,19 +186,22 @@ impl Places {
         }
         taken.total += 1;
         taken.by_holder.insert(holder, own + 1);
-        taken.by_account.insert(grant.account, of_account + 1);
+        taken.by_account.insert(holder.account, of_account + 1);
         Ok(Place {
             shared: Arc::clone(shared),
             holder,
-            account: grant.account,
         })
     }
 
-    pub(crate) fn label(&self) -> &'static str {
+    /// The label `kind` of the metrics.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
         self.0.occupation.label()
     }
 
-    pub(crate) fn occupancy(&self) -> Occupancy {
+    /// What is taken now.
+    #[must_use]
+    pub fn occupancy(&self) -> Occupancy {
         let count = |places| u64::try_from(places).unwrap_or(u64::MAX);
         let taken = self.0.taken.lock();
         Occupancy {
@@ -160,25 +213,27 @@ impl Places {
 }
 
 impl Shared {
-    fn over_share(&self, who: &str, share: usize) -> ApiError {
+    const fn over_share(&self, who: &'static str, limit: usize) -> NoPlace {
         let (most, what) = (self.most, self.occupation.words());
-        let text = format!("this {who} has {share} {what}, as many of the {most} as one {who} may");
-        ApiError::new(ErrorKind::ResourceExhausted, text).with_detail("limit", share)
+        NoPlace::Share {
+            who,
+            limit,
+            what,
+            most,
+        }
     }
 
-    fn full(&self) -> ApiError {
-        let (most, what) = (self.most, self.occupation.words());
-        let text = format!("{most} {what} are running, as many as may");
-        ApiError::new(ErrorKind::Unavailable, text).with_detail("limit", most)
+    const fn full(&self) -> NoPlace {
+        let (limit, what) = (self.most, self.occupation.words());
+        NoPlace::Full { limit, what }
     }
 }
 
 /// One place; free again when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub struct Place {
     shared: Arc<Shared>,
     holder: Holder,
-    account: AccountId,
 }
 
 impl Drop for Place {
@@ -186,7 +241,7 @@ impl Drop for Place {
         let mut taken = self.shared.taken.lock();
         taken.total -= 1;
         release(&mut taken.by_holder, &self.holder);
-        release(&mut taken.by_account, &self.account);
+        release(&mut taken.by_account, &self.holder.account);
     }
 }
 
@@ -203,14 +258,11 @@ fn release<K: Eq + Hash>(taken: &mut HashMap<K, usize>, who: &K) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use framewell_model::{AccountId, ChannelId, RightSet};
+    use framewell_model::TokenSerial;
 
-    fn grant(channel: i64, serial: i64) -> Grant {
-        Grant {
-            principal: Principal::Channel(ChannelId::new(channel).unwrap()),
-            account: AccountId::new(1).unwrap(),
-            rights: RightSet::default(),
-            expire: None,
+    fn holder(account: i64, serial: i64) -> Holder {
+        Holder {
+            account: AccountId::new(account).unwrap(),
             serial: TokenSerial::new(serial),
         }
     }
@@ -218,24 +270,21 @@ mod tests {
     #[test]
     fn a_token_gets_its_share_and_the_others_the_rest() {
         let places = Places::new(Occupation::Push, 3, 50);
-        let (a, b) = (grant(1, 1), grant(1, 2));
-        let mut own = vec![places.take(&a).unwrap(), places.take(&a).unwrap()];
-        let over = places.take(&a).unwrap_err();
+        let (a, b) = (holder(1, 1), holder(1, 2));
+        let mut own = vec![places.take(a).unwrap(), places.take(a).unwrap()];
+        let over = places.take(a).unwrap_err();
         assert_eq!(
-            (over.status.as_u16(), &over.details["limit"]),
-            (429, &2.into())
+            (over.kind(), over.limit()),
+            (ErrorKind::ResourceExhausted, 2)
         );
-        let other = places.take(&b).unwrap();
-        let full = places.take(&b).unwrap_err();
-        assert_eq!(
-            (full.status.as_u16(), &full.details["limit"]),
-            (503, &3.into())
-        );
+        let other = places.take(b).unwrap();
+        let full = places.take(b).unwrap_err();
+        assert_eq!((full.kind(), full.limit()), (ErrorKind::Unavailable, 3));
         let refused = Refused { full: 1, share: 1 };
         let occupancy = places.occupancy();
         assert_eq!((occupancy.taken, occupancy.refused), (3, refused));
         own.pop();
-        drop(places.take(&a).unwrap());
+        drop(places.take(a).unwrap());
         drop((own, other));
         assert_eq!(places.occupancy().taken, 0);
         assert!(places.0.taken.lock().by_holder.is_empty());
@@ -244,18 +293,14 @@ mod tests {
     #[test]
     fn all_tokens_of_an_account_leave_room_for_another_account() {
         let places = Places::with_accounts(Occupation::Stream, 4, 50, 75);
-        let other = Grant {
-            account: AccountId::new(2).unwrap(),
-            ..grant(2, 9)
-        };
-        let take = |serial| places.take(&grant(1, serial));
+        let take = |serial| places.take(holder(1, serial));
         let mut own = vec![take(1).unwrap(), take(1).unwrap(), take(2).unwrap()];
         let over = take(2).unwrap_err();
         assert_eq!(
-            (over.status.as_u16(), &over.details["limit"]),
-            (429, &3.into())
+            (over.kind(), over.limit()),
+            (ErrorKind::ResourceExhausted, 3)
         );
-        let theirs = places.take(&other).unwrap();
+        let theirs = places.take(holder(2, 9)).unwrap();
         assert_eq!(places.occupancy().refused, Refused { full: 0, share: 1 });
         own.pop();
         own.push(take(3).unwrap());
@@ -269,6 +314,7 @@ mod tests {
         assert_eq!((share(64, 50), share(3, 50), share(64, 1)), (32, 2, 1));
         assert_eq!((share(0, 50), share(7, 100)), (1, 7));
         let none = Places::new(Occupation::Batch, 0, 50);
-        assert_eq!(none.take(&grant(1, 1)).unwrap_err().status.as_u16(), 503);
+        let refused = none.take(holder(1, 1)).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Unavailable);
     }
 }
