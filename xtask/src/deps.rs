@@ -112,12 +112,25 @@ const TEST: &[Package] = &[
     },
 ];
 
-const BENCH: &[Package] = &[Package {
-    name: "libturbojpeg0",
-    why: "JPEG for PyAV, which the pictures are measured against",
-    or_name: Some("libturbojpeg"),
-    or_programs: &[],
-}];
+const BENCH: &[Package] = &[
+    Package {
+        name: "libturbojpeg0",
+        why: "JPEG for PyAV, which the pictures are measured against",
+        or_name: Some("libturbojpeg"),
+        or_programs: &[],
+    },
+    package(
+        "gir1.2-gst-rtsp-server-1.0",
+        "the RTSP server that ours is measured against",
+    ),
+    package("python3-gi", "starts it"),
+    package("gstreamer1.0-plugins-good", "its source and payloader"),
+    package("gstreamer1.0-plugins-bad", "its parser"),
+    package(
+        "nginx-light",
+        "serves the HLS files that ours are measured against",
+    ),
+];
 
 fn wanted(purpose: Purpose) -> Vec<Package> {
     let lists: &[&[Package]] = match purpose {

@@ -1,7 +1,7 @@
 //! Fake cameras: the test kit's `fakecam`, one process for any number of cameras that show the same.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -21,9 +21,16 @@ pub(crate) enum Source {
 /// The running cameras.
 #[derive(Debug)]
 pub(crate) struct Cameras {
-    _process: Managed,
+    process: Managed,
     /// An RTSP URL for each.
     pub(crate) urls: Vec<String>,
+}
+
+impl Cameras {
+    /// The process of all of them.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
 }
 
 /// Starts `count` cameras; their process logs into `folder`.
@@ -38,6 +45,21 @@ pub(crate) fn start(
         Source::Synthetic(arguments) => command.args(*arguments),
         Source::File(file) => command.arg("--loop").arg(file),
     };
+    launch(command, folder, count)
+}
+
+/// Starts one camera that plays a file and says in each picture when it was sent.
+pub(crate) fn start_with_clock(
+    binaries: &Path,
+    folder: &Path,
+    file: &Path,
+) -> anyhow::Result<Cameras> {
+    let mut command = run::program(binaries.join("fakecam"));
+    command.arg("--clock").arg("--loop").arg(file);
+    launch(command, folder, 1)
+}
+
+fn launch(mut command: Command, folder: &Path, count: usize) -> anyhow::Result<Cameras> {
     command
         .args(["--count", &count.to_string()])
         .stdout(Stdio::piped());
@@ -61,8 +83,5 @@ pub(crate) fn start(
         urls.len() == count,
         "fakecam was asked for {count} cameras and said {line}"
     );
-    Ok(Cameras {
-        _process: process,
-        urls,
-    })
+    Ok(Cameras { process, urls })
 }

@@ -8,6 +8,8 @@ pub mod camera;
 pub mod clock;
 pub mod encode;
 pub mod footage;
+pub mod load;
+pub mod mark;
 pub mod multipart;
 pub mod postgres;
 pub mod process;

@@ -8,6 +8,7 @@ mod machine;
 mod metadata;
 mod meter;
 mod record;
+mod streams;
 mod subscriptions;
 
 use clap::Subcommand;
@@ -28,6 +29,9 @@ enum Bench {
     Image(image::Args),
     /// CPU and age of live pictures for 1, 10 and 50 engines on one camera, beside one ffmpeg an engine.
     Engines(engines::Args),
+    /// CPU, delay and loss of 1 to 1,000 RTSP and 100 to 300 HLS readers of one camera, beside gst-rtsp-server, nginx and a
+    /// bare sender.
+    Streams(streams::Args),
     /// Delay of events to 1 and 100 subscribers, on SQLite and PostgreSQL.
     Subscriptions(subscriptions::Args),
     /// Documents written and searched on SQLite and PostgreSQL, and nearest vectors, beside a bare insert loop.
@@ -39,6 +43,7 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
         Bench::Record(args) => record::main(args),
         Bench::Image(args) => image::main(args),
         Bench::Engines(args) => engines::main(args),
+        Bench::Streams(args) => streams::main(args),
         Bench::Subscriptions(args) => subscriptions::main(args),
         Bench::Metadata(args) => metadata::main(args),
     }

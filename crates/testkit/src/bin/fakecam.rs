@@ -45,6 +45,9 @@ struct Args {
     /// Port on the loopback interface; 0 takes a free one.
     #[arg(long, default_value_t = 0)]
     port: u16,
+    /// Adds a clock to every picture of a file: an SEI message with the time at which it is sent.
+    #[arg(long, requires = "file")]
+    clock: bool,
     /// User name; with it, the cameras ask for Digest credentials.
     #[arg(long, requires = "password")]
     login: Option<String>,
@@ -96,7 +99,9 @@ async fn configs(args: &Args) -> Result<Vec<CameraConfig>> {
         Some(file) => {
             let file = file.clone();
             let reading = move || EncodedClip::from_file(&file, wall_now());
-            Source::Clip(Arc::new(tokio::task::spawn_blocking(reading).await??))
+            let clip = tokio::task::spawn_blocking(reading).await??;
+            let clip = if args.clock { clip.with_clock() } else { clip };
+            Source::Clip(Arc::new(clip))
         }
         None => Source::Live(scene(args)),
     };

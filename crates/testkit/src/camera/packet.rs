@@ -3,6 +3,8 @@
 //! H.264: RFC 6184 packetization mode 1, single NAL units and FU-A. H.265: RFC 7798, the same with
 //! FU. AAC: RFC 3640 mode AAC-hbr. G.711: RFC 3551.
 
+use crate::clock::wall_now;
+use crate::mark;
 use framewell_media::{AudioCodec, StreamParameters, TrackKind, VideoCodec, nal};
 
 /// Bytes before the RTP header for interleaving (RFC 2326 section 10.12).
@@ -32,6 +34,8 @@ pub(crate) struct Packets {
     bytes: Vec<u8>,
     /// End of each packet in `bytes`.
     ends: Vec<usize>,
+    /// Where the time of sending is written.
+    clock_at: Option<usize>,
 }
 
 /// What a session fills in.
@@ -80,6 +84,9 @@ impl Packets {
     fn push_nal(&mut self, codec: VideoCodec, kind: u8, unit: &[u8]) {
         if unit.len() <= MAX_PAYLOAD {
             self.push(kind, &[unit]);
+            if let Some(at) = mark::find(unit) {
+                self.clock_at = Some(self.bytes.len() - unit.len() + at);
+            }
             return;
         }
         let header_length = match codec {
@@ -154,6 +161,9 @@ impl Packets {
     pub(crate) fn write_interleaved(&self, to: &Addressing, out: &mut Vec<u8>) {
         let base = out.len();
         out.extend_from_slice(&self.bytes);
+        if let Some(at) = self.clock_at {
+            mark::write(out, base + at, wall_now().micros());
+        }
         let (mut start, mut sequence) = (base, to.sequence);
         for end in &self.ends {
             address(&mut out[start..base + end], to, sequence);

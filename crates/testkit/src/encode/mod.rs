@@ -113,6 +113,18 @@ impl EncodedClip {
         elementary::read_clip(&stream, start).with_context(|| format!("reading {}", path.display()))
     }
 
+    /// The same with a clock in every picture ([`crate::mark`]), which a camera sets when it sends it.
+    #[must_use]
+    pub fn with_clock(mut self) -> Self {
+        let sei = crate::mark::sei(self.parameters.video.codec);
+        let length = u32::try_from(sei.len()).unwrap_or(0).to_be_bytes();
+        let video = |unit: &&mut AccessUnit| unit.track == TrackKind::Video;
+        for unit in self.units.iter_mut().filter(video) {
+            unit.data = [&length, sei.as_slice(), &unit.data].concat().into();
+        }
+        self
+    }
+
     /// The pictures in decoding order.
     pub fn video(&self) -> impl DoubleEndedIterator<Item = &AccessUnit> {
         self.units.iter().filter(|u| u.track == TrackKind::Video)
