@@ -32,6 +32,7 @@ use utoipa::{Modify, OpenApi};
         native::publish::show_publish,
         native::sessions::list_sessions,
         native::sessions::end_session,
+        native::hls::show_recorded_hls,
         native::event_files::attach_files,
         native::stream::follow_events,
         native::stream::follow_documents,

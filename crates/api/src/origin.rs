@@ -1,6 +1,7 @@
 //! Where the client reached us, and the URLs that follow from it.
 
 use crate::AppState;
+use crate::media::hls_recorded::playlist_path;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
@@ -8,6 +9,7 @@ use framewell_access::MediaScope;
 use framewell_model::{
     ChannelId, Event, Grant, Holder, ImageId, ImageOrigin, RecordId, Segment, StoredImage, WallTime,
 };
+use framewell_playback::hls::recorded::{Kind, Span};
 use framewell_token::Endpoint;
 use std::convert::Infallible;
 
@@ -117,6 +119,14 @@ impl<'a> Links<'a> {
         }
     }
 
+    /// The same, but for this long and the usual lifetime; still not beyond the grant.
+    pub(crate) fn lasting(mut self, micros: i64, grant: &Grant) -> Self {
+        let longest = self.state.ticket_expiry().plus_micros(micros);
+        let longest = WallTime::from_secs(longest.secs());
+        self.expire = grant.expire.map_or(longest, |end| end.min(longest));
+        self
+    }
+
     fn ticket(&self, scope: &MediaScope) -> String {
         self.state.access.ticket(self.holder, scope, self.expire)
     }
@@ -167,6 +177,13 @@ impl<'a> Links<'a> {
             "{}/hls/{channel}/index.m3u8?ticket={ticket}",
             self.origin.base()
         )
+    }
+
+    /// Recorded HLS.
+    pub(crate) fn recorded_hls(&self, channel: ChannelId, span: &Span, kind: Kind) -> String {
+        let ticket = self.ticket(&MediaScope::Footage(channel));
+        let (base, path) = (self.origin.base(), playlist_path(span, kind));
+        format!("{base}/hls/{channel}/rec/{path}?ticket={ticket}")
     }
 
     /// Live RTSP.

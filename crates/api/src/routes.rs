@@ -68,6 +68,7 @@ pub const TABLE: &[Route] = &[
     route("GET", "/v1/channels/{id}/sheet", WATCH, || get(native::sheet::show_sheet)),
     route("GET", "/v1/channels/{id}/clip.mp4", WATCH, || get(native::clip::show_clip)),
     route("GET", "/v1/channels/{id}/timeline", WATCH, || get(native::timeline::show_timeline)),
+    route("GET", "/v1/channels/{id}/hls", WATCH, || get(native::hls::show_recorded_hls)),
     route("GET", "/v1/channels/{id}/live", WATCH, || get(native::live::show_live)),
     route("GET", "/v1/channels/{id}/publish", PUBLISH, || get(native::publish::show_publish)),
     route("GET", "/v1/sessions", WATCH, || get(native::sessions::list_sessions)),
@@ -95,6 +96,7 @@ pub const TABLE: &[Route] = &[
     route("DELETE", "/v1/metadata/{id}", META, || delete(native::metadata::one::delete_one)),
     // Media by ticket.
     route("GET", "/hls/{channel}/{file}", TICKET, || get(media::hls::show_hls_file)),
+    route("GET", "/hls/{channel}/rec/{span}/{file}", TICKET, || get(media::hls_recorded::show_recorded_hls)),
     route("GET", "/media/rec/{channel}/{name}", TICKET, || get(media::record::show_media_record)),
     route("GET", "/media/event/{channel}/{name}", TICKET, || get(media::event_file::show_event_file)),
     route("GET", "/media/img/{channel}/{name}", TICKET, || get(media::image::show_media_image)),

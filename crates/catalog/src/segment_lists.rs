@@ -4,7 +4,7 @@ use crate::channels::only;
 use crate::segment_rows::{is_state, range, segment, with_columns};
 use crate::slice::count;
 use crate::{Catalog, Error, MAX_SEGMENT_US, Order, Page, Slice};
-use framewell_model::{ChannelId, RecordId, Segment, SegmentState, TimeRange, WallTime};
+use framewell_model::{ChannelId, RecordId, Segment, SegmentId, SegmentState, TimeRange, WallTime};
 use sea_query::{Expr, ExprTrait as _, Query, SelectStatement};
 
 impl Catalog {
@@ -74,6 +74,20 @@ impl Catalog {
         let rows = self.read("load of a segment", &select).await?;
         let missing = || Error::not_found(format!("segment {record}"));
         segment(rows.first().ok_or_else(missing)?)
+    }
+
+    /// A published segment of a channel by what is stored inside its object; `None` if there is none, or no
+    /// longer.
+    pub async fn find_segment(
+        &self,
+        channel: ChannelId,
+        id: SegmentId,
+    ) -> Result<Option<Segment>, Error> {
+        let select = with_columns(published(channel))
+            .and_where(Expr::col("id").eq(id.uuid()))
+            .take();
+        let rows = self.read("load of a segment by its id", &select).await?;
+        rows.first().map(segment).transpose()
     }
 
     /// The newest published segment that ends at or before `at`, and the oldest that starts after it:

@@ -36,6 +36,9 @@ pub struct FragmentEntry {
 pub struct SegmentIndex {
     /// Bytes of `ftyp` + `moov`.
     pub init_len: u32,
+    /// [`crate::fingerprint`] of the tracks, so that a list of segments says where parameters change without
+    /// a look into each. 0: not known, as in the index of a segment that is still written.
+    pub parameters: u64,
     /// In file order.
     pub fragments: Vec<FragmentEntry>,
 }
@@ -55,7 +58,12 @@ impl SegmentIndex {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(16 + 24 * self.fragments.len());
-        out.push(VERSION);
+        if self.parameters == 0 {
+            out.push(VERSION_WITHOUT_PARAMETERS);
+        } else {
+            out.push(VERSION);
+            out.extend_from_slice(&self.parameters.to_be_bytes());
+        }
         varint::put(&mut out, u64::from(self.init_len));
         varint::put(&mut out, self.fragments.len() as u64);
         let mut expected = Expected::after_init(self.init_len);
@@ -71,8 +79,15 @@ impl SegmentIndex {
     /// # Errors
     /// A version that is not known, bytes that are cut off or too many, and lengths out of range.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let Some((&VERSION, mut rest)) = bytes.split_first() else {
-            return Err(Error::BadIndex("unknown version".to_owned()));
+        let (parameters, mut rest) = match bytes.split_first() {
+            Some((&VERSION_WITHOUT_PARAMETERS, rest)) => (0, rest),
+            Some((&VERSION, rest)) => {
+                let (parameters, rest) = rest
+                    .split_first_chunk()
+                    .ok_or_else(|| Error::BadIndex("cut off".to_owned()))?;
+                (u64::from_be_bytes(*parameters), rest)
+            }
+            _ => return Err(Error::BadIndex("unknown version".to_owned())),
         };
         let init_len = take_u32(&mut rest)?;
         let count = varint::take(&mut rest)?;
@@ -88,6 +103,7 @@ impl SegmentIndex {
         }
         Ok(Self {
             init_len,
+            parameters,
             fragments,
         })
     }
@@ -104,7 +120,9 @@ impl SegmentIndex {
 }
 
 /// Layout of the encoded index.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The same without the fingerprint of the parameters.
+const VERSION_WITHOUT_PARAMETERS: u8 = 1;
 const IS_KEY: u8 = 1;
 const IS_CAMERA_CLOCK: u8 = 2;
 
@@ -254,6 +272,7 @@ mod tests {
             .collect();
         let index = SegmentIndex {
             init_len: 900,
+            parameters: u64::MAX,
             fragments,
         };
         assert!(index.encode().len() <= 220, "{}", index.encode().len());
@@ -262,7 +281,7 @@ mod tests {
 
     #[test]
     fn another_version_is_refused() {
-        let error = SegmentIndex::decode(&[2, 0, 0]).unwrap_err();
+        let error = SegmentIndex::decode(&[3, 0, 0]).unwrap_err();
         assert_eq!(error.to_string(), "bad segment index: unknown version");
     }
 
@@ -270,10 +289,11 @@ mod tests {
         #[test]
         fn every_index_round_trips_and_no_part_of_it_does(
             init_len in any::<u32>(),
+            parameters in prop::sample::select(vec![0, 1, u64::MAX]),
             fragments in prop::collection::vec(entry(), 0..20),
             cut in any::<prop::sample::Index>(),
         ) {
-            let index = SegmentIndex { init_len, fragments };
+            let index = SegmentIndex { init_len, parameters, fragments };
             let bytes = index.encode();
             prop_assert!(SegmentIndex::decode(&bytes[..cut.index(bytes.len())]).is_err());
             prop_assert_eq!(SegmentIndex::decode(&bytes), Ok(index));
@@ -282,7 +302,7 @@ mod tests {
         #[test]
         fn any_bytes_decode_without_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             if let Some(first) = bytes.first_mut() {
-                *first = VERSION;
+                *first = VERSION - (*first & 1);
             }
             if let Ok(index) = SegmentIndex::decode(&bytes) {
                 prop_assert!(index.len_bytes() >= u64::from(index.init_len) || !index.fragments.is_empty());

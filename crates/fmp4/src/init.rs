@@ -17,6 +17,17 @@ pub fn build_init(parameters: &StreamParameters, identity: Option<&SegmentIdenti
     build(parameters, identity, None)
 }
 
+/// A number that is the same for segments whose tracks are the same, and for others as good as never; not 0.
+#[must_use]
+pub fn fingerprint(parameters: &StreamParameters) -> u64 {
+    // FNV-1a of 64 bits: it goes into the index of stored segments, so it must not change.
+    const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    let init = build_init(parameters, None);
+    let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(PRIME);
+    init.iter().fold(BASIS, mix).max(1)
+}
+
 /// [`build_init`] for a stored segment whose first fragment has the units `first`, and the clock for
 /// its fragments. The moment that its first unit of video is shown is the time 0 of players: clients
 /// add a player's time to the start of the record. Where pictures are reordered, an edit list (ISO/IEC

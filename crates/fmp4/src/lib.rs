@@ -10,6 +10,7 @@
 
 mod clip;
 mod clock;
+mod continuous;
 mod entry;
 mod fragment;
 mod identity;
@@ -26,10 +27,11 @@ mod write;
 
 pub use clip::{ClipPlan, ClipSource, Piece, PieceData};
 pub use clock::FileClock;
+pub use continuous::continue_run;
 pub use fragment::{Fragment, build_fragment};
 pub use identity::SegmentIdentity;
 pub use index::{FragmentEntry, SegmentIndex};
-pub use init::{build_init, build_segment_init, parse_init};
+pub use init::{build_init, build_segment_init, fingerprint, parse_init};
 pub use reader::{Sample, ScannedSegment, parse_fragment, scan_segment};
 
 use framewell_model::{ErrorKind, HasKind, WallTime};

@@ -46,6 +46,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Place of the next byte in the input.
+    pub(crate) const fn position(&self) -> usize {
+        self.offset
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.data.is_empty()
     }

@@ -1,7 +1,7 @@
 //! Reading fragments and recovering segments.
 
 use crate::fragment::{Anchor, CLOCK_BOX, EARLY_AUDIO_BOX, entry_of};
-use crate::init::read_init;
+use crate::init::{fingerprint, read_init};
 use crate::moov::{AUDIO_TRACK, VIDEO_TRACK};
 use crate::read::Reader;
 use crate::time::clock_from_flags;
@@ -231,6 +231,7 @@ pub fn scan_segment(data: &[u8]) -> Result<ScannedSegment, Error> {
     let mut index = SegmentIndex {
         init_len: u32::try_from(init_len)
             .map_err(|_| Reader::new(data).bad("init segment of more than 4 GiB"))?,
+        parameters: fingerprint(&parameters),
         fragments: Vec::new(),
     };
     let mut at = init_len;

@@ -64,6 +64,23 @@ impl Footage {
         Ok(pieces)
     }
 
+    /// A segment of a channel by its id; `None` if there is none with footage, or no longer.
+    pub async fn find_piece(
+        &self,
+        channel: ChannelId,
+        id: SegmentId,
+    ) -> Result<Option<Piece>, Error> {
+        // The spool first, as in `pieces`.
+        let spooled = self.spool.get(id);
+        let is_footage = |p: &Piece| p.channel == channel && !p.index.fragments.is_empty();
+        if let Some(piece) = spooled.filter(is_footage) {
+            return Ok(Some(piece));
+        }
+        let row = self.catalog.find_segment(channel, id).await;
+        let row = row.map_err(|source| Error::Catalog { channel, source })?;
+        row.map(piece_of).transpose()
+    }
+
     async fn published(&self, channel: ChannelId, range: TimeRange) -> Result<Vec<Piece>, Error> {
         let mut pieces: Vec<Piece> = Vec::new();
         let mut seen = HashSet::new();

@@ -51,6 +51,7 @@ impl Spool {
             size_bytes: u64::from(segment.init_len),
             index: Arc::new(SegmentIndex {
                 init_len: segment.init_len,
+                parameters: 0,
                 fragments: Vec::new(),
             }),
             location: Location::Spool(segment.path.clone()),

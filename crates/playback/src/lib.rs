@@ -31,6 +31,7 @@ pub type ByteStream = BoxStream<'static, Result<Bytes, framewell_footage::Error>
 pub struct Playback {
     footage: Footage,
     hls: hls::Live,
+    recorded_hls: hls::recorded::Recorded,
     /// Seconds of clips that may still be opened.
     clip_budget: Arc<Semaphore>,
 }
@@ -40,6 +41,7 @@ impl Playback {
     #[must_use]
     pub fn new(registry: Registry, footage: Footage) -> Self {
         Self {
+            recorded_hls: hls::recorded::Recorded::new(footage.clone()),
             footage,
             hls: hls::Live::new(registry),
             clip_budget: Arc::new(Semaphore::new(plan::MAX_OPEN_CLIPS_S)),
@@ -107,6 +109,12 @@ impl Playback {
         merge_us: i64,
     ) -> Result<Timeline, framewell_footage::Error> {
         load_timeline(&self.footage, channel, range, merge_us).await
+    }
+
+    /// Recorded HLS.
+    #[must_use]
+    pub const fn recorded_hls(&self) -> &hls::recorded::Recorded {
+        &self.recorded_hls
     }
 
     /// Live HLS.

@@ -119,7 +119,7 @@ fn outside(entry: &FragmentEntry) -> framewell_fmp4::Error {
 }
 
 /// The fragments that show something in `range`, from the key fragment that they need on.
-fn needed(fragments: &[FragmentEntry], range: TimeRange) -> Option<Range<usize>> {
+pub(crate) fn needed(fragments: &[FragmentEntry], range: TimeRange) -> Option<Range<usize>> {
     let shows = |entry: &FragmentEntry| {
         entry.wall_of(entry.min_pts) < range.end && entry.wall_of(entry.end_pts) > range.start
     };

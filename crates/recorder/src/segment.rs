@@ -5,6 +5,7 @@ use bytes::Bytes;
 use framewell_catalog::NewSegment;
 use framewell_fmp4::{
     FileClock, FragmentEntry, SegmentIdentity, SegmentIndex, build_fragment, build_segment_init,
+    fingerprint,
 };
 use framewell_footage::SpoolSegment;
 use framewell_media::{AccessUnit, StreamParameters};
@@ -89,13 +90,14 @@ impl OpenSegment {
         Self {
             path: spool_path(spool_dir, identity.channel, identity.segment),
             identity,
-            parameters,
             init,
             clock,
             index: SegmentIndex {
                 init_len,
+                parameters: fingerprint(&parameters),
                 fragments: Vec::new(),
             },
+            parameters,
             file: None,
         }
     }

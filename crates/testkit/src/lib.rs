@@ -9,6 +9,7 @@ pub mod clock;
 pub mod encode;
 pub mod footage;
 pub mod load;
+pub mod m3u8;
 pub mod mark;
 pub mod multipart;
 pub mod postgres;

@@ -3,6 +3,7 @@
 
 pub(crate) mod event_file;
 pub(crate) mod hls;
+pub(crate) mod hls_recorded;
 pub(crate) mod image;
 pub(crate) mod record;
 

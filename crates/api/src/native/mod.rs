@@ -10,6 +10,7 @@ pub(crate) mod event_files;
 pub(crate) mod group_images;
 pub(crate) mod group_live;
 mod group_select;
+pub(crate) mod hls;
 pub(crate) mod image;
 pub(crate) mod images;
 mod images_body;

@@ -173,6 +173,18 @@ pub(crate) struct PublishView {
     pub(crate) expire: String,
 }
 
+/// A recorded playlist.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RecordedHlsView {
+    /// The playlist.
+    pub(crate) url: String,
+    /// `vod` or `event`: whether the playlist grows.
+    #[serde(rename = "type")]
+    pub(crate) kind: &'static str,
+    /// When it, and all that it names, stops working.
+    pub(crate) expire: String,
+}
+
 /// Bytes of a file, for the description only.
 #[derive(Debug, ToSchema)]
 #[schema(value_type = String, format = Binary)]

@@ -99,6 +99,7 @@ impl Fixture {
             .replace("{channel}", &channel)
             .replace("{tag}", "t")
             .replace("{stream}", "vs_main")
+            .replace("{span}/{file}", "17-42/vod.m3u8")
             .replace("{file}", "index.m3u8")
             .replace(
                 "{name}",

@@ -23,6 +23,7 @@ mod openapi;
 mod ops;
 mod places;
 mod player;
+mod recorded_hls;
 mod records;
 mod secrets;
 mod sessions;

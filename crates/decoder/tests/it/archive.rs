@@ -93,6 +93,7 @@ impl Rig {
             .map(|entry| entry.wall_of(entry.end_pts));
         let index = SegmentIndex {
             init_len: made.init_len,
+            parameters: 0,
             fragments: made.entries.clone(),
         };
         let row = NewSegment {

@@ -33,6 +33,7 @@ fn row(number: i64) -> NewSegment {
     };
     let index = SegmentIndex {
         init_len: 900,
+        parameters: 0,
         fragments: vec![fragment],
     };
     let id: SegmentId = format!("01900000-0000-7000-a000-{number:012}")

@@ -104,6 +104,7 @@ impl Archive {
         let mut bytes = init.to_vec();
         let mut index = SegmentIndex {
             init_len: bytes.len() as u32,
+            parameters: 0,
             fragments: Vec::new(),
         };
         for (n, units) in fragments.iter().enumerate() {

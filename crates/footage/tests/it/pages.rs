@@ -132,6 +132,7 @@ async fn a_long_range_comes_in_pages_and_reads_no_media() {
         };
         let index = SegmentIndex {
             init_len: 900,
+            parameters: 0,
             fragments: vec![fragment],
         };
         let row = NewSegment {

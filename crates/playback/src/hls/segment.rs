@@ -1,9 +1,19 @@
-//! One media segment: one or more fragments, each a GOP.
+//! One media segment: fragments of GOPs, gathered into parts.
 
-use bytes::{Bytes, BytesMut};
+use super::body::Body;
+use bytes::Bytes;
 use framewell_fmp4::Fragment;
-use framewell_media::TrackKind;
 use framewell_model::{Timescale, WallTime};
+
+/// A finished partial segment (RFC 8216bis section 3.2).
+#[derive(Debug)]
+pub(super) struct Part {
+    /// Parts of a segment add up to exactly its duration.
+    pub(super) duration_us: i64,
+    /// Whether it has a key frame.
+    pub(super) is_independent: bool,
+    pub(super) body: Body,
+}
 
 /// A finished media segment.
 #[derive(Debug)]
@@ -19,34 +29,11 @@ pub(super) struct Segment {
     /// Capture time of its first picture.
     pub(super) start: WallTime,
     pub(super) duration_us: i64,
-    pub(super) bytes: usize,
     /// Video access units.
     pub(super) pictures: usize,
-    body: Body,
-}
-
-/// Handles that share the ring's memory until the first player asks, one piece from then on.
-#[derive(Debug)]
-enum Body {
-    Parts(Vec<Bytes>),
-    Whole(Bytes),
-}
-
-impl Segment {
-    /// The bytes to serve.
-    pub(super) fn body(&mut self) -> Bytes {
-        if let Body::Parts(parts) = &self.body {
-            let mut whole = BytesMut::with_capacity(self.bytes);
-            for part in parts {
-                whole.extend_from_slice(part);
-            }
-            self.body = Body::Whole(whole.freeze());
-        }
-        match &self.body {
-            Body::Whole(whole) => whole.clone(),
-            Body::Parts(_) => Bytes::new(),
-        }
-    }
+    pub(super) parts: Vec<Part>,
+    /// That of its parts, one after the other.
+    pub(super) body: Body,
 }
 
 /// A segment that still grows.
@@ -54,11 +41,19 @@ impl Segment {
 pub(super) struct Draft {
     pub(super) epoch: u64,
     pub(super) is_discontinuity: bool,
-    start: WallTime,
+    /// Capture time of its first picture.
+    pub(super) start: WallTime,
+    /// Its finished parts.
+    pub(super) parts: Vec<Part>,
+    /// Video ticks of all its fragments.
     ticks: i64,
     pictures: usize,
     bytes: usize,
-    parts: Vec<Bytes>,
+    /// Fragments of the part that grows.
+    open: Vec<Bytes>,
+    open_is_independent: bool,
+    /// Microseconds of the finished parts.
+    parts_us: i64,
 }
 
 impl Draft {
@@ -67,31 +62,56 @@ impl Draft {
             epoch,
             is_discontinuity,
             start,
+            parts: Vec::new(),
             ticks: 0,
             pictures: 0,
             bytes: 0,
-            parts: Vec::new(),
+            open: Vec::new(),
+            open_is_independent: false,
+            parts_us: 0,
         }
     }
 
-    pub(super) fn push(&mut self, fragment: Fragment, units: &[framewell_media::AccessUnit]) {
-        let is_video = |unit: &&framewell_media::AccessUnit| unit.track == TrackKind::Video;
+    /// Adds a fragment of so many pictures to the part that grows.
+    pub(super) fn push(&mut self, fragment: Fragment, pictures: usize) {
         self.ticks += fragment.entry.duration;
-        self.pictures += units.iter().filter(is_video).count();
-        self.parts.push(fragment.header);
-        self.parts.extend(fragment.payload);
-        self.bytes = self.parts.iter().map(Bytes::len).sum();
+        self.pictures += pictures;
+        self.bytes += fragment.entry.len as usize;
+        self.open_is_independent |= fragment.entry.is_key;
+        self.open.push(fragment.header);
+        self.open.extend(fragment.payload);
+    }
+
+    /// Ends the part that grows; false if there is none.
+    pub(super) fn end_part(&mut self) -> bool {
+        if self.open.is_empty() {
+            return false;
+        }
+        let end_us = self.duration_us();
+        self.parts.push(Part {
+            duration_us: end_us - self.parts_us,
+            is_independent: std::mem::take(&mut self.open_is_independent),
+            body: Body::of(self.open.drain(..)),
+        });
+        self.parts_us = end_us;
+        true
     }
 
     pub(super) const fn duration_us(&self) -> i64 {
         Timescale::HZ_90K.to_micros(self.ticks)
     }
 
+    /// Length of the parts that a playlist can list.
+    pub(super) const fn parts_us(&self) -> i64 {
+        self.parts_us
+    }
+
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    pub(super) fn finish(self, sequence: u64, discontinuity: u64) -> Segment {
+    pub(super) fn finish(mut self, sequence: u64, discontinuity: u64) -> Segment {
+        self.end_part();
         Segment {
             sequence,
             epoch: self.epoch,
@@ -99,9 +119,9 @@ impl Draft {
             discontinuity,
             start: self.start,
             duration_us: self.duration_us(),
-            bytes: self.bytes,
             pictures: self.pictures,
-            body: Body::Parts(self.parts),
+            body: Body::chain(self.parts.iter().map(|part| &part.body)),
+            parts: self.parts,
         }
     }
 }

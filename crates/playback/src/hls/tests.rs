@@ -52,14 +52,23 @@ async fn a_camera_that_delivers_nothing_is_not_live() {
     let (live, track) = live();
     let not_live = Error::NotLive(channel());
     let nobody = ChannelId::new(8).unwrap();
-    assert_eq!(live.playlist(nobody, "").await, Err(Error::NotLive(nobody)));
+    assert_eq!(
+        live.playlist(nobody, "", Reload::default()).await,
+        Err(Error::NotLive(nobody))
+    );
     // Nobody pulls from it: answered at once, or this test would take its ten seconds.
-    assert_eq!(live.playlist(channel(), "").await, Err(not_live.clone()));
+    let now = live.playlist(channel(), "", Reload::default()).await;
+    assert_eq!(now, Err(not_live.clone()));
     track.set_source_state(active());
     let waited = live.ready(channel(), soon()).await;
     assert_eq!(waited.err(), Some(not_live));
     let missing = Error::NoSegment(channel(), 1);
-    assert_eq!(live.segment(channel(), 1).await, Err(missing.clone()));
+    assert_eq!(
+        live.segment(channel(), 1).await.err(),
+        Some(missing.clone())
+    );
+    let no_part = Error::NoPart(channel(), 1, 0);
+    assert_eq!(live.part(channel(), 1, 0).await.err(), Some(no_part));
     assert_eq!(live.init(channel(), 1).await, Err(missing));
 }
 

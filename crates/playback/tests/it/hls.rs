@@ -1,24 +1,29 @@
 //! Playlists and segments of a steady stream.
 
-use crate::m3u8::{Playlist, attribute};
 use crate::support::{begin, channel, encode, fetch, pace, push_all, registry, serve, spec};
 use framewell_live::SourceState;
 use framewell_media::{AudioCodec, VideoCodec};
 use framewell_model::{ChannelStatus, WallTime};
-use framewell_playback::hls::Live;
+use framewell_playback::hls::{Live, Reload};
 use framewell_testkit::encode::ClipSpec;
+use framewell_testkit::m3u8::{Attributes, Playlist, Segment};
 use framewell_testkit::stamp::{Stamp, VideoInput, read_stamps_video_bytes};
 use tokio::task::JoinSet;
 
 pub(crate) async fn playlist(live: &Live) -> Playlist {
-    let text = live.playlist(channel(7), "ticket=t").await.unwrap();
-    Playlist::parse(&text, "ticket=t")
+    reloaded(live, Reload::default()).await
+}
+
+pub(crate) async fn reloaded(live: &Live, reload: Reload) -> Playlist {
+    let text = live.playlist(channel(7), "ticket=t", reload).await.unwrap();
+    Playlist::read(&text, "ticket=t").unwrap()
 }
 
 /// Stamps of one segment behind its init segment: it must decode alone.
-pub(crate) async fn stamps(live: &Live, segment: &crate::m3u8::Segment) -> Vec<Stamp> {
-    let mut file = fetch(live, channel(7), &segment.map, "").await.unwrap();
-    file.extend(fetch(live, channel(7), &segment.uri, "").await.unwrap());
+pub(crate) async fn stamps(live: &Live, segment: &Segment) -> Vec<Stamp> {
+    let mut file = fetch(live, channel(7), &segment.map.uri, "").await.unwrap();
+    let media = &segment.media.as_ref().unwrap().uri;
+    file.extend(fetch(live, channel(7), media, "").await.unwrap());
     tokio::task::spawn_blocking(move || read_stamps_video_bytes(&file))
         .await
         .unwrap()
@@ -37,7 +42,7 @@ async fn steady(spec: ClipSpec) {
         assert!(track.push(unit.clone()));
         if unit.is_key {
             let next = playlist(&live).await;
-            before.check_successor(&next);
+            before.check_successor(&next).unwrap();
             let newest = seen.last().unwrap().sequence;
             seen.extend(
                 next.segments
@@ -148,21 +153,21 @@ async fn the_multivariant_playlist_says_what_a_player_must_know() {
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines[0], "#EXTM3U");
     assert_eq!(lines.last(), Some(&"media.m3u8?ticket=t"));
-    let variant = lines[lines.len() - 2];
-    assert!(variant.starts_with("#EXT-X-STREAM-INF:"));
-    assert_eq!(attribute(variant, "RESOLUTION").unwrap(), "320x240");
-    assert_eq!(attribute(variant, "FRAME-RATE").unwrap(), "25.000");
-    let codecs = attribute(variant, "CODECS").unwrap();
+    let variant = lines[lines.len() - 2].strip_prefix("#EXT-X-STREAM-INF:");
+    let variant = Attributes::read(variant.unwrap()).unwrap();
+    assert_eq!(variant.plain("RESOLUTION").unwrap(), "320x240");
+    assert_eq!(variant.plain("FRAME-RATE").unwrap(), "25.000");
+    let codecs = variant.quoted("CODECS").unwrap();
     assert!(
         codecs.starts_with("avc1.") && codecs.ends_with(",mp4a.40.2"),
         "{codecs}"
     );
-    let number = |name| attribute(variant, name).unwrap().parse::<u64>().unwrap();
+    let number = |name| variant.plain(name).unwrap().parse::<u64>().unwrap();
     assert!(number("AVERAGE-BANDWIDTH") <= number("BANDWIDTH"));
     // The peak is that of the largest segment listed (section 4.3.4.2).
     let mut peak = 0;
     for segment in playlist(&live).await.segments {
-        let bytes = fetch(&live, channel(7), &segment.uri, "")
+        let bytes = fetch(&live, channel(7), &segment.media.unwrap().uri, "")
             .await
             .unwrap()
             .len() as u64;
@@ -180,11 +185,10 @@ async fn g711_is_left_out_since_browsers_refuse_it() {
     push_all(&begin(&live_registry, &clip.parameters), &clip.units);
     let text = live.multivariant(channel(7), "").await.unwrap();
     let variant = text.lines().find(|line| line.contains("CODECS")).unwrap();
-    assert!(!attribute(variant, "CODECS").unwrap().contains(','));
-    let playlist = Playlist::parse(
-        &live.playlist(channel(7), "ticket=t").await.unwrap(),
-        "ticket=t",
-    );
+    let (_, list) = variant.split_once(':').unwrap();
+    let codecs = Attributes::read(list).unwrap().quoted("CODECS").unwrap();
+    assert!(!codecs.contains(','));
+    let playlist = playlist(&live).await;
     assert_eq!(stamps(&live, &playlist.segments[0]).await.len(), 25);
 }
 

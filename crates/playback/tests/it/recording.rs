@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use framewell_blob::{BlobStore, ObjectKey};
 use framewell_catalog::{Catalog, CatalogConfig, NewGap, NewSegment};
-use framewell_fmp4::{SegmentIdentity, SegmentIndex, build_fragment, build_segment_init};
+use framewell_fmp4::{
+    SegmentIdentity, SegmentIndex, build_fragment, build_segment_init, fingerprint,
+};
 use framewell_footage::{Footage, Spool, SpoolSegment};
 use framewell_live::{Registry, RingConfig};
 use framewell_media::{AccessUnit, StreamParameters, TrackKind};
@@ -193,6 +195,7 @@ impl Recording {
         let init_len = u32::try_from(file.len()).unwrap();
         let mut index = SegmentIndex {
             init_len,
+            parameters: fingerprint(parameters),
             fragments: Vec::new(),
         };
         for (number, units) in pieces.iter().enumerate() {

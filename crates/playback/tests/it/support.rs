@@ -8,7 +8,7 @@ use axum::routing::get;
 use framewell_live::{Registry, RingConfig, Track};
 use framewell_media::{AccessUnit, StreamParameters};
 use framewell_model::{ChannelId, RunId, WallTime};
-use framewell_playback::hls::Live;
+use framewell_playback::hls::{Live, Reload, Wanted};
 use framewell_testkit::clock::MovableClock;
 use framewell_testkit::encode::{ClipSpec, EncodedClip};
 use std::net::SocketAddr;
@@ -101,13 +101,31 @@ async fn file(
     RawQuery(query): RawQuery,
 ) -> Response {
     let query = query.unwrap_or_default();
-    if query != "ticket=t" {
+    let mut words = query.split('&');
+    if words.next() != Some("ticket=t") {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    match fetch(&live, channel(id), &file, &query).await {
+    let reload = reload(words);
+    match fetch_as(&live, channel(id), &file, "ticket=t", reload).await {
         Ok(bytes) => bytes.into_response(),
         Err(error) => (StatusCode::NOT_FOUND, error.to_string()).into_response(),
     }
+}
+
+/// Delivery directives as the API crate reads them.
+fn reload<'a>(words: impl Iterator<Item = &'a str>) -> Reload {
+    let mut reload = Reload::default();
+    let (mut sequence, mut part) = (None, None);
+    for (name, value) in words.filter_map(|word| word.split_once('=')) {
+        match name {
+            "_HLS_msn" => sequence = value.parse().ok(),
+            "_HLS_part" => part = value.parse().ok(),
+            "_HLS_skip" => reload.is_delta = true,
+            _ => {}
+        }
+    }
+    reload.wanted = sequence.map(|sequence| Wanted { sequence, part });
+    reload
 }
 
 /// What a file of a channel holds.
@@ -117,21 +135,32 @@ pub(crate) async fn fetch(
     file: &str,
     query: &str,
 ) -> Result<Vec<u8>, framewell_playback::hls::Error> {
-    let number = |prefix, suffix| -> Option<u64> {
-        file.strip_prefix(prefix)?
-            .strip_suffix(suffix)?
-            .parse()
-            .ok()
+    fetch_as(live, channel, file, query, Reload::default()).await
+}
+
+async fn fetch_as(
+    live: &Live,
+    channel: ChannelId,
+    file: &str,
+    query: &str,
+    reload: Reload,
+) -> Result<Vec<u8>, framewell_playback::hls::Error> {
+    let numbers = |prefix, suffix| -> Option<Vec<u64>> {
+        let text = file.strip_prefix(prefix)?.strip_suffix(suffix)?;
+        text.split('-').map(|number| number.parse().ok()).collect()
     };
     if file == "index.m3u8" {
         return Ok(live.multivariant(channel, query).await?.into_bytes());
     }
     if file == "media.m3u8" {
-        return Ok(live.playlist(channel, query).await?.into_bytes());
+        return Ok(live.playlist(channel, query, reload).await?.into_bytes());
     }
-    if let Some(epoch) = number("init-", ".mp4") {
-        return Ok(live.init(channel, epoch).await?.to_vec());
+    if let Some(epoch) = numbers("init-", ".mp4") {
+        return Ok(live.init(channel, epoch[0]).await?.to_vec());
     }
-    let sequence = number("seg-", ".m4s").expect("playlists name nothing else");
-    Ok(live.segment(channel, sequence).await?.to_vec())
+    if let Some(part) = numbers("part-", ".m4s") {
+        return Ok(live.part(channel, part[0], part[1]).await?.to_vec());
+    }
+    let sequence = numbers("seg-", ".m4s").expect("playlists name nothing else");
+    Ok(live.segment(channel, sequence[0]).await?.to_vec())
 }

@@ -1,0 +1,82 @@
+//! URLs of recorded HLS and what they answer.
+
+use crate::site::{Site, assert_compat_error, text};
+
+#[tokio::test]
+async fn a_recorded_range_has_a_url_that_lasts_as_long_as_it_takes_to_watch() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
+    let id = channel.id;
+    let get = async |query: &str| {
+        let path = format!("/v1/channels/{id}/hls?{query}");
+        site.get(&channel.watch, &path).await
+    };
+    let vod = get("start=2024-05-01T09:00:00Z&end=2024-05-01T10:00:00Z")
+        .await
+        .expect(200);
+    let base = format!("http://vms.test:8080/hls/{id}/rec");
+    let url = text(&vod["url"]);
+    let path = "1714554000000000-1714557600000000/vod.m3u8?ticket=media.";
+    assert!(url.starts_with(&format!("{base}/{path}")), "{url}");
+    assert_eq!(vod["type"], "vod");
+    assert_eq!(vod["expire"], "2024-05-01T14:00:00.000000Z");
+    for (query, rest) in [
+        ("start=-1h", "1714561200000000-/event.m3u8?"),
+        (
+            "start=-1h&end=now",
+            "1714561200000000-1714564800000000/event.m3u8?",
+        ),
+    ] {
+        let event = get(query).await.expect(200);
+        let url = text(&event["url"]);
+        assert!(url.starts_with(&format!("{base}/{rest}")), "{url}");
+        assert_eq!(event["type"], "event");
+    }
+    let redirect = get("start=-1h&end=-1m&redirect=true").await;
+    assert_eq!(redirect.status.as_u16(), 302);
+    assert!(redirect.header("location").starts_with(&base));
+    for query in [
+        "",
+        "end=-1h",
+        "start=-1h&end=-2h",
+        "start=-200h",
+        "start=-1h&stop=-1m",
+    ] {
+        assert_eq!(get(query).await.status.as_u16(), 400, "{query}");
+    }
+    let other = site.channel("b").await;
+    let foreign = format!("/v1/channels/{id}/hls?start=-1h");
+    assert_eq!(site.get(&other.all, &foreign).await.status.as_u16(), 404);
+}
+
+#[tokio::test]
+async fn a_playlist_needs_a_ticket_for_footage_and_footage() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
+    let id = channel.id;
+    let view = format!("/v1/channels/{id}/hls?start=2024-05-01T10:00:00Z&end=2024-05-01T10:00:20Z");
+    let view = site.get(&channel.watch, &view).await.expect(200);
+    let url = text(&view["url"]).trim_start_matches("http://vms.test:8080");
+    let nothing = site.get("", url).await;
+    assert_compat_error(&nothing, 404, "not_found");
+    let (path, ticket) = url.split_once('?').unwrap();
+    assert_compat_error(&site.get("", path).await, 401, "invalid_auth");
+    let live = format!("/v1/channels/{id}/live");
+    let live = site.get(&channel.watch, &live).await.expect(200);
+    let (_, live_ticket) = text(&live["hls"]).split_once('?').unwrap();
+    let wrong = site.get("", &format!("{path}?{live_ticket}")).await;
+    assert_compat_error(&wrong, 401, "invalid_auth");
+    let segment = "01900000-0000-7000-8000-000000000001";
+    for name in [
+        format!("{segment}.mp4"),
+        format!("init-{segment}.mp4"),
+        "x.ts".into(),
+    ] {
+        let file = path.replace("vod.m3u8", &name);
+        let missing = site.get("", &format!("{file}?{ticket}")).await;
+        assert_compat_error(&missing, 404, "not_found");
+    }
+    site.clock
+        .advance(std::time::Duration::from_secs(3_600 + 60));
+    assert_compat_error(&site.get("", url).await, 401, "invalid_auth");
+}
