@@ -25,6 +25,8 @@ pub(crate) struct Options {
     pub(crate) http_listen: String,
     /// Address of the RTSP server; port 0 takes a free one.
     pub(crate) rtsp_listen: String,
+    /// Address of the RTMP server; port 0 takes a free one.
+    pub(crate) rtmp_listen: String,
     /// Configuration by environment, for example `FRAMEWELL_RECORD__SEGMENT_S`.
     pub(crate) settings: Vec<(&'static str, String)>,
 }
@@ -72,6 +74,8 @@ impl Server {
             &options.http_listen,
             "--rtsp-listen",
             &options.rtsp_listen,
+            "--rtmp-listen",
+            &options.rtmp_listen,
         ]);
         // Everything it says goes to the log, which is shown if it ends by itself.
         command.stdout(std::process::Stdio::null());

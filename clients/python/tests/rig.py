@@ -57,6 +57,7 @@ class Site:
         self._key = json.loads(self.account("create", "tests", "--json"))["license_key"]
         ready = self.folder / "ready.json"
         listen = ["--http-listen", "127.0.0.1:0", "--rtsp-listen", "127.0.0.1:0"]
+        listen += ["--rtmp-listen", "127.0.0.1:0"]
         self.server = self._spawn("framewell", "serve", *listen, "--config", self._config, "--ready-file", str(ready))
         wait_for("the server", 60, lambda: ready.exists() or self._ended(self.server))
         self.base = f"http://{json.loads(ready.read_text())['http']}"

@@ -11,6 +11,7 @@ use crate::notify::{Mqtt, Outbound, Webhooks};
 use crate::on_demand::Pictures;
 use crate::pictures::Images;
 use crate::sessions::Sessions;
+use crate::rtmp::Rtmp;
 use anyhow::{Context, bail};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
@@ -34,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) rtsp: Rtsp,
     /// Readers and publishers of video, over all protocols.
     pub(crate) sessions: Sessions,
+    /// RTMP server.
+    pub(crate) rtmp: Rtmp,
     /// Raw pictures in shared memory for engines on this machine.
     pub(crate) raw: Raw,
     /// Recording.
@@ -222,6 +225,7 @@ impl Default for Config {
             http: Http::default(),
             rtsp: Rtsp::default(),
             sessions: Sessions::default(),
+            rtmp: Rtmp::default(),
             raw: Raw::default(),
             record: Record::default(),
             images: Images::default(),
@@ -342,6 +346,7 @@ pub(crate) struct Overrides {
     pub(crate) database_url: Option<String>,
     pub(crate) http_listen: Option<String>,
     pub(crate) rtsp_listen: Option<String>,
+    pub(crate) rtmp_listen: Option<String>,
 }
 
 impl From<&crate::ConfigArgs> for Overrides {
@@ -380,6 +385,7 @@ pub(crate) fn load(overrides: &Overrides) -> anyhow::Result<Config> {
         ("database_url", overrides.database_url.clone()),
         ("http.listen", overrides.http_listen.clone()),
         ("rtsp.listen", overrides.rtsp_listen.clone()),
+        ("rtmp.listen", overrides.rtmp_listen.clone()),
     ];
     for (key, value) in flags {
         if let Some(value) = value {
@@ -425,6 +431,9 @@ fn check(config: &Config) -> anyhow::Result<()> {
     check_rolls(config)?;
     check_address("http.listen", &config.http.listen)?;
     check_address("rtsp.listen", &config.rtsp.listen)?;
+    if !config.rtmp.listen.is_empty() {
+        check_address("rtmp.listen", &config.rtmp.listen)?;
+    }
     check_s3(&config.s3)?;
     config.live.check()?;
     config.decoder.check()?;

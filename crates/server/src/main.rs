@@ -14,6 +14,7 @@ mod on_demand;
 mod open_files;
 mod pictures;
 mod reconcile;
+mod rtmp;
 mod schedule;
 mod sessions;
 mod shutdown;
@@ -75,6 +76,9 @@ struct ServeArgs {
     /// Address of the RTSP server, for example `0.0.0.0:8554`; port 0 takes a free one.
     #[arg(long, value_name = "ADDR")]
     rtsp_listen: Option<String>,
+    /// Address of the RTMP server, for example `0.0.0.0:1935`; port 0 takes a free one, empty: none.
+    #[arg(long, value_name = "ADDR")]
+    rtmp_listen: Option<String>,
     /// Write the bound addresses to this file as JSON once the server answers.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
@@ -161,6 +165,7 @@ fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let mut overrides = config::Overrides::from(&args.config);
     overrides.http_listen.clone_from(&args.http_listen);
     overrides.rtsp_listen.clone_from(&args.rtsp_listen);
+    overrides.rtmp_listen.clone_from(&args.rtmp_listen);
     let config = config::load(&overrides)?;
     logging::init(&config.log)?;
     let ready_file = args.ready_file.clone();

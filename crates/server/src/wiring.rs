@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::event_recording::EventRecording;
 use crate::notify::Heralds;
 use crate::reconcile::Reconciler;
+use crate::rtmp::RtmpListener;
 use crate::{decoders, http, motion_events, notify, open_files, schedule, shutdown, signing_key};
 use anyhow::Context;
 use framewell_access::Access;
@@ -29,6 +30,7 @@ use framewell_model::WallClock;
 use framewell_playback::Playback;
 use framewell_recorder::{Recorder, RecorderConfig, Rolls};
 use framewell_streaming::raw::{self, RawConfig, RawListener, RawService};
+use framewell_streaming::rtmp::RtmpService;
 use framewell_streaming::rtsp::{self, RtspConfig};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::net::SocketAddr;
@@ -82,6 +84,15 @@ impl Services {
             clock: Arc::clone(&self.clock),
         }
     }
+
+    /// What RTMP clients use.
+    fn rtmp(&self) -> RtmpService {
+        RtmpService {
+            access: self.access.clone(),
+            registry: self.registry.clone(),
+            publishers: self.publishers.clone(),
+        }
+    }
 }
 
 /// Runs the server until a signal.
@@ -101,14 +112,21 @@ pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> anyhow
     let http = bind(&config.http.listen, "HTTP").await?;
     let rtsp = bind(&config.rtsp.listen, "RTSP").await?;
     let (http_addr, rtsp_addr) = (http.local_addr()?, rtsp.local_addr()?);
+    let rtmp = RtmpListener::bind(&config.rtmp).await?;
+    let rtmp_addr = rtmp.address();
     let raw = bind_raw(&config)?;
 
-    let listeners = Listeners { http, rtsp, raw };
+    let listeners = Listeners {
+        http,
+        rtsp,
+        rtmp,
+        raw,
+    };
     let tasks = Tasks::start(&config, &services, metrics, listeners)?;
     if let Some(file) = ready_file {
-        write_ready_file(&file, http_addr, rtsp_addr)?;
+        write_ready_file(&file, http_addr, rtsp_addr, rtmp_addr)?;
     }
-    tracing::info!(http = %http_addr, rtsp = %rtsp_addr, "framewell is ready");
+    tracing::info!(http = %http_addr, rtsp = %rtsp_addr, rtmp = ?rtmp_addr, "framewell is ready");
 
     shutdown::signalled().await?;
     tasks.stop().await;
@@ -239,6 +257,7 @@ fn jobs(
 struct Listeners {
     http: TcpListener,
     rtsp: TcpListener,
+    rtmp: RtmpListener,
     /// `None` if it is not configured.
     raw: Option<RawListener>,
 }
@@ -258,7 +277,12 @@ impl Tasks {
         metrics: PrometheusHandle,
         listeners: Listeners,
     ) -> anyhow::Result<Self> {
-        let Listeners { http, rtsp, raw } = listeners;
+        let Listeners {
+            http,
+            rtsp,
+            rtmp,
+            raw,
+        } = listeners;
         let mut tasks = Self {
             viewers: (CancellationToken::new(), JoinSet::new()),
             workers: (CancellationToken::new(), JoinSet::new()),
@@ -300,7 +324,8 @@ impl Tasks {
             stop.clone(),
         ));
         let (stop, set) = &mut tasks.viewers;
-        let state = app_state(config, services, metrics, rtsp.local_addr()?.port())?;
+        let ports = (rtsp.local_addr()?.port(), rtmp.public_port(&config.rtmp));
+        let state = app_state(config, services, metrics, ports)?;
         set.spawn(http::serve(
             http,
             framewell_api::router(state),
@@ -310,6 +335,7 @@ impl Tasks {
         let sessions = services.sessions.clone();
         set.spawn(sessions.run(services.access.clone(), stop.clone()));
         set.spawn(serve_rtsp(config, services, rtsp, stop.clone()));
+        set.spawn(rtmp.serve(config.rtmp.clone(), services.rtmp(), stop.clone()));
         if let Some(listener) = raw {
             set.spawn(raw::serve(listener, raw_service(services), stop.clone()));
         }
@@ -433,7 +459,7 @@ fn app_state(
     config: &Config,
     services: &Services,
     metrics: PrometheusHandle,
-    rtsp_port: u16,
+    ports: (u16, Option<u16>),
 ) -> anyhow::Result<AppState> {
     Ok(AppState {
         catalog: services.catalog.clone(),
@@ -448,11 +474,13 @@ fn app_state(
         feeds: services.feeds.clone(),
         clock: Arc::clone(&services.clock),
         metrics,
-        config: Arc::new(api_config(config, rtsp_port)?),
+        config: Arc::new(api_config(config, ports)?),
     })
 }
 
-fn api_config(config: &Config, rtsp_port: u16) -> anyhow::Result<ApiConfig> {
+/// With the ports of RTSP and RTMP.
+fn api_config(config: &Config, ports: (u16, Option<u16>)) -> anyhow::Result<ApiConfig> {
+    let usual = ApiConfig::default();
     let http = &config.http;
     let port = |port: u16| Some(port).filter(|port| *port != 0);
     let public = (!http.public_host.is_empty()).then(|| PublicEndpoint {
@@ -464,13 +492,14 @@ fn api_config(config: &Config, rtsp_port: u16) -> anyhow::Result<ApiConfig> {
     let places = |what, most| Places::with_accounts(what, most, token, account);
     Ok(ApiConfig {
         public,
-        rtsp_port: port(config.rtsp.public_port).unwrap_or(rtsp_port),
+        rtsp_port: port(config.rtsp.public_port).unwrap_or(ports.0),
+        rtmp_port: ports.1.unwrap_or(usual.rtmp_port),
         ticket_lifetime: Duration::from_secs(http.ticket_lifetime_s),
         pushes: places(Occupation::Push, config.live.max_pushes),
         batches: places(Occupation::Batch, MAX_BATCHES),
         streams: places(Occupation::Stream, http.max_streams),
         outbound: Arc::new(config.outbound.policy()?),
-        ..ApiConfig::default()
+        ..usual
     })
 }
 
@@ -519,8 +548,16 @@ async fn bind(address: &str, what: &str) -> anyhow::Result<TcpListener> {
 }
 
 /// Written to a temporary name and renamed: a reader never sees half of it.
-fn write_ready_file(file: &Path, http: SocketAddr, rtsp: SocketAddr) -> anyhow::Result<()> {
-    let text = serde_json::json!({"http": http.to_string(), "rtsp": rtsp.to_string()}).to_string();
+fn write_ready_file(
+    file: &Path,
+    http: SocketAddr,
+    rtsp: SocketAddr,
+    rtmp: Option<SocketAddr>,
+) -> anyhow::Result<()> {
+    let rtmp = rtmp.map(|address| address.to_string());
+    let text =
+        serde_json::json!({"http": http.to_string(), "rtsp": rtsp.to_string(), "rtmp": rtmp})
+            .to_string();
     let temporary = file.with_extension("tmp");
     std::fs::write(&temporary, text)
         .and_then(|()| std::fs::rename(&temporary, file))

@@ -89,6 +89,7 @@ fn site(binaries: &Path, folder: &Path, camera: &str, seconds: u64) -> anyhow::R
         data: folder.join("ours"),
         http_listen: "127.0.0.1:0".to_owned(),
         rtsp_listen: "127.0.0.1:0".to_owned(),
+        rtmp_listen: "127.0.0.1:0".to_owned(),
         settings: Vec::new(),
     })?;
     let channel = server.create_channel("camera", camera)?;

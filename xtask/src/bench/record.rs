@@ -78,6 +78,7 @@ fn measure(args: &Args, count: usize, file: &Path) -> anyhow::Result<Row> {
         data: folder.path().join("ours"),
         http_listen: "127.0.0.1:0".to_owned(),
         rtsp_listen: "127.0.0.1:0".to_owned(),
+        rtmp_listen: "127.0.0.1:0".to_owned(),
         settings: Vec::new(),
     })?;
     let channels = cameras

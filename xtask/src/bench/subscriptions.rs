@@ -96,6 +96,7 @@ fn measure(
         data: data.to_path_buf(),
         http_listen: "127.0.0.1:0".to_owned(),
         rtsp_listen: "127.0.0.1:0".to_owned(),
+        rtmp_listen: "127.0.0.1:0".to_owned(),
         settings: url
             .map(|url| ("FRAMEWELL_DATABASE_URL", url))
             .into_iter()

@@ -140,6 +140,7 @@ fn options(args: &Args, folder: &Path, binaries: &Path) -> Options {
         data: folder.join("data"),
         http_listen: format!("{}:{}", args.listen, port(args.port, 8080)),
         rtsp_listen: format!("{}:{}", args.listen, port(args.rtsp_port, 8554)),
+        rtmp_listen: format!("{}:{}", args.listen, free_or_any(args, 1935)),
         // Recordings appear sooner than with the default of ten seconds.
         settings: vec![("FRAMEWELL_RECORD__SEGMENT_S", "4".to_owned())],
     }

@@ -155,7 +155,7 @@ pub(crate) async fn gaps(
     timeline["gaps"].as_array().expect("a list").clone()
 }
 
-fn native_time(value: &Value) -> WallTime {
+pub(crate) fn native_time(value: &Value) -> WallTime {
     value
         .as_str()
         .and_then(|text| text.parse().ok())

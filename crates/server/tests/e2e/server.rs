@@ -32,6 +32,7 @@ pub(crate) struct Server {
     child: Option<Child>,
     http: Option<SocketAddr>,
     rtsp: Option<SocketAddr>,
+    rtmp: Option<SocketAddr>,
     license: String,
     /// More environment variables: configuration that wins over the file's.
     environment: Vec<(&'static str, &'static str)>,
@@ -67,6 +68,7 @@ impl Server {
             child: None,
             http: None,
             rtsp: None,
+            rtmp: None,
             license: String::new(),
             environment: environment.to_vec(),
         };
@@ -134,6 +136,8 @@ impl Server {
                 "127.0.0.1:0",
                 "--rtsp-listen",
                 "127.0.0.1:0",
+                "--rtmp-listen",
+                "127.0.0.1:0",
                 "--config",
             ])
             .arg(self.config_file())
@@ -166,6 +170,7 @@ impl Server {
         let address = |key: &str| addresses[key].as_str().and_then(|text| text.parse().ok());
         self.http = address("http");
         self.rtsp = address("rtsp");
+        self.rtmp = address("rtmp");
     }
 
     fn command(&self) -> Command {
@@ -203,6 +208,11 @@ impl Server {
     /// Address of the RTSP server.
     pub(crate) fn rtsp(&self) -> SocketAddr {
         self.rtsp.expect("started")
+    }
+
+    /// Address of the RTMP server.
+    pub(crate) fn rtmp(&self) -> SocketAddr {
+        self.rtmp.expect("started")
     }
 
     /// A client with the license key.

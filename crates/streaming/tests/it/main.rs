@@ -11,4 +11,5 @@ mod limits;
 mod play;
 mod protocol;
 mod readers;
+mod rtmp;
 mod support;

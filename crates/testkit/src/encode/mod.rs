@@ -74,6 +74,11 @@ impl ClipSpec {
         MediaTime::new(ticks, Timescale::HZ_90K)
     }
 
+    /// The clip's video as an MPEG transport stream, for programs that send files. Blocks; needs `ffmpeg`.
+    pub fn transport_stream(&self) -> Result<Vec<u8>> {
+        ffmpeg::cached_video(self)
+    }
+
     /// Encodes the clip, or takes it from the cache. Blocks; needs `ffmpeg`.
     pub fn encode(&self) -> Result<EncodedClip> {
         let stream = ffmpeg::cached_video(self)?;

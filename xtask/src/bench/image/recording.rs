@@ -71,6 +71,7 @@ pub(super) fn record(
         data: folder.join("ours"),
         http_listen: "127.0.0.1:0".to_owned(),
         rtsp_listen: "127.0.0.1:0".to_owned(),
+        rtmp_listen: "127.0.0.1:0".to_owned(),
         settings: Vec::new(),
     })?;
     let channel = server.create_channel("camera", url)?;

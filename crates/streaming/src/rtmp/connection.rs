@@ -1,0 +1,448 @@
+//! One client's connection: reads messages, writes answers and frames.
+
+use super::Shared;
+use super::chunk::{ChunkReader, Message};
+use super::conversation::{Conversation, Wish};
+use super::error::ProtocolError;
+use super::handshake::Handshake;
+use super::inlet::{Inlet, Refused};
+use super::pack::{Packed, Packer};
+use super::target::Target;
+use crate::fanout::{Closed, Frames, Reader};
+use bytes::{Bytes, BytesMut};
+use framewell_access::{Admission, StreamUse};
+use framewell_ingest::publish::{Ended, Protocol};
+use framewell_live::{Start, Track, Wake};
+use framewell_model::{ChannelId, ErrorKind, HasKind};
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+
+/// Most bytes handed to the socket at once, unless one frame has more. Together with the write time-out
+/// this is the slowest reader that is kept: 256 KiB in 20 s, 100 kbit/s.
+const MAX_WRITE_BYTES: usize = 256 << 10;
+/// Room for each read: a publisher's key frame comes in a few of them.
+const READ_BYTES: usize = 32 << 10;
+/// Longest message of somebody who has shown no credential: `connect` has less than 1 KiB.
+const MAX_COMMAND: usize = 16 << 10;
+/// Longest message of a publisher.
+const MAX_MEDIA: usize = 8 << 20;
+/// How long a player of a channel that does not deliver waits for a key frame.
+const MAX_START_WAIT: Duration = Duration::from_secs(5);
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("the client closed the connection")]
+    Closed,
+    #[error("the client did not begin to play or publish in time")]
+    Idle,
+    #[error("the client does not take data")]
+    Stalled,
+    #[error("the stream ended")]
+    StreamEnded,
+    #[error("refused: {0}")]
+    Refused(String),
+    #[error("the publisher ended: {0}")]
+    Publisher(Ended),
+    #[error("the server stops")]
+    Stopped,
+    #[error("bad input: {0}")]
+    Protocol(#[from] ProtocolError),
+    #[error("the connection broke")]
+    Io(#[from] io::Error),
+}
+
+/// What a connection is doing.
+#[derive(Debug)]
+enum State {
+    Idle {
+        /// When it has to have begun something.
+        deadline: Instant,
+    },
+    Playing {
+        reader: Reader<Packed>,
+        heard: Instant,
+    },
+    Publishing(Inlet),
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: Shared,
+    input: BytesMut,
+    handshake: Handshake,
+    chunks: ChunkReader,
+    conversation: Conversation,
+    state: State,
+    admitted: Option<(ChannelId, Admission)>,
+    checked: Instant,
+    sent_bytes: metrics::Counter,
+    received_bytes: metrics::Counter,
+}
+
+/// What a connection waits for.
+enum Event {
+    Read(io::Result<usize>),
+    Frames(Frames<Packed>),
+    StreamEnded,
+    PublisherEnded(Ended),
+    Idle,
+    Check,
+    Stopped,
+}
+
+impl Connection {
+    pub(super) fn new(stream: TcpStream, peer: SocketAddr, shared: Shared) -> Self {
+        let now = Instant::now();
+        let deadline = now + shared.config.idle;
+        Self {
+            stream,
+            peer,
+            shared,
+            input: BytesMut::new(),
+            handshake: Handshake::default(),
+            chunks: ChunkReader::new(MAX_COMMAND),
+            conversation: Conversation::default(),
+            state: State::Idle { deadline },
+            admitted: None,
+            checked: now,
+            sent_bytes: metrics::counter!("framewell_rtmp_sent_bytes_total"),
+            received_bytes: metrics::counter!("framewell_rtmp_received_bytes_total"),
+        }
+    }
+
+    /// Serves the client until one side has had enough.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let end = match self.serve(&stop).await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        };
+        let channel = self.admitted.as_ref().map(|(channel, _)| channel.get());
+        if let State::Publishing(inlet) = std::mem::replace(&mut self.state, idle(Duration::ZERO)) {
+            inlet.end(match end {
+                End::Stopped => Ended::ServerStops,
+                End::Protocol(_) => Ended::Unusable("what is no RTMP"),
+                _ => Ended::Lost,
+            });
+        }
+        // The connection ends anyway; a client that cannot be told is not told.
+        self.flush().await.ok();
+        self.stream.shutdown().await.ok();
+        tracing::debug!(peer = %self.peer, channel.id = channel, reason = %end, "rtmp connection ended");
+    }
+
+    async fn serve(&mut self, stop: &CancellationToken) -> Result<std::convert::Infallible, End> {
+        self.stream.set_nodelay(true)?;
+        // One wait for the whole connection: a new one per frame would have all readers meet at the token's
+        // lock.
+        let mut stopped = pin!(stop.cancelled());
+        loop {
+            self.take_input(stop).await?;
+            self.flush().await?;
+            match self.wait(stopped.as_mut()).await {
+                Event::Read(Ok(0)) => return Err(End::Closed),
+                Event::Read(Ok(bytes)) => {
+                    self.received_bytes.increment(bytes as u64);
+                    self.conversation.received(bytes);
+                }
+                Event::Read(Err(error)) => return Err(error.into()),
+                Event::Frames(frames) => self.send(frames).await?,
+                Event::StreamEnded => {
+                    self.conversation.end_play();
+                    return Err(End::StreamEnded);
+                }
+                Event::PublisherEnded(ended) => {
+                    self.conversation
+                        .refuse("NetStream.Publish.Failed", &ended.to_string());
+                    return Err(End::Publisher(ended));
+                }
+                Event::Idle => return Err(End::Idle),
+                Event::Check => self.check().await?,
+                Event::Stopped => return Err(End::Stopped),
+            }
+        }
+    }
+
+    async fn wait(&mut self, stopped: Pin<&mut WaitForCancellationFuture<'_>>) -> Event {
+        self.input.reserve(READ_BYTES);
+        let recheck = self.checked + self.shared.config.recheck;
+        let silence = self.shared.config.silence;
+        let ended = async {
+            match &mut self.state {
+                State::Idle { deadline } => {
+                    tokio::time::sleep_until(*deadline).await;
+                    Event::Idle
+                }
+                State::Playing { reader, heard } => {
+                    let next =
+                        tokio::time::timeout_at(*heard + silence, reader.next(MAX_WRITE_BYTES));
+                    match next.await {
+                        Ok(Ok(frames)) => {
+                            *heard = Instant::now();
+                            Event::Frames(frames)
+                        }
+                        Ok(Err(Closed)) | Err(_) => Event::StreamEnded,
+                    }
+                }
+                State::Publishing(inlet) => Event::PublisherEnded(inlet.publisher().ended().await),
+            }
+        };
+        let is_checked = self
+            .admitted
+            .as_ref()
+            .is_some_and(|(_, a)| a.grant.is_some());
+        tokio::select! {
+            () = stopped => Event::Stopped,
+            read = self.stream.read_buf(&mut self.input) => Event::Read(read),
+            event = ended => event,
+            () = tokio::time::sleep_until(recheck), if is_checked => Event::Check,
+        }
+    }
+
+    /// Everything that can be read of what has come.
+    async fn take_input(&mut self, stop: &CancellationToken) -> Result<(), End> {
+        if self.handshake != Handshake::Done {
+            let output = self.conversation.output();
+            if !self.handshake.advance(&mut self.input, output)? {
+                return Ok(());
+            }
+        }
+        while let Some(message) = self.chunks.next(&mut self.input)? {
+            match self.conversation.take(message)? {
+                None => {}
+                Some(Wish::Media(message)) => self.media(&message)?,
+                Some(Wish::Publish(name)) => self.publish(&name).await?,
+                Some(Wish::Play(name)) => self.play(&name, stop).await?,
+                Some(Wish::Stop) => self.stop(),
+            }
+        }
+        Ok(())
+    }
+
+    fn media(&mut self, message: &Message) -> Result<(), End> {
+        let State::Publishing(inlet) = &mut self.state else {
+            // Behind the end of a stream there may be some on the way.
+            return Ok(());
+        };
+        let refused = match inlet.take(message) {
+            Ok(()) => return Ok(()),
+            Err(refused) => refused,
+        };
+        self.conversation
+            .refuse("NetStream.Publish.Failed", &refused.to_string());
+        Err(match refused {
+            Refused::Ended(ended) => End::Publisher(ended),
+            Refused::Protocol(error) => End::Protocol(error),
+            Refused::Parameters(error) => End::Publisher(Ended::Parameters(error)),
+        })
+    }
+
+    /// What a name stands for, if the client may have it.
+    async fn admit(&mut self, name: &str, stream: StreamUse) -> Result<ChannelId, String> {
+        if !matches!(self.state, State::Idle { .. }) {
+            return Err("one stream at a time".to_owned());
+        }
+        let target = Target::parse(self.conversation.app(), name)
+            .ok_or("there is no stream of this name: it is CHANNEL?ticket=TICKET")?;
+        let credential = target
+            .credential
+            .ok_or("no credential: put ?ticket= or ?token= behind the stream name")?;
+        let access = &self.shared.service.access;
+        let admitted = match target.channel {
+            Some(channel) => {
+                let admission = access.admit(&credential, channel, stream).await;
+                admission.map(|admission| (channel, admission))
+            }
+            None => access.admit_key(&credential, stream).await,
+        };
+        let (channel, admission) = admitted.map_err(|error| {
+            // Strangers can make as many as they like.
+            tracing::debug!(peer = %self.peer, %error, "rtmp client refused");
+            match error.kind() {
+                ErrorKind::Unauthenticated | ErrorKind::PermissionDenied | ErrorKind::NotFound => {
+                    error.to_string()
+                }
+                _ => "the server cannot check this now".to_owned(),
+            }
+        })?;
+        self.admitted = Some((channel, admission));
+        self.checked = Instant::now();
+        Ok(channel)
+    }
+
+    async fn publish(&mut self, name: &str) -> Result<(), End> {
+        let opened = match self.admit(name, StreamUse::Publish).await {
+            Ok(channel) => {
+                let publishers = &self.shared.service.publishers;
+                publishers
+                    .open(channel, Protocol::Rtmp, self.peer.ip())
+                    .map_err(|error| ("NetStream.Publish.BadName", error.to_string()))
+            }
+            Err(why) => Err(("NetStream.Publish.Denied", why)),
+        };
+        match opened {
+            Ok(publisher) => {
+                self.chunks.set_max_message(MAX_MEDIA);
+                self.conversation.accept_publish();
+                self.state = State::Publishing(Inlet::new(publisher));
+                Ok(())
+            }
+            Err((code, why)) => {
+                self.conversation.refuse(code, &why);
+                Err(End::Refused(why))
+            }
+        }
+    }
+
+    async fn play(&mut self, name: &str, stop: &CancellationToken) -> Result<(), End> {
+        let opened = match self.admit(name, StreamUse::Watch).await {
+            Ok(channel) => match self.open_reader(channel, stop).await {
+                Some(reader) => Ok(reader),
+                None => {
+                    let why = format!("channel {channel} is not streaming now");
+                    Err(("NetStream.Play.StreamNotFound", why))
+                }
+            },
+            Err(why) => Err(("NetStream.Play.Failed", why)),
+        };
+        match opened {
+            Ok(reader) => {
+                self.conversation.accept_play();
+                self.state = State::Playing {
+                    reader,
+                    heard: Instant::now(),
+                };
+                Ok(())
+            }
+            Err((code, why)) => {
+                self.conversation.refuse(code, &why);
+                Err(End::Refused(why))
+            }
+        }
+    }
+
+    /// A reader of the channel; waits a little for one that does not deliver yet.
+    async fn open_reader(
+        &self,
+        channel: ChannelId,
+        stop: &CancellationToken,
+    ) -> Option<Reader<Packed>> {
+        let fanouts = &self.shared.fanouts;
+        let track = fanouts.registry().get(channel)?;
+        let mut news = track.subscribe(Start::NextKey);
+        if !is_streaming(&track) {
+            let wait = tokio::time::timeout(MAX_START_WAIT, news.next(Wake::EveryUnit));
+            stop.run_until_cancelled(wait).await?.ok()?;
+        }
+        fanouts.open(channel, &track, Packer::default)
+    }
+
+    /// The client ends what it began; it may begin anew.
+    fn stop(&mut self) {
+        let before = std::mem::replace(&mut self.state, idle(self.shared.config.idle));
+        self.admitted = None;
+        self.chunks.set_max_message(MAX_COMMAND);
+        if let State::Publishing(inlet) = before {
+            inlet.end(Ended::Finished);
+        }
+    }
+
+    /// Asks whether the token still stands.
+    async fn check(&mut self) -> Result<(), End> {
+        self.checked = Instant::now();
+        let Some((channel, admission)) = &self.admitted else {
+            return Ok(());
+        };
+        let stream = match self.state {
+            State::Publishing(_) => StreamUse::Publish,
+            _ => StreamUse::Watch,
+        };
+        let access = &self.shared.service.access;
+        let Err(error) = access.readmit(admission, *channel, stream).await else {
+            return Ok(());
+        };
+        // A database that is away for a moment shuts nobody out.
+        if error.kind().http_status() >= 500 {
+            return Ok(());
+        }
+        let code = match stream {
+            StreamUse::Publish => "NetStream.Publish.Denied",
+            StreamUse::Watch => "NetStream.Play.Failed",
+        };
+        let why = error.to_string();
+        self.conversation.refuse(code, &why);
+        if let State::Publishing(inlet) = std::mem::replace(&mut self.state, idle(Duration::ZERO)) {
+            inlet.end(Ended::NotAllowed);
+        }
+        Err(End::Refused(why))
+    }
+
+    async fn send(&mut self, frames: Frames<Packed>) -> Result<(), End> {
+        if frames.missed > 0 {
+            let channel = self.admitted.as_ref().map(|(channel, _)| channel.get());
+            metrics::counter!("framewell_rtmp_missed_frames_total").increment(frames.missed);
+            tracing::info!(peer = %self.peer, channel.id = channel, frames = frames.missed, "rtmp reader lagged, goes on at a key frame");
+        }
+        let buffers: Vec<&Bytes> = frames
+            .frames
+            .iter()
+            .enumerate()
+            .flat_map(|(index, frame)| {
+                let prologue = frame.prologue(frames.begins && index == 0);
+                prologue.into_iter().chain(frame.wire.iter())
+            })
+            .collect();
+        self.write(&buffers).await
+    }
+
+    /// Writes the answers that wait.
+    async fn flush(&mut self) -> Result<(), End> {
+        let output = Bytes::from(self.conversation.take_output());
+        if output.is_empty() {
+            return Ok(());
+        }
+        self.write(&[&output]).await
+    }
+
+    /// One vectored write, repeated until everything is taken; never longer than the time-out.
+    async fn write(&mut self, buffers: &[&Bytes]) -> Result<(), End> {
+        let mut slices: Vec<_> = buffers.iter().map(|bytes| IoSlice::new(bytes)).collect();
+        let mut rest = slices.as_mut_slice();
+        let writing = async {
+            IoSlice::advance_slices(&mut rest, 0);
+            while !rest.is_empty() {
+                let written = self.stream.write_vectored(rest).await?;
+                if written == 0 {
+                    return Err(io::Error::from(io::ErrorKind::WriteZero));
+                }
+                self.sent_bytes.increment(written as u64);
+                IoSlice::advance_slices(&mut rest, written);
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(self.shared.config.write_timeout, writing).await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(End::Stalled),
+        }
+    }
+}
+
+fn idle(patience: Duration) -> State {
+    State::Idle {
+        deadline: Instant::now() + patience,
+    }
+}
+
+/// Whether a track delivers now: its newest GOP is still open.
+fn is_streaming(track: &Track) -> bool {
+    track.newest_gop().is_some_and(|gop| !gop.is_closed)
+}

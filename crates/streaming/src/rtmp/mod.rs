@@ -1,0 +1,133 @@
+//! The RTMP server (RTMP 1.0; Enhanced RTMP v2 for H.265): live play and publish.
+//!
+//! `rtmp://host:port/app/<channel>_main?ticket=…` plays, `rtmp://host:port/publish/<channel>?ticket=…`
+//! publishes; a token does for a ticket. Everything but the sockets is sans-IO: handshake, chunks, AMF0,
+//! commands, and the bodies of pictures and sound. Limits: [`RtmpConfig`] and the constants of the modules.
+
+mod amf0;
+mod chunk;
+mod connection;
+mod conversation;
+mod error;
+mod flv;
+mod handshake;
+mod inlet;
+mod pack;
+mod target;
+
+use crate::fanout::Fanouts;
+use connection::Connection;
+use framewell_access::Access;
+use framewell_ingest::publish::Publishers;
+use framewell_live::Registry;
+use pack::Packed;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Pause after a failed `accept`, so that a process out of file descriptors does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Limits of the RTMP server.
+#[derive(Debug, Clone)]
+pub struct RtmpConfig {
+    /// Most connections at once (default 1,000); more are closed at once.
+    pub max_connections: usize,
+    /// A client that has not begun to play or publish within this time is disconnected (default 10 s).
+    pub idle: Duration,
+    /// A player that does not take data for this long is disconnected (default 20 s).
+    pub write_timeout: Duration,
+    /// A player is told that the stream ended when nothing came from the channel for this long (default
+    /// 30 s).
+    pub silence: Duration,
+    /// How often it is asked whether a token may still do what it does (default 10 s).
+    pub recheck: Duration,
+}
+
+impl Default for RtmpConfig {
+    fn default() -> Self {
+        Self {
+            max_connections: 1_000,
+            idle: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(20),
+            silence: Duration::from_secs(30),
+            recheck: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What RTMP clients use.
+#[derive(Debug, Clone)]
+pub struct RtmpService {
+    /// Checks tickets and tokens.
+    pub access: Access,
+    /// What is played.
+    pub registry: Registry,
+    /// Where publishers go.
+    pub publishers: Publishers,
+}
+
+/// What all connections share.
+#[derive(Debug, Clone)]
+struct Shared {
+    service: RtmpService,
+    fanouts: Arc<Fanouts<Packed>>,
+    config: Arc<RtmpConfig>,
+}
+
+/// Serves RTMP until `stop`; returns when all connections have ended.
+pub async fn serve(
+    listener: TcpListener,
+    config: RtmpConfig,
+    service: RtmpService,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let tasks = TaskTracker::new();
+    let registry = service.registry.clone();
+    let connections = Arc::new(Semaphore::new(config.max_connections));
+    let shared = Shared {
+        service,
+        fanouts: Arc::new(Fanouts::new(registry, tasks.clone(), stop.clone())),
+        config: Arc::new(config),
+    };
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => match Arc::clone(&connections).try_acquire_owned() {
+                Ok(permit) => {
+                    tasks.spawn(hold(stream, peer, shared.clone(), stop.clone(), permit));
+                }
+                // The handshake has no word for it.
+                Err(_) => tracing::warn!(%peer, "too many rtmp connections"),
+            },
+            Err(error) => {
+                tracing::warn!(%error, "accepting an rtmp connection failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    tasks.close();
+    tasks.wait().await;
+    Ok(())
+}
+
+async fn hold(
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: Shared,
+    stop: CancellationToken,
+    permit: OwnedSemaphorePermit,
+) {
+    let gauge = metrics::gauge!("framewell_rtmp_connections");
+    gauge.increment(1.0);
+    Connection::new(stream, peer, shared).run(stop).await;
+    gauge.decrement(1.0);
+    drop(permit);
+}
