@@ -88,6 +88,7 @@ fn rust_tests(args: &Args) -> anyhow::Result<Vec<String>> {
     command.env("FRAMEWELL_TEST_POSTGRES_URL", postgres.url());
     command.env("FRAMEWELL_TEST_S3_ENDPOINT", store.endpoint());
     name_media(&mut command);
+    command.env("FRAMEWELL_TEST_NEW_FFMPEG", new_ffmpeg()?);
     if let Some(filter) = &args.filter {
         command.arg(filter);
     }
@@ -101,6 +102,19 @@ fn rust_tests(args: &Args) -> anyhow::Result<Vec<String>> {
             || line.starts_with("TIMEOUT [")
             || is_cargo_summary(line)
     })
+}
+
+/// An FFmpeg that is newer than Debian's, for what that cannot send and play.
+fn new_ffmpeg() -> anyhow::Result<String> {
+    term::step("Encoders and players from PyPI");
+    let requirements = workspace::root().join("crates/server/tests/e2e/players.txt");
+    let interpreter = python::environment("test-players", &requirements)?;
+    let mut ask = run::program(&interpreter);
+    ask.args([
+        "-c",
+        "import imageio_ffmpeg as f; print(f.get_ffmpeg_exe())",
+    ]);
+    Ok(run::output(&mut ask)?.trim().to_owned())
 }
 
 /// Tells the end-to-end tests where real footage is, and the reader whether they had any.

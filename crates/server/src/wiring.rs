@@ -89,6 +89,7 @@ impl Services {
     fn rtmp(&self) -> RtmpService {
         RtmpService {
             access: self.access.clone(),
+            sessions: self.sessions.clone(),
             registry: self.registry.clone(),
             publishers: self.publishers.clone(),
         }

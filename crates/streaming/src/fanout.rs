@@ -400,9 +400,10 @@ mod tests {
             opened.unwrap()
         }
 
-        /// The same pictures again and again; the fan-out runs between them.
-        async fn push(&self, count: usize) {
-            for unit in self.clip.units[1..].iter().cycle().take(count) {
+        /// Some of the same pictures again and again; the fan-out runs between them.
+        async fn push(&self, from: usize, count: usize) {
+            let units = self.clip.units[1..].iter().cycle();
+            for unit in units.skip(from).take(count) {
                 self.track.push(unit.clone());
                 tokio::task::yield_now().await;
             }
@@ -418,8 +419,8 @@ mod tests {
             assert!(first.begins && first.missed == 0 && first.frames[0].is_key());
         }
         let (mut seen, total) = (0, 400);
-        for _ in 0..total / 10 {
-            world.push(10).await;
+        for from in (0..total).step_by(10) {
+            world.push(from, 10).await;
             let frames = quick.next(usize::MAX).await.unwrap();
             assert!(!frames.begins && frames.missed == 0);
             seen += frames.frames.len();
@@ -440,7 +441,7 @@ mod tests {
     async fn frames_come_in_portions_and_the_end_comes_last() {
         let world = World::new();
         let mut reader = world.open();
-        world.push(20).await;
+        world.push(0, 20).await;
         let mut seen = 0;
         while seen < 21 {
             let frames = reader.next(200 << 10).await.unwrap().frames;

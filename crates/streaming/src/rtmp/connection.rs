@@ -10,7 +10,8 @@ use super::pack::{Packed, Packer};
 use super::target::Target;
 use crate::fanout::{Closed, Frames, Reader};
 use bytes::{Bytes, BytesMut};
-use framewell_access::{Admission, StreamUse};
+use framewell_access::StreamUse;
+use framewell_access::sessions::{Activity, NewSession, Protocol as Over, Session};
 use framewell_ingest::publish::{Ended, Protocol};
 use framewell_live::{Start, Track, Wake};
 use framewell_model::{ChannelId, ErrorKind, HasKind};
@@ -50,6 +51,8 @@ enum End {
     Refused(String),
     #[error("the publisher ended: {0}")]
     Publisher(Ended),
+    #[error("the session was ended")]
+    SessionEnded,
     #[error("the server stops")]
     Stopped,
     #[error("bad input: {0}")]
@@ -83,8 +86,10 @@ pub(super) struct Connection {
     chunks: ChunkReader,
     conversation: Conversation,
     state: State,
-    admitted: Option<(ChannelId, Admission)>,
-    checked: Instant,
+    /// While it plays or publishes.
+    session: Option<Session>,
+    /// For logs.
+    channel: Option<ChannelId>,
     sent_bytes: metrics::Counter,
     received_bytes: metrics::Counter,
 }
@@ -96,14 +101,13 @@ enum Event {
     StreamEnded,
     PublisherEnded(Ended),
     Idle,
-    Check,
+    SessionEnded,
     Stopped,
 }
 
 impl Connection {
     pub(super) fn new(stream: TcpStream, peer: SocketAddr, shared: Shared) -> Self {
-        let now = Instant::now();
-        let deadline = now + shared.config.idle;
+        let state = idle(shared.config.idle);
         Self {
             stream,
             peer,
@@ -112,9 +116,9 @@ impl Connection {
             handshake: Handshake::default(),
             chunks: ChunkReader::new(MAX_COMMAND),
             conversation: Conversation::default(),
-            state: State::Idle { deadline },
-            admitted: None,
-            checked: now,
+            state,
+            session: None,
+            channel: None,
             sent_bytes: metrics::counter!("framewell_rtmp_sent_bytes_total"),
             received_bytes: metrics::counter!("framewell_rtmp_received_bytes_total"),
         }
@@ -126,10 +130,11 @@ impl Connection {
             Ok(never) => match never {},
             Err(end) => end,
         };
-        let channel = self.admitted.as_ref().map(|(channel, _)| channel.get());
+        let channel = self.channel.map(ChannelId::get);
         if let State::Publishing(inlet) = std::mem::replace(&mut self.state, idle(Duration::ZERO)) {
             inlet.end(match end {
                 End::Stopped => Ended::ServerStops,
+                End::SessionEnded => Ended::NotAllowed,
                 End::Protocol(_) => Ended::Unusable("what is no RTMP"),
                 _ => Ended::Lost,
             });
@@ -152,6 +157,9 @@ impl Connection {
                 Event::Read(Ok(0)) => return Err(End::Closed),
                 Event::Read(Ok(bytes)) => {
                     self.received_bytes.increment(bytes as u64);
+                    if let (State::Publishing(_), Some(session)) = (&self.state, &self.session) {
+                        session.add_bytes(bytes);
+                    }
                     self.conversation.received(bytes);
                 }
                 Event::Read(Err(error)) => return Err(error.into()),
@@ -166,7 +174,10 @@ impl Connection {
                     return Err(End::Publisher(ended));
                 }
                 Event::Idle => return Err(End::Idle),
-                Event::Check => self.check().await?,
+                Event::SessionEnded => {
+                    self.tell_end();
+                    return Err(End::SessionEnded);
+                }
                 Event::Stopped => return Err(End::Stopped),
             }
         }
@@ -174,7 +185,6 @@ impl Connection {
 
     async fn wait(&mut self, stopped: Pin<&mut WaitForCancellationFuture<'_>>) -> Event {
         self.input.reserve(READ_BYTES);
-        let recheck = self.checked + self.shared.config.recheck;
         let silence = self.shared.config.silence;
         let ended = async {
             match &mut self.state {
@@ -196,15 +206,17 @@ impl Connection {
                 State::Publishing(inlet) => Event::PublisherEnded(inlet.publisher().ended().await),
             }
         };
-        let is_checked = self
-            .admitted
-            .as_ref()
-            .is_some_and(|(_, a)| a.grant.is_some());
+        let session_ended = async {
+            match &self.session {
+                Some(session) => session.ended().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = stopped => Event::Stopped,
             read = self.stream.read_buf(&mut self.input) => Event::Read(read),
             event = ended => event,
-            () = tokio::time::sleep_until(recheck), if is_checked => Event::Check,
+            () = session_ended => Event::SessionEnded,
         }
     }
 
@@ -274,8 +286,21 @@ impl Connection {
                 _ => "the server cannot check this now".to_owned(),
             }
         })?;
-        self.admitted = Some((channel, admission));
-        self.checked = Instant::now();
+        let activity = match stream {
+            StreamUse::Watch => Activity::Live,
+            StreamUse::Publish => Activity::Publish,
+        };
+        let session = self.shared.service.sessions.open(NewSession {
+            protocol: Over::Rtmp,
+            activity,
+            channel,
+            holder: admission.holder,
+            peer: Some(self.peer),
+            expire: None,
+            expected_bits_per_s: 0,
+        });
+        self.session = Some(session.map_err(|error| error.to_string())?);
+        self.channel = Some(channel);
         Ok(channel)
     }
 
@@ -349,46 +374,30 @@ impl Connection {
     /// The client ends what it began; it may begin anew.
     fn stop(&mut self) {
         let before = std::mem::replace(&mut self.state, idle(self.shared.config.idle));
-        self.admitted = None;
+        self.session = None;
         self.chunks.set_max_message(MAX_COMMAND);
         if let State::Publishing(inlet) = before {
             inlet.end(Ended::Finished);
         }
     }
 
-    /// Asks whether the token still stands.
-    async fn check(&mut self) -> Result<(), End> {
-        self.checked = Instant::now();
-        let Some((channel, admission)) = &self.admitted else {
-            return Ok(());
+    /// Says that the session is over, and why.
+    fn tell_end(&mut self) {
+        let reason = self.session.as_ref().and_then(Session::end_reason);
+        let why = reason.map_or_else(|| "the session was ended".to_owned(), |why| why.to_string());
+        let code = match self.state {
+            State::Publishing(_) => "NetStream.Publish.Denied",
+            _ => "NetStream.Play.Failed",
         };
-        let stream = match self.state {
-            State::Publishing(_) => StreamUse::Publish,
-            _ => StreamUse::Watch,
-        };
-        let access = &self.shared.service.access;
-        let Err(error) = access.readmit(admission, *channel, stream).await else {
-            return Ok(());
-        };
-        // A database that is away for a moment shuts nobody out.
-        if error.kind().http_status() >= 500 {
-            return Ok(());
-        }
-        let code = match stream {
-            StreamUse::Publish => "NetStream.Publish.Denied",
-            StreamUse::Watch => "NetStream.Play.Failed",
-        };
-        let why = error.to_string();
         self.conversation.refuse(code, &why);
-        if let State::Publishing(inlet) = std::mem::replace(&mut self.state, idle(Duration::ZERO)) {
-            inlet.end(Ended::NotAllowed);
-        }
-        Err(End::Refused(why))
     }
 
     async fn send(&mut self, frames: Frames<Packed>) -> Result<(), End> {
         if frames.missed > 0 {
-            let channel = self.admitted.as_ref().map(|(channel, _)| channel.get());
+            let channel = self.channel.map(ChannelId::get);
+            if let Some(session) = &self.session {
+                session.add_missed(frames.missed);
+            }
             metrics::counter!("framewell_rtmp_missed_frames_total").increment(frames.missed);
             tracing::info!(peer = %self.peer, channel.id = channel, frames = frames.missed, "rtmp reader lagged, goes on at a key frame");
         }
@@ -417,6 +426,7 @@ impl Connection {
     async fn write(&mut self, buffers: &[&Bytes]) -> Result<(), End> {
         let mut slices: Vec<_> = buffers.iter().map(|bytes| IoSlice::new(bytes)).collect();
         let mut rest = slices.as_mut_slice();
+        let mut total = 0;
         let writing = async {
             IoSlice::advance_slices(&mut rest, 0);
             while !rest.is_empty() {
@@ -424,12 +434,17 @@ impl Connection {
                 if written == 0 {
                     return Err(io::Error::from(io::ErrorKind::WriteZero));
                 }
-                self.sent_bytes.increment(written as u64);
+                total += written;
                 IoSlice::advance_slices(&mut rest, written);
             }
             Ok(())
         };
-        match tokio::time::timeout(self.shared.config.write_timeout, writing).await {
+        let written = tokio::time::timeout(self.shared.config.write_timeout, writing).await;
+        self.sent_bytes.increment(total as u64);
+        if let (State::Playing { .. }, Some(session)) = (&self.state, &self.session) {
+            session.add_bytes(total);
+        }
+        match written {
             Ok(result) => Ok(result?),
             Err(_) => Err(End::Stalled),
         }

@@ -18,6 +18,7 @@ mod target;
 use crate::fanout::Fanouts;
 use connection::Connection;
 use framewell_access::Access;
+use framewell_access::sessions::Sessions;
 use framewell_ingest::publish::Publishers;
 use framewell_live::Registry;
 use pack::Packed;
@@ -44,8 +45,6 @@ pub struct RtmpConfig {
     /// A player is told that the stream ended when nothing came from the channel for this long (default
     /// 30 s).
     pub silence: Duration,
-    /// How often it is asked whether a token may still do what it does (default 10 s).
-    pub recheck: Duration,
 }
 
 impl Default for RtmpConfig {
@@ -55,7 +54,6 @@ impl Default for RtmpConfig {
             idle: Duration::from_secs(10),
             write_timeout: Duration::from_secs(20),
             silence: Duration::from_secs(30),
-            recheck: Duration::from_secs(10),
         }
     }
 }
@@ -65,6 +63,8 @@ impl Default for RtmpConfig {
 pub struct RtmpService {
     /// Checks tickets and tokens.
     pub access: Access,
+    /// Who plays and publishes.
+    pub sessions: Sessions,
     /// What is played.
     pub registry: Registry,
     /// Where publishers go.

@@ -1,12 +1,14 @@
 //! The RTMP server and clients that see every byte.
 
 use crate::support::{NOW_S, channel, encode, pace, run_id, spec};
+use framewell_access::places::{Occupation, Places};
+use framewell_access::sessions::{EndReason, Sessions, SessionsConfig};
 use framewell_access::{Access, MediaScope};
 use framewell_catalog::{Catalog, CatalogConfig};
 use framewell_ingest::{Ingest, IngestConfig};
 use framewell_live::{Registry, RingConfig, Track};
 use framewell_media::TrackKind;
-use framewell_model::{NewChannel, RecMode, Secret, WallTime};
+use framewell_model::{AccountId, Holder, NewChannel, RecMode, Secret, WallTime};
 use framewell_streaming::rtmp::{RtmpConfig, RtmpService, serve};
 use framewell_testkit::clock::MovableClock;
 use framewell_testkit::encode::EncodedClip;
@@ -27,6 +29,8 @@ struct Server {
     addr: SocketAddr,
     registry: Registry,
     access: Access,
+    account: AccountId,
+    sessions: Sessions,
     stop: CancellationToken,
     tasks: JoinSet<()>,
     _folder: tempfile::TempDir,
@@ -58,9 +62,16 @@ impl Server {
         let created = catalog.create_channel(account, &new, now).await.unwrap();
         assert_eq!(created.id, channel(1));
         let registry = Registry::new(RingConfig::default(), Arc::clone(&clock) as _);
+        let limits = SessionsConfig {
+            places: Places::new(Occupation::Session, 100, 100),
+            max_bits_per_s: None,
+            token_max_bits_per_s: None,
+        };
+        let sessions = Sessions::new(limits, Arc::clone(&clock) as _);
         let ingest = Ingest::new(IngestConfig::default(), registry.clone(), clock);
         let service = RtmpService {
             access: access.clone(),
+            sessions: sessions.clone(),
             registry: registry.clone(),
             publishers: ingest.publishers(),
         };
@@ -74,6 +85,8 @@ impl Server {
             addr,
             registry,
             access,
+            account,
+            sessions,
             stop,
             tasks,
             _folder: folder,
@@ -82,7 +95,11 @@ impl Server {
 
     fn name(&self, scope: &MediaScope) -> String {
         let expire = WallTime::from_secs(NOW_S + 60);
-        format!("1?ticket={}", self.access.ticket(scope, expire))
+        let holder = Holder {
+            account: self.account,
+            serial: None,
+        };
+        format!("1?ticket={}", self.access.ticket(holder, scope, expire))
     }
 
     fn live(&self) -> String {
@@ -257,7 +274,7 @@ async fn strangers_are_cut_off_and_cost_nobody_else() {
     long.is_closed().await;
     // A credential that opens something else.
     for (name, why) in [
-        ("1?ticket=media.x", "ticket"),
+        ("1?ticket=media.x", "token is not valid"),
         ("1", "no credential"),
         ("nonsense", "NetStream.Play.Failed"),
     ] {
@@ -273,8 +290,19 @@ async fn strangers_are_cut_off_and_cost_nobody_else() {
 
     player.heard.clear();
     player.hear_until("onFI").await;
-    server.stop.cancel();
+    // Everybody else is gone, and this one can be ended.
+    let sessions = server.sessions.list(|_| true);
+    assert_eq!(sessions.len(), 1);
+    assert!(sessions[0].bytes > 0);
+    server.sessions.end(sessions[0].id, EndReason::Ended);
+    player.hear_until("ended by an operator").await;
     player.is_closed().await;
+
+    let mut last = Client::connect(server.addr).await;
+    last.play(&server.live()).await;
+    last.hear_until("NetStream.Play.Start").await;
+    server.stop.cancel();
+    last.is_closed().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
