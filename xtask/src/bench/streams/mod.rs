@@ -106,6 +106,7 @@ impl Site {
             data: self.folder.join(format!("ours-{protocol}")),
             http_listen: "127.0.0.1:0".to_owned(),
             rtsp_listen: "127.0.0.1:0".to_owned(),
+            rtmp_listen: "127.0.0.1:0".to_owned(),
             settings: vec![("FRAMEWELL_RTSP__MAX_CONNECTIONS", "2000".to_owned())],
         })?;
         let channel = server.create_channel("camera", url_of(&camera)?)?;
