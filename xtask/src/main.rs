@@ -15,6 +15,7 @@ mod demo;
 mod deps;
 mod fakecam;
 mod generated;
+mod hls_js;
 mod http;
 mod object_store;
 mod postgres;

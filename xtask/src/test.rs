@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use crate::deps::{self, Purpose};
 use crate::object_store::ObjectStore;
 use crate::postgres::Postgres;
-use crate::{demo, python, run, term, workspace};
+use crate::{demo, hls_js, python, run, term, workspace};
 
 /// The runner's version that a machine without one gets.
 const NEXTEST: &str = "0.9.143";
@@ -29,6 +29,7 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
     if !args.plain_cargo {
         ensure_nextest()?;
     }
+    hls_js::ensure()?;
     build()?;
     // What each runner said about itself, repeated at the end.
     let mut summaries = rust_tests(args)?;

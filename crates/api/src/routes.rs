@@ -5,9 +5,9 @@
 
 use crate::auth::Need;
 use crate::vxg::{
-    cameras, channel, channel_tags, channels, event_processing, event_tags, events, group_view,
-    groups, image_live, image_tasks, images, limits, live, meta, meta_search, motion, records,
-    server, storage, streams,
+    activity, cameras, channel, channel_tags, channels, event_processing, event_tags, events,
+    group_view, groups, image_live, image_tasks, images, limits, live, meta, meta_search, motion,
+    records, server, storage, streams,
 };
 use crate::{AppState, media, native, openapi, ops};
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
@@ -149,14 +149,17 @@ pub const TABLE: &[Route] = &[
     route("DELETE", "/api/v4/meta/filter", META, || delete(meta_search::delete_matching_documents)),
     // v2: cameras and storage.
     route("GET", "/api/v2/server/time", OPEN, || get(server::show_time)),
+    route("GET", "/api/v2/cameras", WATCH, || get(cameras::list_cameras)),
     route("GET", "/api/v2/cameras/{id}", WATCH, || get(cameras::show_camera)),
     route("PUT", "/api/v2/cameras/{id}", CONFIGURE, || put(cameras::update_camera)),
     route("GET", "/api/v2/cameras/{id}/preview", WATCH, || get(live::show_preview)),
     route("POST", "/api/v2/cameras/{id}/preview/update", CREATE, || post(live::show_preview)),
+    route("GET", "/api/v2/cameras/{id}/live_urls", WATCH, || get(live::show_live_urls)),
     route("GET", "/api/v2/cameras/{id}/media_streams", WATCH, || get(streams::show_media_streams)),
     route("GET", "/api/v2/cameras/{id}/video/streams", WATCH, || get(streams::list_video_streams)),
     route("GET", "/api/v2/cameras/{id}/video/streams/{stream}", WATCH, || get(streams::show_video_stream)),
     route("GET", "/api/v2/cameras/{id}/stream_urls", PUBLISH, || get(live::show_stream_urls)),
+    route("GET", "/api/v2/storage/activity", WATCH, || get(activity::list_days)),
     route("GET", "/api/v2/storage/data", WATCH, || get(records::list_data)),
     route("GET", "/api/v2/storage/thumbnails", WATCH, || get(images::list_thumbnails)),
     route("GET", "/api/v2/storage/timeline/{camid}", WATCH, || get(storage::show_timeline)),

@@ -9,9 +9,11 @@ use crate::params::Params;
 use crate::vxg::channel::level;
 use crate::vxg::channels::load;
 use crate::vxg::fields;
+use crate::vxg::list::{DEFAULT_LIMIT, ListRequest, MAX_LIMIT};
 use crate::vxg::view::{Now, preview};
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::Uri;
 use framewell_model::{Channel, RecMode, Right};
 use serde_json::{Value, json};
 
@@ -76,6 +78,33 @@ pub(crate) async fn show_camera(
         }
     }
     Ok(Json(object))
+}
+
+/// `/api/v2/cameras/`: those that the token opens, by id.
+pub(crate) async fn list_cameras(
+    State(state): State<AppState>,
+    caller: Caller,
+    origin: Origin,
+    uri: Uri,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
+    let request = ListRequest::read(&uri, &params, DEFAULT_LIMIT, MAX_LIMIT)?;
+    let ids = caller.listed_channels(&state, &params).await?;
+    let total = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+    let has_preview = params.flag("preview")?;
+    let links = Links::new(&state, &origin, &caller.grant);
+    let place = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
+    let page = ids.into_iter().skip(place(request.slice.offset));
+    let mut objects = Vec::new();
+    for id in page.take(place(request.slice.limit)) {
+        let channel = state.catalog.load_channel(id).await?;
+        let mut object = show(&state, &caller, &channel);
+        if let Some(preview) = has_preview.then(|| preview(&state, &links, id)).flatten() {
+            object["preview"] = preview;
+        }
+        objects.push(object);
+    }
+    Ok(request.answer(objects, total, has_preview.then_some(links.expire)))
 }
 
 pub(crate) async fn update_camera(

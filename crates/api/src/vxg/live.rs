@@ -55,6 +55,20 @@ pub(crate) async fn show_stream_urls(
     })))
 }
 
+/// `/api/v2/cameras/{id}/live_urls/`: the same as [`watch`], for tokens of many channels (contract section
+/// 6.2).
+pub(crate) async fn show_live_urls(
+    State(state): State<AppState>,
+    caller: Caller,
+    origin: Origin,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let channel: ChannelId = path_id(&id, "camera")?;
+    caller.check(&state, channel).await?;
+    let params = Params::parse(Some(&format!("camid={channel}")));
+    watch(State(state), caller, origin, params).await
+}
+
 pub(crate) async fn show_live_image(
     State(state): State<AppState>,
     caller: Caller,

@@ -4,6 +4,7 @@
 //! without a zone, server-relative `next`, `201` for creation, channel tokens as base64 JSON. None of
 //! that goes further than this module.
 
+pub(crate) mod activity;
 pub(crate) mod cameras;
 pub(crate) mod channel;
 pub(crate) mod channel_tags;

@@ -137,3 +137,76 @@ async fn a_live_stream_is_described_from_what_it_is() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_calendar_has_the_days_with_footage() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
+    let days = async |query: &str| {
+        let path = format!("/api/v2/storage/activity/?camid={}{query}", channel.id);
+        let answer = site.get(&channel.watch, &path).await.expect(200);
+        assert_eq!(
+            answer["meta"]["total_count"],
+            answer["objects"].as_array().unwrap().len()
+        );
+        answer["objects"].clone()
+    };
+    assert_eq!(days("").await, json!([]));
+    for start in [
+        "2024-04-28T10:00:00Z",
+        "2024-04-28T10:00:10Z",
+        "2024-04-28T21:59:55Z",
+        "2024-04-30T23:59:55Z",
+    ] {
+        site.record(channel.id, start, 10).await;
+    }
+    let utc = json!(["2024-04-28", "2024-04-30", "2024-05-01"]);
+    assert_eq!(days("").await, utc);
+    let berlin = json!({ "timezone": "Europe/Berlin" });
+    let camera = format!("/api/v2/cameras/{}/", channel.id);
+    site.put(&channel.all, &camera, &berlin).await.expect(200);
+    assert_eq!(days("").await, utc);
+    let local = json!(["2024-04-28", "2024-04-29", "2024-05-01"]);
+    assert_eq!(days("&daysincamtz=").await, local);
+    let other = site.channel("b").await;
+    let path = format!("/api/v2/storage/activity/?camid={}", channel.id);
+    let (_, group) = site.group(&[&other], "watch").await;
+    assert_compat_error(&site.get(&group, &path).await, 404, "not_found");
+}
+
+#[tokio::test]
+async fn cameras_are_listed_as_they_are_shown() {
+    let site = Site::new().await;
+    let (a, b) = (site.channel("a").await, site.channel("b").await);
+    site.channel("c").await;
+    let (_, group) = site.group(&[&a, &b], "watch").await;
+    let list = async |authorization: &str, query: &str| {
+        let path = format!("/api/v2/cameras/?detail=detail{query}");
+        site.get(authorization, &path).await.expect(200)
+    };
+    let of_group = list(&group, "").await;
+    assert_eq!(of_group["meta"]["total_count"], 2);
+    let shown = format!("/api/v2/cameras/{}/?detail=detail", a.id);
+    let shown = site.get(&group, &shown).await.expect(200);
+    assert_eq!(of_group["objects"][0], shown);
+    let second = list(&group, "&limit=1&offset=1").await;
+    assert_eq!(second["objects"][0]["id"], json!(b.id));
+    assert_eq!(second["objects"].as_array().unwrap().len(), 1);
+    assert_eq!(list(&a.watch, "").await["objects"][0]["id"], json!(a.id));
+    assert_eq!(list(site.key(), "").await["meta"]["total_count"], 3);
+}
+
+#[tokio::test]
+async fn live_urls_of_a_camera_are_those_of_its_own_token() {
+    let site = Site::new().await;
+    let (a, b) = (site.channel("a").await, site.channel("b").await);
+    let own = site.get(&a.watch, "/api/v4/live/watch/").await.expect(200);
+    let path = format!("/api/v2/cameras/{}/live_urls/", a.id);
+    let named = site.get(site.key(), &path).await.expect(200);
+    let names = |object: &serde_json::Value| -> Vec<String> {
+        object.as_object().unwrap().keys().cloned().collect()
+    };
+    assert_eq!(names(&own), names(&named));
+    assert_eq!(own["expire_hls"], named["expire_hls"]);
+    assert_compat_error(&site.get(&b.all, &path).await, 404, "not_found");
+}

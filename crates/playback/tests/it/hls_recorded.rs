@@ -2,12 +2,15 @@
 
 use crate::recording::{Cuts, Recording, collect, stamps_of};
 use crate::support::{channel, encode, later, spec};
+use framewell_catalog::NewSegment;
+use framewell_fmp4::{FragmentEntry, SegmentIndex};
 use framewell_media::AudioCodec;
-use framewell_model::{ErrorKind, HasKind, WallTime};
+use framewell_model::{ClockSource, ErrorKind, HasKind, RunId, SegmentId, TimeRange, WallTime};
 use framewell_playback::hls::recorded::{Error, Kind, Span};
 use framewell_testkit::encode::{ClipSpec, EncodedClip};
 use framewell_testkit::m3u8::{Playlist, Resource};
 use framewell_testkit::stamp::Stamp;
+use uuid::Uuid;
 
 /// Segments of four seconds, fragments of 0.6 s at most.
 const CUTS: Cuts = Cuts {
@@ -309,4 +312,76 @@ async fn what_is_not_there_is_said_so() {
     recording.catalog.doom_segment(record, later).await.unwrap();
     let gone = hls.media(recording.channel, segment).await.unwrap_err();
     assert!(matches!(gone, Error::Gone { .. }), "{gone}");
+}
+
+/// Rows of ten seconds each, whose objects do not exist.
+async fn rows_without_media(recording: &Recording, start: WallTime, count: i64) {
+    let run = RunId::from_uuid(Uuid::from_u128(7));
+    for n in 0..count {
+        let fragment = |second: i64| FragmentEntry {
+            offset: 900 + 500_000 * second.unsigned_abs(),
+            header_len: 560,
+            len: 500_000,
+            wall: start.plus_micros((10 * n + second) * 1_000_000),
+            anchor_pts: (10 * n + second) * 90_000,
+            dts: (10 * n + second) * 90_000,
+            min_pts: (10 * n + second) * 90_000,
+            end_pts: (10 * n + second + 1) * 90_000,
+            duration: 90_000,
+            is_key: true,
+            clock: ClockSource::CameraRtcp,
+        };
+        let index = SegmentIndex {
+            init_len: 900,
+            parameters: 42,
+            fragments: (0..10).map(fragment).collect(),
+        };
+        let row = NewSegment {
+            id: SegmentId::from_uuid(Uuid::now_v7()),
+            channel: recording.channel,
+            run,
+            sequence: n,
+            range: TimeRange {
+                start: start.plus_micros(n * 10_000_000),
+                end: start.plus_micros((n + 1) * 10_000_000),
+            },
+            clock: ClockSource::CameraRtcp,
+            size_bytes: i64::try_from(index.len_bytes()).unwrap(),
+            codecs: "avc1.64001f".to_owned(),
+            index: index.encode(),
+        };
+        let record = recording.catalog.stage_segment(&row, start).await.unwrap();
+        recording
+            .catalog
+            .publish_segment(record, start)
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_playlist_is_made_of_indexes_alone() {
+    const SEGMENTS: i64 = 1_500;
+    let recording = Recording::new().await;
+    let start = WallTime::from_secs(1_767_225_600);
+    rows_without_media(&recording, start, SEGMENTS).await;
+    let span = |hours: i64| Span {
+        start: start.plus_micros(3_500_000),
+        end: Some(start.plus_micros(hours * 3_600_000_000)),
+    };
+    let four_hours = read(&recording, span(4), Kind::Vod).await.unwrap();
+    let lengths: Vec<_> = four_hours.segments.iter().map(|s| s.duration_us).collect();
+    assert_eq!(lengths[..3], [5_000_000, 2_000_000, 5_000_000]);
+    assert_eq!(lengths.iter().sum::<i64>(), 4 * 3_600_000_000 - 3_000_000);
+    assert!(four_hours.segments.iter().all(|s| !s.starts_discontinuity));
+    assert!(
+        four_hours
+            .segments
+            .iter()
+            .all(|s| s.map == four_hours.segments[0].map)
+    );
+    // Longer ranges are told in longer segments.
+    let day = read(&recording, span(24), Kind::Vod).await.unwrap();
+    assert_eq!(i64::try_from(day.segments.len()).unwrap(), SEGMENTS);
+    assert_eq!(day.segments[1].duration_us, 10_000_000);
 }

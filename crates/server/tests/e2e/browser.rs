@@ -102,7 +102,7 @@ impl Page {
     }
 
     /// The newest report, if the browser has sent one.
-    fn report(&self) -> Option<Value> {
+    pub(crate) fn report(&self) -> Option<Value> {
         let report = self.reports.lock().expect("not poisoned").clone()?;
         assert!(
             report["error"].is_null(),

@@ -92,7 +92,7 @@ impl Groups {
         let follower = next.filter(|next| {
             is_whole && next.fragments.start == 0 && part.piece.continues_into(&next.piece)
         });
-        let follower_dts = follower.map(|next| next.piece.index.fragments[0].dts);
+        let follower_pts = follower.map(|next| next.piece.index.fragments[0].min_pts);
         let (goes_on, has_same_parameters) = self.before.take().map_or((true, false), |before| {
             let has_same = before.1 == part.parameters;
             let goes_on = before.0.continues_into(&part.piece) && part.fragments.start == 0;
@@ -104,11 +104,11 @@ impl Groups {
         let cuts = cuts(entries, part.fragments.clone(), self.aim_us);
         let count = if is_open { cuts.len() - 1 } else { cuts.len() };
         for (n, cut) in cuts.iter().take(count).enumerate() {
-            let next_dts = match cuts.get(n + 1) {
-                Some(next) => Some(entries[next.start].dts),
-                None => follower_dts,
+            let next_pts = match cuts.get(n + 1) {
+                Some(next) => Some(entries[next.start].min_pts),
+                None => follower_pts,
             };
-            let mut group = group(&part, cut.clone(), next_dts);
+            let mut group = group(&part, cut.clone(), next_pts);
             group.is_discontinuity = n == 0 && !goes_on;
             group.has_same_parameters = n > 0 || has_same_parameters;
             give(group);
@@ -132,17 +132,20 @@ fn cuts(entries: &[FragmentEntry], within: Range<usize>, aim_us: i64) -> Vec<Ran
     cuts
 }
 
-/// `next_dts` is that of the picture that follows without a hole: players add lengths up to find the
-/// place of a segment, so they must not differ from the media's own clock.
-fn group(part: &Part, fragments: Range<usize>, next_dts: Option<i64>) -> Group {
+/// `next_pts` is that of the first picture shown of what follows without a hole: players add lengths up to
+/// find the place of a segment, so they must not differ from the media's own clock. By what is shown and
+/// not by what is decoded: the first pictures of a run are decoded at shorter distances than they are
+/// shown, until their reordering is known.
+fn group(part: &Part, fragments: Range<usize>, next_pts: Option<i64>) -> Group {
     let entries = &part.piece.index.fragments[fragments];
     let (first, last) = (&entries[0], &entries[entries.len() - 1]);
-    let end_dts = next_dts.unwrap_or_else(|| last.dts.saturating_add(last.duration));
+    let ends = entries.iter().map(|entry| entry.end_pts);
+    let end_pts = next_pts.or(ends.max()).unwrap_or(first.min_pts);
     Group {
         segment: part.piece.id,
         bytes: first.offset..last.offset + u64::from(last.len),
         start: first.wall_of(first.min_pts),
-        duration_us: Timescale::HZ_90K.to_micros(end_dts.saturating_sub(first.dts)),
+        duration_us: Timescale::HZ_90K.to_micros(end_pts.saturating_sub(first.min_pts).max(0)),
         is_discontinuity: false,
         has_same_parameters: true,
     }

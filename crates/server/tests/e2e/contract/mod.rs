@@ -81,7 +81,7 @@ fn time(value: &Value) -> WallTime {
 }
 
 /// The secret inside a base64 token, as `?token=` takes it.
-fn inner_token(token: &str) -> String {
+pub(crate) fn inner_token(token: &str) -> String {
     text(&decode_token(token)["token"]).to_owned()
 }
 
