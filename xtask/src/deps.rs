@@ -103,6 +103,8 @@ const TEST: &[Package] = &[
     package("mosquitto", "the broker that MQTT is tested against"),
     package("mosquitto-clients", "listens to that broker"),
     package("openssl", "makes its certificate"),
+    package("gstreamer1.0-tools", "plays RTSP: gst-launch-1.0"),
+    package("gstreamer1.0-plugins-good", "its RTSP client"),
     Package {
         name: "chromium",
         why: "plays HLS in the browser test",

@@ -193,6 +193,13 @@ impl<'a> Links<'a> {
         format!("rtsp://{host}:{port}/live/{channel}?ticket={ticket}")
     }
 
+    /// Recordings over RTSP; the client adds `start` and `end`.
+    pub(crate) fn rtsp_recorded(&self, channel: ChannelId) -> String {
+        let ticket = self.ticket(&MediaScope::Footage(channel));
+        let (host, port) = (&self.origin.host, self.state.config.rtsp_port);
+        format!("rtsp://{host}:{port}/rec/{channel}?ticket={ticket}")
+    }
+
     /// Live RTMP, in the form that clients of the contract expect (section 6.2).
     pub(crate) fn rtmp(&self, channel: ChannelId) -> String {
         let ticket = self.ticket(&MediaScope::Live(channel));

@@ -102,6 +102,8 @@ pub(crate) struct Rtsp {
     pub(crate) public_port: u16,
     /// Most connections at once.
     pub(crate) max_connections: usize,
+    /// UDP port of RTP, even; RTCP has the next one. 0 takes any free pair.
+    pub(crate) udp_port: u16,
 }
 
 /// Raw pictures in shared memory for engines on this machine.
@@ -266,6 +268,7 @@ impl Default for Rtsp {
             listen: "0.0.0.0:8554".into(),
             public_port: 0,
             max_connections: 1_000,
+            udp_port: 0,
         }
     }
 }

@@ -31,7 +31,7 @@ use framewell_playback::Playback;
 use framewell_recorder::{Recorder, RecorderConfig, Rolls};
 use framewell_streaming::raw::{self, RawConfig, RawListener, RawService};
 use framewell_streaming::rtmp::RtmpService;
-use framewell_streaming::rtsp::{self, RtspConfig};
+use framewell_streaming::rtsp::{self, RtspConfig, RtspSources};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
@@ -416,15 +416,16 @@ fn serve_rtsp(
 ) -> impl Future<Output = ()> + Send + 'static {
     let config = RtspConfig {
         max_connections: config.rtsp.max_connections,
+        udp_port: config.rtsp.udp_port,
         ..RtspConfig::default()
     };
-    let serving = rtsp::serve(
-        listener,
-        config,
-        services.registry.clone(),
-        services.access.clone(),
-        stop,
-    );
+    let sources = RtspSources {
+        registry: services.registry.clone(),
+        playback: services.playback.clone(),
+        access: services.access.clone(),
+        sessions: services.sessions.clone(),
+    };
+    let serving = rtsp::serve(listener, config, sources, stop);
     async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the RTSP server failed");

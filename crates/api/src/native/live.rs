@@ -34,6 +34,7 @@ pub(crate) async fn show_live(
         hls: links.hls(channel),
         rtsp: links.rtsp(channel),
         rtmp: links.rtmp(channel),
+        rtsp_recorded: links.rtsp_recorded(channel),
         image: links.live_image(channel),
         expire: links.expire.to_rfc3339(),
     }))

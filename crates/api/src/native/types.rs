@@ -150,10 +150,13 @@ pub(crate) struct GapView {
 pub(crate) struct LiveView {
     /// HLS with fMP4 segments.
     pub(crate) hls: String,
-    /// RTSP, RTP interleaved in TCP.
+    /// RTSP, RTP interleaved in TCP or over UDP.
     pub(crate) rtsp: String,
     /// RTMP.
     pub(crate) rtmp: String,
+    /// Recordings over RTSP, from the oldest on; `&start=` and `&end=` (RFC 3339) name a part, and a
+    /// player seeks in it.
+    pub(crate) rtsp_recorded: String,
     /// The newest picture as JPEG, anew at every fetch.
     pub(crate) image: String,
     /// When these URLs stop working.

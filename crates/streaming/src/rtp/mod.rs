@@ -18,9 +18,10 @@ pub(crate) use packetizer::{
     CHANNEL_AUDIO, CHANNEL_VIDEO, Packed, Packetizer, TrackStart, with_channel,
 };
 pub(crate) use payload::{AudioPayload, Layout, PAYLOAD_VIDEO};
+pub(crate) use sender::ReplayMark;
 
 use audio::packetize_audio;
-use clock::StreamClock;
+use clock::{StreamClock, Warp};
 use sender::Sender;
 use video::packetize_video;
 

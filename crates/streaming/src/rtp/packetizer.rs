@@ -1,10 +1,11 @@
 //! A channel's units as packets, once for all readers.
 
-use super::{AudioPayload, Layout, PAYLOAD_VIDEO, Sender, StreamClock};
+use super::{AudioPayload, Layout, PAYLOAD_VIDEO, ReplayMark, Sender, StreamClock, Warp};
 use super::{packetize_audio, packetize_video};
 use bytes::Bytes;
 use framewell_live::Batch;
-use framewell_media::{AccessUnit, TrackKind};
+use framewell_media::{AccessUnit, StreamParameters, TrackKind};
+use framewell_model::{RunId, Timescale, WallTime};
 
 /// Interleaved channel of the video track's RTP; its RTCP uses the next one.
 pub(crate) const CHANNEL_VIDEO: u8 = 0;
@@ -27,11 +28,12 @@ pub(crate) struct Packed {
     pub(crate) starts: Option<[TrackStart; 2]>,
 }
 
-/// Makes the packets of a channel. Sequence numbers and times go on over runs and parameter changes.
+/// Makes the packets of a stream. Sequence numbers and times go on over runs and parameter changes.
 #[derive(Debug)]
 pub(crate) struct Packetizer {
     layout: Layout,
     clock: StreamClock,
+    warp: Warp,
     video: Sender,
     audio: Sender,
     is_video_report_due: bool,
@@ -44,6 +46,7 @@ impl Packetizer {
         Self {
             layout,
             clock: StreamClock::default(),
+            warp: Warp::default(),
             video: Sender::new(PAYLOAD_VIDEO, CHANNEL_VIDEO),
             audio: Sender::new(audio_type, CHANNEL_AUDIO),
             is_video_report_due: true,
@@ -57,31 +60,110 @@ impl Packetizer {
 
     /// One entry per unit. The batch must have this packetizer's layout.
     pub(crate) fn pack(&mut self, batch: &Batch) -> Vec<Packed> {
-        let mut units = batch.units.iter();
-        let mut packed = Vec::with_capacity(batch.units.len());
-        if batch.starts_gop
-            && let Some(key) = units.next()
-        {
-            packed.push(self.pack_key(batch, key));
-        }
-        packed.extend(units.map(|unit| match unit.track {
-            TrackKind::Video => self.pack_video(batch, unit, &[]),
-            TrackKind::Audio => self.pack_audio(batch, unit),
-        }));
-        packed
+        let mut is_key = batch.starts_gop;
+        let units = batch.units.iter().map(|unit| {
+            let starts_gop = std::mem::take(&mut is_key);
+            self.pack_unit(batch.run, &batch.parameters, unit, starts_gop)
+        });
+        units.collect()
     }
 
-    fn pack_key(&mut self, batch: &Batch, key: &AccessUnit) -> Packed {
+    /// The packets of one unit of a run. `starts_gop`: it is the key frame of a GOP, and readers may
+    /// begin with it.
+    pub(crate) fn pack_unit(
+        &mut self,
+        run: RunId,
+        parameters: &StreamParameters,
+        unit: &AccessUnit,
+        starts_gop: bool,
+    ) -> Packed {
+        match unit.track {
+            TrackKind::Video if starts_gop => self.pack_key(run, parameters, unit),
+            TrackKind::Video => self.pack_video(run, unit, &[]),
+            TrackKind::Audio => self.pack_audio(run, unit),
+        }
+    }
+
+    /// What the first packet of the next unit of a track says of it.
+    pub(crate) const fn mark(&mut self, track: TrackKind, mark: ReplayMark) {
+        match track {
+            TrackKind::Video => self.video.mark(Some(mark)),
+            TrackKind::Audio => self.audio.mark(Some(mark)),
+        }
+    }
+
+    /// Capture time and sent time are not related as before: both tracks report with their next unit.
+    pub(crate) const fn report_soon(&mut self) {
         self.is_video_report_due = true;
         self.is_audio_report_due = true;
-        let video_sequence = self.video.next_sequence();
-        let sets = batch.parameters.video.parameter_sets();
-        let mut packed = self.pack_video(batch, key, &sets);
-        let ticks = self.clock.place(batch.run, key);
-        let stream_us = key.pts.scale.to_micros(ticks);
-        let audio_ticks = self.layout.audio.as_ref().map_or(0, |audio| {
+    }
+
+    /// The next unit is a key frame from elsewhere in time; what was captured at `key` is it. From there
+    /// on time passes `times` as fast for the client.
+    pub(crate) fn jump(&mut self, key: WallTime, times: f64) {
+        self.clock.jump();
+        self.set_speed(self.clock.stream_us(key, key), times);
+    }
+
+    /// Changes the speed for what was captured at `wall` or later.
+    pub(crate) fn change_speed(&mut self, wall: WallTime, times: f64) {
+        self.set_speed(self.clock.stream_us(wall, wall), times);
+    }
+
+    fn set_speed(&mut self, stream_us: i64, times: f64) {
+        self.warp.set_times(times, stream_us);
+        self.report_soon();
+    }
+
+    /// Next sequence numbers, and the RTP time of what was captured at `wall`. `key` is the capture time
+    /// of the next key frame, if the next unit is one behind a jump.
+    pub(crate) fn starts_at(&self, wall: WallTime, key: WallTime) -> [TrackStart; 2] {
+        let stream_us = self.warp.apply_us(self.clock.stream_us(wall, key));
+        let video_ticks = Timescale::HZ_90K.from_micros(stream_us);
+        [
+            TrackStart {
+                sequence: self.video.next_sequence(),
+                timestamp: self.video.timestamp(video_ticks),
+            },
+            TrackStart {
+                sequence: self.audio.next_sequence(),
+                timestamp: self.audio.timestamp(self.audio_ticks(stream_us)),
+            },
+        ]
+    }
+
+    /// The ends of both tracks, each as packets of its own.
+    pub(crate) fn bye(&self) -> [(TrackKind, Bytes); 2] {
+        [
+            (TrackKind::Video, &self.video),
+            (TrackKind::Audio, &self.audio),
+        ]
+        .map(|(track, sender)| {
+            let mut wire = Vec::new();
+            sender.bye(&mut wire);
+            (track, wire.into())
+        })
+    }
+
+    fn audio_ticks(&self, stream_us: i64) -> i64 {
+        self.layout.audio.as_ref().map_or(0, |audio| {
             audio.parameters.timescale().from_micros(stream_us)
-        });
+        })
+    }
+
+    /// Ticks of a unit as they are sent.
+    fn place(&mut self, run: RunId, unit: &AccessUnit) -> i64 {
+        let ticks = self.clock.place(run, unit);
+        self.warp.apply(ticks, unit.pts.scale)
+    }
+
+    fn pack_key(&mut self, run: RunId, parameters: &StreamParameters, key: &AccessUnit) -> Packed {
+        self.report_soon();
+        let video_sequence = self.video.next_sequence();
+        let sets = parameters.video.parameter_sets();
+        let mut packed = self.pack_video(run, key, &sets);
+        let ticks = self.place(run, key);
+        let audio_ticks = self.audio_ticks(key.pts.scale.to_micros(ticks));
         packed.starts = Some([
             TrackStart {
                 sequence: video_sequence,
@@ -95,10 +177,13 @@ impl Packetizer {
         packed
     }
 
-    fn pack_video(&mut self, batch: &Batch, unit: &AccessUnit, sets: &[Bytes]) -> Packed {
-        let timestamp = self.video.timestamp(self.clock.place(batch.run, unit));
+    fn pack_video(&mut self, run: RunId, unit: &AccessUnit, sets: &[Bytes]) -> Packed {
+        let ticks = self.place(run, unit);
+        let timestamp = self.video.timestamp(ticks);
         let mut wire = Vec::with_capacity(wire_bytes(unit.data.len()));
-        let is_due = std::mem::take(&mut self.is_video_report_due);
+        // Between two reports a client takes both clocks to pass alike; at another speed they do not.
+        let is_due =
+            std::mem::take(&mut self.is_video_report_due) || !self.warp.is_at_normal_speed();
         self.video.report(&mut wire, timestamp, unit.wall, is_due);
         let codec = self.layout.video;
         packetize_video(
@@ -116,8 +201,9 @@ impl Packetizer {
         }
     }
 
-    fn pack_audio(&mut self, batch: &Batch, unit: &AccessUnit) -> Packed {
-        let timestamp = self.audio.timestamp(self.clock.place(batch.run, unit));
+    fn pack_audio(&mut self, run: RunId, unit: &AccessUnit) -> Packed {
+        let ticks = self.place(run, unit);
+        let timestamp = self.audio.timestamp(ticks);
         let mut wire = Vec::with_capacity(wire_bytes(unit.data.len()));
         if let Some(audio) = &self.layout.audio {
             let is_due = std::mem::take(&mut self.is_audio_report_due);

@@ -1,16 +1,18 @@
 //! One client's connection: reads requests, writes replies and packets.
 
 use super::RtspConfig;
-use super::fanout::{Packets, Reader};
-use super::reply::Then;
-use super::session::{Chosen, Service, Session};
+use super::fanout::Packets;
+use super::session::{Carrier, Chosen, FeedError, Service, Session};
+use super::udp::{Ports, Sent, Udp};
 use super::wire::{Decoder, Incoming, WireError};
 use crate::rtp::{CHANNEL_AUDIO, CHANNEL_VIDEO, with_channel};
 use bytes::Bytes;
+use framewell_access::sessions::EndReason;
 use framewell_media::TrackKind;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -31,10 +33,13 @@ pub(super) enum End {
     Idle,
     #[error("the client does not take data")]
     Stalled,
-    #[error("the stream ended or changed its tracks")]
-    StreamEnded,
+    #[error(transparent)]
+    Feed(#[from] FeedError),
     #[error("the server stops")]
     Stopped,
+    /// By the list of sessions.
+    #[error("{0}")]
+    Over(EndReason),
     #[error("bad request: {0}")]
     Wire(#[from] WireError),
     #[error("the connection broke")]
@@ -49,9 +54,11 @@ pub(super) struct Connection {
     config: RtspConfig,
     decoder: Decoder,
     session: Session,
-    reader: Option<Reader>,
-    /// When a connection that does not play is given up. Requests move it once a ticket was shown:
-    /// strangers must not hold a place by asking for nothing.
+    udp: Option<Arc<Udp>>,
+    /// Says when the session has to end.
+    over: Option<CancellationToken>,
+    /// When a connection is given up that does not play, or plays over UDP without a sign of life.
+    /// Requests move it once a ticket was shown: strangers must not hold a place by asking for nothing.
     deadline: Instant,
     sent_bytes: metrics::Counter,
 }
@@ -60,9 +67,10 @@ pub(super) struct Connection {
 enum Event {
     Read(io::Result<usize>),
     Packets(Packets),
-    StreamEnded,
+    FeedEnded(FeedError),
     Idle,
     Stopped,
+    Over,
 }
 
 impl Connection {
@@ -78,8 +86,9 @@ impl Connection {
             deadline: Instant::now() + config.idle,
             config,
             decoder: Decoder::default(),
-            session: Session::new(service),
-            reader: None,
+            udp: service.udp.clone(),
+            over: None,
+            session: Session::new(service, peer),
             sent_bytes: metrics::counter!("framewell_rtsp_sent_bytes_total"),
         }
     }
@@ -115,43 +124,68 @@ impl Connection {
                 Event::Read(Ok(_)) => {}
                 Event::Read(Err(error)) => return Err(error.into()),
                 Event::Packets(packets) => self.send(packets).await?,
-                Event::StreamEnded => return Err(End::StreamEnded),
-                Event::Idle => return Err(End::Idle),
+                Event::FeedEnded(error) => return Err(error.into()),
+                Event::Idle => self.check_signs()?,
                 Event::Stopped => return Err(End::Stopped),
+                Event::Over => return Err(End::Over(self.end_reason())),
             }
         }
     }
 
     async fn wait(&mut self, stopped: Pin<&mut WaitForCancellationFuture<'_>>) -> Event {
         self.decoder.buffer().reserve(READ_BYTES);
-        let is_playing = self.reader.is_some();
-        let packets = async {
-            match &mut self.reader {
-                Some(reader) => reader.next(MAX_WRITE_BYTES).await,
+        let over = self.over.clone();
+        let over = async {
+            match &over {
+                Some(over) => over.cancelled().await,
                 None => std::future::pending().await,
             }
         };
+        let is_alive = self.session.is_playing() && self.session.sign_of_life().is_none();
         tokio::select! {
             () = stopped => Event::Stopped,
+            () = over => Event::Over,
             read = self.stream.read_buf(self.decoder.buffer()) => Event::Read(read),
-            packets = packets => packets.map_or(Event::StreamEnded, Event::Packets),
-            () = tokio::time::sleep_until(self.deadline), if !is_playing => Event::Idle,
+            packets = self.session.next(MAX_WRITE_BYTES) => {
+                packets.map_or_else(Event::FeedEnded, Event::Packets)
+            }
+            () = tokio::time::sleep_until(self.deadline), if !is_alive => Event::Idle,
+        }
+    }
+
+    fn end_reason(&self) -> EndReason {
+        let listed = self.session.listed();
+        let reason = listed.and_then(framewell_access::sessions::Session::end_reason);
+        reason.unwrap_or(EndReason::Ended)
+    }
+
+    /// The deadline has passed; who plays over UDP may have shown otherwise that it is there.
+    fn check_signs(&mut self) -> Result<(), End> {
+        let timeout = self.config.session_timeout;
+        let sign = self.session.sign_of_life();
+        let deadline = sign.filter(|_| self.session.is_playing());
+        match deadline.map(|sign| sign + timeout) {
+            Some(deadline) if deadline > Instant::now() => {
+                self.deadline = deadline;
+                Ok(())
+            }
+            _ => Err(End::Idle),
         }
     }
 
     async fn answer(&mut self, request: &rtsp_types::Request<Vec<u8>>) -> Result<(), End> {
         let had_session = self.session.channel().is_some();
         let reply = self.session.handle(request).await;
+        self.over = self.session.listed().map(|listed| listed.end_token());
         tracing::debug!(peer = %self.peer, method = ?request.method(), status = u16::from(reply.status()), "rtsp request");
-        let (bytes, then) = reply.into_parts();
-        self.write(&[bytes.into()]).await?;
+        self.write(&[reply.into_bytes().into()]).await?;
         if had_session || self.session.channel().is_some() {
-            self.deadline = Instant::now() + self.config.idle;
-        }
-        match then {
-            Then::Continue => {}
-            Then::Play(reader) => self.reader = Some(reader),
-            Then::Stop => self.reader = None,
+            let is_udp = self.session.sign_of_life().is_some();
+            let patience = match is_udp && self.session.is_playing() {
+                true => self.config.session_timeout,
+                false => self.config.idle,
+            };
+            self.deadline = Instant::now() + patience;
         }
         Ok(())
     }
@@ -160,10 +194,41 @@ impl Connection {
         if packets.missed > 0 {
             let channel = self.session.channel().map(framewell_model::ChannelId::get);
             metrics::counter!("framewell_rtsp_missed_frames_total").increment(packets.missed);
+            if let Some(listed) = self.session.listed() {
+                listed.add_missed(packets.missed);
+            }
             tracing::info!(peer = %self.peer, channel.id = channel, frames = packets.missed, "rtsp reader lagged, goes on at a key frame");
         }
-        let buffers = address(&packets, self.session.chosen());
-        self.write(&buffers).await
+        let (buffers, datagrams) = address(&packets, self.session.chosen());
+        if !datagrams.is_empty() {
+            self.send_datagrams(&datagrams).await;
+        }
+        if buffers.is_empty() {
+            return Ok(());
+        }
+        let bytes = buffers.iter().map(Bytes::len).sum();
+        self.write(&buffers).await?;
+        if let Some(listed) = self.session.listed() {
+            listed.add_bytes(bytes);
+        }
+        Ok(())
+    }
+
+    /// What cannot be sent at once is lost, as anything may be over UDP.
+    async fn send_datagrams(&self, datagrams: &[(TrackKind, Ports, Bytes)]) {
+        let Some(udp) = &self.udp else { return };
+        let mut sent = Sent::default();
+        for (track, to, wire) in datagrams {
+            udp.send(wire, *track, *to, &mut sent).await;
+        }
+        self.sent_bytes.increment(sent.bytes);
+        if let Some(listed) = self.session.listed() {
+            listed.add_bytes(usize::try_from(sent.bytes).unwrap_or(usize::MAX));
+        }
+        if sent.dropped > 0 {
+            metrics::counter!("framewell_rtsp_udp_dropped_packets_total").increment(sent.dropped);
+            tracing::debug!(peer = %self.peer, packets = sent.dropped, "rtsp packets could not be sent over udp");
+        }
     }
 
     /// One vectored write, repeated until everything is taken; never longer than the time-out.
@@ -189,23 +254,30 @@ impl Connection {
     }
 }
 
-/// The packets of the chosen tracks, under the channel numbers the client asked for.
-fn address(packets: &Packets, chosen: &[Chosen]) -> Vec<Bytes> {
-    let find = |track: TrackKind| chosen.iter().find(|one| one.track == track);
-    packets
-        .frames
-        .iter()
-        .filter_map(|(track, wire)| {
-            let channel = find(*track)?.channel;
-            let own = match track {
-                TrackKind::Video => CHANNEL_VIDEO,
-                TrackKind::Audio => CHANNEL_AUDIO,
-            };
-            Some(if channel == own {
-                wire.clone()
-            } else {
-                with_channel(wire, *track, channel)
-            })
-        })
-        .collect()
+/// Packets for the connection, and those for UDP.
+type Addressed = (Vec<Bytes>, Vec<(TrackKind, Ports, Bytes)>);
+
+/// The packets of the chosen tracks, under the channel numbers that the client asked for, or with where
+/// they go.
+fn address(packets: &Packets, chosen: &[Chosen]) -> Addressed {
+    let (mut buffers, mut datagrams) = (Vec::new(), Vec::new());
+    for (track, wire) in &packets.frames {
+        let one = chosen.iter().find(|one| one.track == *track);
+        match one.map(|one| one.carrier) {
+            Some(Carrier::Udp(ports)) => datagrams.push((*track, ports, wire.clone())),
+            Some(Carrier::Tcp(channel)) if channel == own_channel(*track) => {
+                buffers.push(wire.clone());
+            }
+            Some(Carrier::Tcp(channel)) => buffers.push(with_channel(wire, *track, channel)),
+            None => {}
+        }
+    }
+    (buffers, datagrams)
+}
+
+const fn own_channel(track: TrackKind) -> u8 {
+    match track {
+        TrackKind::Video => CHANNEL_VIDEO,
+        TrackKind::Audio => CHANNEL_AUDIO,
+    }
 }

@@ -1,21 +1,28 @@
-//! The RTSP server (RFC 2326): live play over TCP interleaved.
+//! The RTSP server (RFC 2326): live and recorded play, over the connection or over UDP.
 //!
-//! `rtsp://host:port/live/<channel>?ticket=…`. UDP is refused with 461, upon which clients fall back
-//! to TCP. Limits: [`RtspConfig`] and the constants of the modules.
+//! `rtsp://host:port/live/<channel>?ticket=…` and `rtsp://host:port/rec/<channel>?start=…&ticket=…`.
+//! Live packets are shared by all readers of a channel ([`fanout`]), recordings are read for each
+//! ([`player`]). Limits: [`RtspConfig`] and the constants of the modules.
 
 mod connection;
+mod digest;
 mod fanout;
+mod player;
+mod range;
 mod reply;
 mod sdp;
 mod session;
 mod transport;
+mod udp;
 mod uri;
 mod wire;
 
 use connection::Connection;
 use fanout::Fanouts;
 use framewell_access::Access;
+use framewell_access::sessions::Sessions;
 use framewell_live::Registry;
+use framewell_playback::Playback;
 use session::Service;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,6 +31,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use udp::Udp;
 
 /// Pause after a failed `accept`, so that a process out of file descriptors does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -38,6 +46,24 @@ pub struct RtspConfig {
     pub idle: Duration,
     /// A client that does not take data for this long is disconnected (default 20 s).
     pub write_timeout: Duration,
+    /// A client that plays over UDP and shows for this long by nothing that it is there is taken to be
+    /// gone (default 60 s). Also told to clients over TCP, where the connection itself shows it.
+    pub session_timeout: Duration,
+    /// UDP port of RTP, even; RTCP has the next one. 0 takes any free pair (default).
+    pub udp_port: u16,
+}
+
+/// What streams come from, and who may have them.
+#[derive(Debug, Clone)]
+pub struct RtspSources {
+    /// Live channels.
+    pub registry: Registry,
+    /// Recordings.
+    pub playback: Playback,
+    /// The gate.
+    pub access: Access,
+    /// Where sessions are listed and limited.
+    pub sessions: Sessions,
 }
 
 impl Default for RtspConfig {
@@ -46,22 +72,34 @@ impl Default for RtspConfig {
             max_connections: 1_000,
             idle: Duration::from_secs(30),
             write_timeout: Duration::from_secs(20),
+            session_timeout: Duration::from_secs(60),
+            udp_port: 0,
         }
     }
 }
 
-/// Serves `rtsp://host:port/live/<channel>?ticket=…` until `stop`; returns when all connections have
-/// ended.
+/// Serves live channels and recordings until `stop`; returns when all connections have ended.
 pub async fn serve(
     listener: TcpListener,
     config: RtspConfig,
-    registry: Registry,
-    access: Access,
+    sources: RtspSources,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let tasks = TaskTracker::new();
-    let fanouts = Arc::new(Fanouts::new(registry, tasks.clone(), stop.clone()));
-    let service = Service { access, fanouts };
+    let fanouts = Fanouts::new(sources.registry, tasks.clone(), stop.clone());
+    let udp = open_udp(&listener, config.udp_port).await;
+    if let Some(udp) = &udp {
+        let (udp, stop) = (Arc::clone(udp), stop.clone());
+        tasks.spawn(async move { udp.listen(stop).await });
+    }
+    let service = Service {
+        access: sources.access,
+        fanouts: Arc::new(fanouts),
+        playback: sources.playback,
+        sessions: sources.sessions,
+        session_timeout: config.session_timeout,
+        udp,
+    };
     let connections = Arc::new(Semaphore::new(config.max_connections));
     loop {
         let accepted = tokio::select! {
@@ -85,6 +123,18 @@ pub async fn serve(
     tasks.close();
     tasks.wait().await;
     Ok(())
+}
+
+/// UDP beside the listener; without it clients are refused UDP with 461, and fall back to TCP.
+async fn open_udp(listener: &TcpListener, port: u16) -> Option<Arc<Udp>> {
+    let ip = listener.local_addr().ok()?.ip();
+    match Udp::bind(ip, port).await {
+        Ok(udp) => Some(Arc::new(udp)),
+        Err(error) => {
+            tracing::warn!(%error, port, "rtsp is served over tcp only: no pair of udp ports");
+            None
+        }
+    }
 }
 
 async fn hold(connection: Connection, stop: CancellationToken, permit: OwnedSemaphorePermit) {

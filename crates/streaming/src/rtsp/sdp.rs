@@ -1,4 +1,4 @@
-//! Session descriptions (RFC 8866) of live channels.
+//! Session descriptions (RFC 8866) of live channels and recordings.
 
 use super::uri::Target;
 use crate::rtp::{AudioPayload, PAYLOAD_VIDEO};
@@ -13,11 +13,12 @@ use sdp_types::{
 use std::fmt::Write;
 use url::Url;
 
-/// Describes the stream for a client that asked at `base`.
-pub(crate) fn describe(base: &Url, parameters: &StreamParameters) -> Vec<u8> {
+/// Describes the stream for a client that asked at `base`; `ranges` are values of `a=range`, the one
+/// that most clients know first (RFC 2326 appendix C.1.5).
+pub(crate) fn describe(base: &Url, parameters: &StreamParameters, ranges: &[String]) -> Vec<u8> {
     let mut session = Session::new(
         Origin::new("0", 0, NetType::In, AddrType::Ip4, "0.0.0.0"),
-        "Framewell live",
+        "Framewell",
     );
     session.connection = Some(Connection::new(NetType::In, AddrType::Ip4, "0.0.0.0"));
     session.times = vec![Time {
@@ -25,7 +26,9 @@ pub(crate) fn describe(base: &Url, parameters: &StreamParameters) -> Vec<u8> {
         stop_time: 0,
         repeats: Vec::new(),
     }];
-    session.attributes = vec![attribute("control", "*"), attribute("range", "npt=now-")];
+    session.attributes = vec![attribute("control", "*")];
+    let ranges = ranges.iter().map(|range| attribute("range", range));
+    session.attributes.extend(ranges);
     session.medias.push(video_media(base, &parameters.video));
     if let Some(audio) = &parameters.audio {
         let payload = AudioPayload {

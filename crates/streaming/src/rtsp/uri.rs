@@ -1,15 +1,29 @@
-//! Stream URLs: `rtsp://host[:port]/live/<channel>[/track<n>]?ticket=…`.
+//! Stream URLs: `rtsp://host[:port]/live/<channel>[/track<n>]?ticket=…`, and recordings:
+//! `rtsp://host[:port]/rec/<channel>[/track<n>]?start=…&end=…&ticket=…`.
 
+use super::range::parse_clock;
 use framewell_media::TrackKind;
-use framewell_model::ChannelId;
+use framewell_model::{ChannelId, WallTime};
 use url::Url;
 
 /// What a request URL names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) channel: ChannelId,
+    pub(crate) kind: Kind,
     pub(crate) track: Option<TrackKind>,
     pub(crate) ticket: Option<String>,
+}
+
+/// What of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Live,
+    /// Recorded from `start` or the oldest footage on, up to `end` or as far as it reaches.
+    Recorded {
+        start: Option<WallTime>,
+        end: Option<WallTime>,
+    },
 }
 
 /// Last path segment of a track's control URL.
@@ -27,12 +41,10 @@ fn track_of(name: &str) -> Option<TrackKind> {
 }
 
 impl Target {
-    /// `None` if the URL is none of ours.
+    /// `None` if the URL is none of ours, or has a time that is none.
     pub(crate) fn parse(url: &Url) -> Option<Self> {
         let mut segments = url.path_segments()?.filter(|segment| !segment.is_empty());
-        if segments.next()? != "live" {
-            return None;
-        }
+        let face = segments.next()?;
         let channel = segments.next()?.parse().ok()?;
         let track = match segments.next() {
             Some(name) => Some(track_of(name)?),
@@ -41,14 +53,29 @@ impl Target {
         if segments.next().is_some() {
             return None;
         }
-        let ticket = url
-            .query_pairs()
-            .find(|(name, _)| name == "ticket")
-            .map(|(_, value)| value.into_owned());
+        let value = |name: &str| {
+            let mut pairs = url.query_pairs();
+            pairs
+                .find(|(known, _)| known == name)
+                .map(|(_, value)| value.into_owned())
+        };
+        let time = |name: &str| match value(name) {
+            Some(text) if !text.is_empty() => parse_time(&text).map(Some),
+            _ => Some(None),
+        };
+        let kind = match face {
+            "live" => Kind::Live,
+            "rec" => Kind::Recorded {
+                start: time("start")?,
+                end: time("end")?,
+            },
+            _ => return None,
+        };
         Some(Self {
             channel,
+            kind,
             track,
-            ticket,
+            ticket: value("ticket"),
         })
     }
 
@@ -60,6 +87,17 @@ impl Target {
         url.set_path(&format!("{path}/{}", track_name(track)));
         url
     }
+}
+
+/// RFC 3339, the contract's form (UTC without a zone), or that of the `Range` header.
+fn parse_time(text: &str) -> Option<WallTime> {
+    // A plus that was not written as %2B has become a blank.
+    let text = text.replace(' ', "+");
+    let with_zone = || format!("{text}Z").parse().ok();
+    text.parse()
+        .ok()
+        .or_else(with_zone)
+        .or_else(|| parse_clock(&text))
 }
 
 #[cfg(test)]
@@ -82,6 +120,26 @@ mod tests {
         assert_eq!(target.channel.get(), 7);
         assert_eq!(target.track, Some(TrackKind::Audio));
         assert_eq!(target.ticket.as_deref(), Some("media.abc"));
+    }
+
+    #[test]
+    fn recordings_are_named_with_times_of_every_form() {
+        let noon: WallTime = "2026-01-01T12:00:00.5Z".parse().unwrap();
+        for text in [
+            "2026-01-01T12:00:00.5Z",
+            "2026-01-01T12:00:00.500",
+            "20260101T120000.5Z",
+            "2026-01-01T14:00:00.5+02:00",
+            "2026-01-01T14%3A00%3A00.5%2B02%3A00",
+        ] {
+            let target = parse(&format!("rtsp://h/rec/7?ticket=t&start={text}")).unwrap();
+            let (start, end) = (Some(noon), None);
+            assert_eq!(target.kind, Kind::Recorded { start, end }, "{text}");
+        }
+        let all = parse("rtsp://h/rec/7/track0?start=").unwrap();
+        let (start, end) = (None, None);
+        assert_eq!(all.kind, Kind::Recorded { start, end });
+        assert_eq!(parse("rtsp://h/rec/7?end=yesterday"), None);
     }
 
     #[test]

@@ -27,7 +27,12 @@ pub(crate) enum WireError {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Incoming {
     Request(Box<Request<Vec<u8>>>),
-    /// An interleaved packet (RTCP receiver reports) or a response to nothing: read and dropped.
+    /// An interleaved packet: receiver reports of those who play.
+    Packet {
+        channel: u8,
+        data: bytes::Bytes,
+    },
+    /// A response to nothing: read and dropped.
     Ignored,
 }
 
@@ -69,8 +74,11 @@ impl Decoder {
         let head = self.buffer.get(..INTERLEAVED_HEAD_BYTES)?;
         let end = INTERLEAVED_HEAD_BYTES + usize::from(u16::from_be_bytes([head[2], head[3]]));
         self.buffer.get(..end)?;
-        self.consume(end);
-        Some(Incoming::Ignored)
+        let channel = head[1];
+        let mut packet = self.buffer.split_to(end).freeze();
+        self.scanned = 0;
+        let data = packet.split_off(INTERLEAVED_HEAD_BYTES);
+        Some(Incoming::Packet { channel, data })
     }
 
     fn next_message(&mut self) -> Result<Option<Incoming>, WireError> {
@@ -174,7 +182,8 @@ mod tests {
         assert_eq!(error, None);
         assert_eq!(found.len(), 3);
         assert!(matches!(&found[0], Incoming::Request(_)));
-        assert_eq!(found[1], Incoming::Ignored);
+        let data = bytes::Bytes::from_static(b"abc");
+        assert_eq!(found[1], Incoming::Packet { channel: 1, data });
         let Incoming::Request(last) = &found[2] else {
             panic!()
         };

@@ -1,5 +1,6 @@
 //! A raw RTSP client that sees every byte.
 
+use framewell_model::WallTime;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: String,
+    /// Every `WWW-Authenticate`.
+    pub(crate) challenges: Vec<String>,
 }
 
 /// An interleaved packet.
@@ -43,8 +46,33 @@ impl Packet {
         self.data[1] & 0x80 != 0
     }
 
+    /// Without header and extension (RFC 3550 section 5.3.1).
     pub(crate) fn payload(&self) -> &[u8] {
-        &self.data[12..]
+        let extension = self.extension().map_or(0, |data| 4 + data.len());
+        &self.data[12 + extension..]
+    }
+
+    /// Data of the header extension.
+    pub(crate) fn extension(&self) -> Option<&[u8]> {
+        if self.data[0] & 0x10 == 0 {
+            return None;
+        }
+        let words = usize::from(u16::from_be_bytes([self.data[14], self.data[15]]));
+        Some(&self.data[16..16 + 4 * words])
+    }
+
+    /// Of a sender report: capture time and RTP time.
+    pub(crate) fn report(&self) -> Option<(WallTime, u32)> {
+        let word = |at: usize| u32::from_be_bytes(self.data[at..at + 4].try_into().unwrap());
+        (self.data[1] == 200).then(|| {
+            let ntp = u64::from(word(8)) << 32 | u64::from(word(12));
+            (WallTime::from_ntp(ntp), word(16))
+        })
+    }
+
+    /// Whether a compound RTCP packet ends with BYE.
+    pub(crate) fn is_bye(&self) -> bool {
+        self.data.len() >= 8 && self.data[self.data.len() - 7] == 203
     }
 }
 
@@ -152,10 +180,13 @@ impl Client {
             .unwrap()
             .parse()
             .unwrap();
-        let headers: BTreeMap<_, _> = lines
+        let lines: Vec<(String, String)> = lines
             .map(|line| line.split_once(": ").unwrap())
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
+        let challenges = lines.iter().filter(|(name, _)| name == "www-authenticate");
+        let challenges = challenges.map(|(_, value)| value.clone()).collect();
+        let headers: BTreeMap<_, _> = lines.into_iter().collect();
         let body: usize = headers
             .get("content-length")
             .map_or(0, |len| len.parse().unwrap());
@@ -166,6 +197,7 @@ impl Client {
             status,
             headers,
             body: body_text,
+            challenges,
         })
     }
 
@@ -218,12 +250,17 @@ impl Client {
         }
     }
 
-    /// Describes, sets up the video track under channels 0 and 1, and plays.
-    pub(crate) async fn play(&mut self, url: &str) -> Answer {
+    /// Describes, and sets up the video track under channels 0 and 1.
+    pub(crate) async fn set_up(&mut self, url: &str) {
         let track = url.replace('?', "/track0?");
         let transport = ["Transport: RTP/AVP/TCP;unicast;interleaved=0-1"];
         assert_eq!(self.request("DESCRIBE", url, &[]).await.status, 200);
         assert_eq!(self.request("SETUP", &track, &transport).await.status, 200);
+    }
+
+    /// Sets up, and plays.
+    pub(crate) async fn play(&mut self, url: &str) -> Answer {
+        self.set_up(url).await;
         let answer = self.request("PLAY", url, &["Range: npt=0-"]).await;
         assert_eq!(answer.status, 200);
         answer

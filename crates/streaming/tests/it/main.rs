@@ -7,9 +7,16 @@
 )]
 
 mod client;
+mod digest;
+mod gstreamer;
 mod limits;
 mod play;
 mod protocol;
 mod readers;
+mod recorded;
+mod recording;
 mod rtmp;
+mod seek;
+mod sessions;
 mod support;
+mod udp;

@@ -61,7 +61,7 @@ async fn ffmpeg_plays_h265_with_g711() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_player_that_tries_udp_first_falls_back_to_tcp() {
+async fn a_player_that_tries_udp_first_gets_it() {
     ffmpeg_plays(spec(), &[]).await;
 }
 

@@ -127,7 +127,7 @@ async fn a_session_goes_from_options_to_teardown() {
     let options = client.request("OPTIONS", "*", &[]).await;
     assert!(options.headers["public"].contains("GET_PARAMETER"));
     assert_eq!(client.request("PLAY", &url, &[]).await.status, 455);
-    let udp = ["Transport: RTP/AVP;unicast;client_port=5000-5001"];
+    let udp = ["Transport: RTP/AVP;multicast;port=5000-5001"];
     let track = |n: u8| url.replace('?', &format!("/track{n}?"));
     assert_eq!(client.request("SETUP", &track(0), &udp).await.status, 461);
     let video = client

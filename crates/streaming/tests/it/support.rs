@@ -1,11 +1,16 @@
 //! A running server, and tracks to feed.
 
+use framewell_access::places::{Occupation, Places};
+use framewell_access::sessions::{Sessions, SessionsConfig};
 use framewell_access::{Access, MediaScope};
+use framewell_blob::BlobStore;
 use framewell_catalog::{Catalog, CatalogConfig};
+use framewell_footage::{Footage, Spool};
 use framewell_live::{Registry, RingConfig, Track};
 use framewell_media::{AccessUnit, StreamParameters, TrackKind};
 use framewell_model::{AccountId, ChannelId, Holder, RunId, Secret, WallTime};
-use framewell_streaming::rtsp::{RtspConfig, serve};
+use framewell_playback::Playback;
+use framewell_streaming::rtsp::{RtspConfig, RtspSources, serve};
 use framewell_testkit::clock::MovableClock;
 use framewell_testkit::encode::{ClipSpec, EncodedClip};
 use framewell_token::SigningKey;
@@ -19,13 +24,19 @@ use tokio_util::sync::CancellationToken;
 /// What the server's clock says.
 pub(crate) const NOW_S: i64 = 1_767_225_600;
 
+/// Sessions at once.
+pub(crate) const MAX_SESSIONS: usize = 4;
+
 pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
     pub(crate) registry: Registry,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: JoinSet<()>,
-    access: Access,
-    _folder: tempfile::TempDir,
+    pub(crate) access: Access,
+    pub(crate) catalog: Catalog,
+    pub(crate) spool: Spool,
+    pub(crate) sessions: Sessions,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 pub(crate) fn channel(id: i64) -> ChannelId {
@@ -49,19 +60,28 @@ impl Server {
         let catalog = Catalog::open(&config_catalog).await.unwrap();
         let clock = Arc::new(MovableClock::new(WallTime::from_secs(NOW_S)));
         let key = SigningKey::new(vec![7; 32]).unwrap();
-        let access = Access::new(catalog, key, Arc::clone(&clock) as _);
-        let registry = Registry::new(RingConfig::default(), clock);
+        let access = Access::new(catalog.clone(), key, Arc::clone(&clock) as _);
+        let registry = Registry::new(RingConfig::default(), Arc::clone(&clock) as _);
+        let blobs = BlobStore::local(&folder.path().join("objects")).unwrap();
+        let spool = Spool::new();
+        let limits = SessionsConfig {
+            places: Places::new(Occupation::Session, MAX_SESSIONS, 100),
+            max_bits_per_s: None,
+            token_max_bits_per_s: None,
+        };
+        let sessions = Sessions::new(limits, Arc::clone(&clock) as _);
+        let footage = Footage::new(catalog.clone(), blobs, spool.clone());
+        let sources = RtspSources {
+            registry: registry.clone(),
+            playback: Playback::new(registry.clone(), footage),
+            access: access.clone(),
+            sessions: sessions.clone(),
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        let serving = serve(
-            listener,
-            config,
-            registry.clone(),
-            access.clone(),
-            stop.clone(),
-        );
+        let serving = serve(listener, config, sources, stop.clone());
         tasks.spawn(async move { serving.await.unwrap() });
         Self {
             addr,
@@ -69,7 +89,10 @@ impl Server {
             stop,
             tasks,
             access,
-            _folder: folder,
+            catalog,
+            spool,
+            sessions,
+            folder,
         }
     }
 
@@ -82,17 +105,26 @@ impl Server {
     }
 
     fn ticket_until(&self, id: i64, end_s: i64) -> String {
+        self.ticket_for(&MediaScope::Live(channel(id)), end_s)
+    }
+
+    fn ticket_for(&self, scope: &MediaScope, end_s: i64) -> String {
         let holder = Holder {
             account: AccountId::new(1).expect("positive"),
             serial: None,
         };
-        let scope = MediaScope::Live(channel(id));
-        let expire = WallTime::from_secs(end_s);
-        self.access.ticket(holder, &scope, expire)
+        self.access
+            .ticket(holder, scope, WallTime::from_secs(end_s))
     }
 
     pub(crate) fn url(&self, id: i64) -> String {
         format!("rtsp://{}/live/{id}?ticket={}", self.addr, self.ticket(id))
+    }
+
+    /// A recording of channel `id`; `more` is the rest of the query.
+    pub(crate) fn recorded_url(&self, id: i64, more: &str) -> String {
+        let ticket = self.ticket_for(&MediaScope::Footage(channel(id)), NOW_S + 60);
+        format!("rtsp://{}/rec/{id}?ticket={ticket}{more}", self.addr)
     }
 
     /// A track that has begun a run, without units.

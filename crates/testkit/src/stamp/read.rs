@@ -75,6 +75,13 @@ impl VideoInput {
         self
     }
 
+    /// An input option without a value.
+    #[must_use]
+    pub fn flag(mut self, name: impl Into<OsString>) -> Self {
+        self.options.push(name.into());
+        self
+    }
+
     /// Stop after this many pictures.
     #[must_use]
     pub const fn max_frames(mut self, frames: usize) -> Self {

@@ -1,72 +1,128 @@
 //! The conversation of one connection (RFC 2326 section 10): requests in, replies out.
 //!
-//! One connection has at most one session of one channel. The ticket is checked at every `DESCRIBE`
-//! and `SETUP`, and again at `PLAY`.
+//! One connection has at most one session of one channel, live ([`live`]) or recorded ([`recorded`]).
+//! The right to it ([`authority`]) is checked at every `DESCRIBE` and `SETUP`, and again at `PLAY`.
 
-use super::fanout::{Fanouts, Reader};
-use super::reply::{Reply, Then};
-use super::uri::Target;
-use super::{sdp, transport};
+mod authority;
+mod live;
+mod recorded;
+
+use super::fanout::{Fanouts, Packets, Reader};
+use super::player::Player;
+use super::reply::{Refusal, Reply};
+use super::transport::{self, Transport};
+use super::udp::{Ports, Sign, Udp};
+use super::uri::{Kind, Target};
 use crate::rtp::{CHANNEL_AUDIO, CHANNEL_VIDEO, Layout, TrackStart};
-use framewell_access::{Access, MediaScope};
-use framewell_live::{Start, Track, Wake};
-use framewell_media::{StreamParameters, TrackKind};
-use framewell_model::{ChannelId, ChannelStatus};
-use rtsp_types::{Method, Request, StatusCode, headers};
+use authority::Authority;
+use framewell_access::Access;
+use framewell_access::sessions::{self, Activity, NewSession, Protocol, SessionRefused, Sessions};
+use framewell_media::TrackKind;
+use framewell_model::ChannelId;
+use framewell_playback::Playback;
+use framewell_playback::replay::ReplayError;
+use parking_lot::Mutex;
+use recorded::{Presentation, Style};
+use rtsp_types::{HeaderName, Method, Request, StatusCode, headers};
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use url::Url;
 
-/// How long a client of a camera that just connected waits for the first key frame.
-const MAX_START_WAIT: Duration = Duration::from_secs(5);
-/// Told to clients as the session's time-out. With interleaved packets the connection itself shows
-/// that the client is alive, so nothing depends on it.
-const SESSION_TIMEOUT_S: u32 = 60;
+/// The only option of `Require` that is known (ONVIF Streaming Specification section 6.2).
+const REPLAY_OPTION: &str = "onvif-replay";
 
 /// What all sessions of the server share.
 #[derive(Debug, Clone)]
 pub(super) struct Service {
     pub(super) access: Access,
     pub(super) fanouts: Arc<Fanouts>,
+    pub(super) playback: Playback,
+    pub(super) sessions: Sessions,
+    pub(super) session_timeout: Duration,
+    /// `None` if UDP is not served.
+    pub(super) udp: Option<Arc<Udp>>,
 }
 
 /// A track the client has set up.
 #[derive(Debug, Clone)]
 pub(super) struct Chosen {
     pub(super) track: TrackKind,
-    /// Interleaved channel of RTP; RTCP uses the next one.
-    pub(super) channel: u8,
+    pub(super) carrier: Carrier,
     /// For `RTP-Info`.
     url: Url,
+}
+
+/// What carries the packets of a track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carrier {
+    /// Interleaved channel of RTP; RTCP uses the next one.
+    Tcp(u8),
+    Udp(Ports),
 }
 
 #[derive(Debug)]
 struct Play {
     id: String,
-    channel: ChannelId,
+    target: Target,
     layout: Layout,
-    ticket: String,
+    authority: Authority,
     chosen: Vec<Chosen>,
+    /// Its entry in the list of sessions, from the first PLAY on.
+    listed: Option<sessions::Session>,
+}
+
+/// Where packets come from.
+#[derive(Debug)]
+enum Feed {
+    Live(Reader),
+    Recorded(Box<Player>),
+}
+
+/// Why there are no more packets, and the connection ends.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FeedError {
+    #[error("the stream ended or changed its tracks")]
+    LiveEnded,
+    #[error("the recording cannot be read")]
+    Replay(#[from] ReplayError),
 }
 
 /// State of one connection.
 #[derive(Debug)]
 pub(super) struct Session {
     service: Service,
+    peer: SocketAddr,
     play: Option<Play>,
+    feed: Option<Feed>,
     is_playing: bool,
+    /// What of a recording was described or set up last.
+    presentation: Option<Presentation>,
+    /// How a recording is played.
+    style: Style,
+    /// Of the Digest challenges of this connection.
+    nonce: String,
+    /// Whether the client wants the replay extension of ONVIF.
+    is_onvif_replay: bool,
+    /// When the client was last heard of over UDP.
+    sign: Sign,
 }
 
-/// A request that is refused: the status is the answer.
-type Refusal = StatusCode;
-
 impl Session {
-    pub(super) const fn new(service: Service) -> Self {
+    pub(super) fn new(service: Service, peer: SocketAddr) -> Self {
         Self {
             service,
+            peer,
             play: None,
+            feed: None,
             is_playing: false,
+            presentation: None,
+            style: Style::default(),
+            nonce: format!("{:032x}", rand::random::<u128>()),
+            is_onvif_replay: false,
+            sign: Arc::new(Mutex::new(Instant::now())),
         }
     }
 
@@ -77,123 +133,267 @@ impl Session {
 
     /// For logs.
     pub(super) fn channel(&self) -> Option<ChannelId> {
-        self.play.as_ref().map(|play| play.channel)
+        self.play.as_ref().map(|play| play.target.channel)
+    }
+
+    /// Its entry in the list of sessions, from the first PLAY on.
+    pub(super) fn listed(&self) -> Option<&sessions::Session> {
+        self.play.as_ref().and_then(|play| play.listed.as_ref())
+    }
+
+    /// When the client showed over UDP that it is there; `None` if the connection shows it.
+    pub(super) fn sign_of_life(&self) -> Option<Instant> {
+        let has_udp = |one: &Chosen| matches!(one.carrier, Carrier::Udp(_));
+        let is_udp = self.chosen().iter().any(has_udp);
+        is_udp.then(|| *self.sign.lock())
+    }
+
+    pub(super) const fn is_playing(&self) -> bool {
+        self.is_playing
+    }
+
+    /// Waits for packets of what is played: whole frames, up to `max_bytes` if there is more than one.
+    /// Never returns while nothing is played. Cancel-safe.
+    pub(super) async fn next(&mut self, max_bytes: usize) -> Result<Packets, FeedError> {
+        if self.is_playing {
+            match &mut self.feed {
+                Some(Feed::Live(reader)) => {
+                    let packets = reader.next(max_bytes).await;
+                    return packets.map_err(|_| FeedError::LiveEnded);
+                }
+                Some(Feed::Recorded(player)) => {
+                    if let Some(packets) = player.next(max_bytes).await? {
+                        return Ok(packets);
+                    }
+                    // The session remains, for a seek.
+                    self.is_playing = false;
+                }
+                None => {}
+            }
+        }
+        std::future::pending().await
     }
 
     /// Answers one request.
     pub(super) async fn handle(&mut self, request: &Request<Vec<u8>>) -> Reply {
         match self.dispatch(request).await {
             Ok(reply) => reply,
-            Err(status) => Reply::refusal(status, request),
+            Err(refusal) => Reply::refusal(refusal, &self.nonce),
         }
         .answering(request)
     }
 
     async fn dispatch(&mut self, request: &Request<Vec<u8>>) -> Result<Reply, Refusal> {
         if request.header(&headers::CSEQ).is_none() {
-            return Err(StatusCode::BadRequest);
+            return Err(StatusCode::BadRequest.into());
         }
-        if request.header(&headers::REQUIRE).is_some() {
-            return Err(StatusCode::OptionNotSupported);
-        }
+        self.check_required(request)?;
         match request.method() {
             Method::Options => Ok(Reply::ok().with_methods(headers::PUBLIC)),
             Method::Describe => self.describe(request).await,
-            Method::Setup => self.set_up(request),
-            Method::Play => self.play(request),
+            Method::Setup => self.set_up(request).await,
+            Method::Play => self.play(request).await,
             Method::Pause => self.pause(request),
             Method::Teardown => self.tear_down(request),
             Method::GetParameter => Ok(self.in_session(Reply::ok())),
             Method::SetParameter if request.body().is_empty() => Ok(self.in_session(Reply::ok())),
-            Method::SetParameter => Err(StatusCode::ParameterNotUnderstood),
+            Method::SetParameter => Err(StatusCode::ParameterNotUnderstood.into()),
             Method::Announce | Method::Record | Method::Redirect | Method::PlayNotify => {
-                Err(StatusCode::MethodNotAllowed)
+                Err(StatusCode::MethodNotAllowed.into())
             }
-            Method::Extension(_) => Err(StatusCode::NotImplemented),
+            Method::Extension(_) => Err(StatusCode::NotImplemented.into()),
         }
     }
 
-    async fn describe(&self, request: &Request<Vec<u8>>) -> Result<Reply, Refusal> {
+    /// Refuses options that are not there; remembers those that are.
+    fn check_required(&mut self, request: &Request<Vec<u8>>) -> Result<(), Refusal> {
+        let Some(required) = request.header(&headers::REQUIRE) else {
+            return Ok(());
+        };
+        let is_live = target(request).is_ok_and(|(_, target)| target.kind == Kind::Live);
+        let is_known = |option: &str| !is_live && option.eq_ignore_ascii_case(REPLAY_OPTION);
+        let options = required.as_str().split(',').map(str::trim);
+        let unknown: Vec<String> = options
+            .filter(|option| !is_known(option))
+            .map(str::to_owned)
+            .collect();
+        if !unknown.is_empty() {
+            return Err(Refusal::unsupported(unknown));
+        }
+        self.is_onvif_replay = true;
+        Ok(())
+    }
+
+    async fn describe(&mut self, request: &Request<Vec<u8>>) -> Result<Reply, Refusal> {
         if let Some(accept) = request.header(&headers::ACCEPT) {
             let accept = accept.as_str().to_ascii_lowercase();
             if !accept.contains("application/sdp") && !accept.contains('*') {
-                return Err(StatusCode::NotAcceptable);
+                return Err(StatusCode::NotAcceptable.into());
             }
         }
         let (url, target) = target(request)?;
-        self.authorise(&target)?;
-        let (_, parameters) = self.live(target.channel).await?;
-        let body = sdp::describe(url, &parameters);
+        self.authorise(&target, request).await?;
+        let body = match target.kind {
+            Kind::Live => self.describe_live(url, target.channel).await?,
+            kind @ Kind::Recorded { .. } => {
+                self.describe_recorded(url, target.channel, kind).await?
+            }
+        };
         Ok(Reply::ok()
             .with(headers::CONTENT_BASE, url.as_str())
             .with(headers::CONTENT_TYPE, "application/sdp")
             .with_body(body))
     }
 
-    fn set_up(&mut self, request: &Request<Vec<u8>>) -> Result<Reply, Refusal> {
-        if self.is_playing {
-            return Err(StatusCode::MethodNotValidInThisState);
+    async fn set_up(&mut self, request: &Request<Vec<u8>>) -> Result<Reply, Refusal> {
+        if self.feed.is_some() {
+            return Err(StatusCode::MethodNotValidInThisState.into());
         }
         self.check_session(request)?;
         let (url, target) = target(request)?;
-        let ticket = self.authorise(&target)?;
+        let authority = self.authorise(&target, request).await?;
         let track = target.track.unwrap_or(TrackKind::Video);
-        let layout = self.layout_of(&target)?;
+        let layout = match target.kind {
+            Kind::Live => self.live_layout(target.channel)?,
+            kind @ Kind::Recorded { .. } => self.recorded_layout(target.channel, kind).await?,
+        };
         if track == TrackKind::Audio && layout.audio.is_none() {
-            return Err(StatusCode::NotFound);
+            return Err(StatusCode::NotFound.into());
         }
+        let has_udp = self.service.udp.is_some();
         let wanted = request
             .header(&headers::TRANSPORT)
-            .and_then(|header| transport::choose(header.as_str()))
+            .and_then(|header| transport::choose(header.as_str(), has_udp))
             .ok_or(StatusCode::UnsupportedTransport)?;
+        let of_channel = Target {
+            track: None,
+            ticket: None,
+            ..target
+        };
         let play = self.play.get_or_insert_with(|| Play {
             id: format!("{:016x}", rand::random::<u64>()),
-            channel: target.channel,
+            target: of_channel.clone(),
             layout: layout.clone(),
-            ticket,
+            authority,
             chosen: Vec::new(),
+            listed: None,
         });
-        if play.channel != target.channel || play.layout != layout {
-            return Err(StatusCode::AggregateOperationNotAllowed);
+        if play.target != of_channel || play.layout != layout {
+            return Err(StatusCode::AggregateOperationNotAllowed.into());
         }
-        let channel = play.choose(track, wanted.channel, url)?;
-        let transport = format!("RTP/AVP/TCP;unicast;interleaved={channel}-{}", channel + 1);
+        let transport = self.carry(track, wanted, url)?;
         Ok(self.in_session(Reply::ok().with(headers::TRANSPORT, &transport)))
     }
 
-    fn play(&mut self, request: &Request<Vec<u8>>) -> Result<Reply, Refusal> {
+    /// Remembers how a track is carried; the transport header of the answer.
+    fn carry(&mut self, track: TrackKind, wanted: Transport, url: &Url) -> Result<String, Refusal> {
+        let play = self.play.as_mut().ok_or(StatusCode::SessionNotFound)?;
+        let (carrier, transport) = match wanted {
+            Transport::Interleaved(channel) => {
+                let channel = play.free_channel(track, channel)?;
+                let next = channel + 1;
+                let text = format!("RTP/AVP/TCP;unicast;interleaved={channel}-{next}");
+                (Carrier::Tcp(channel), text)
+            }
+            Transport::Udp { rtp, rtcp } => {
+                let udp = self.service.udp.as_ref();
+                let udp = udp.ok_or(StatusCode::UnsupportedTransport)?;
+                let (own, own_rtcp) = udp.ports().map_err(|_| StatusCode::InternalServerError)?;
+                let to = |port| SocketAddr::new(self.peer.ip(), port);
+                let ports = Ports {
+                    rtp: to(rtp),
+                    rtcp: to(rtcp),
+                };
+                udp.expect(ports.rtcp, &self.sign);
+                let text = format!(
+                    "RTP/AVP;unicast;client_port={rtp}-{rtcp};server_port={own}-{own_rtcp}"
+                );
+                (Carrier::Udp(ports), text)
+            }
+        };
+        let play = self.play.as_mut().ok_or(StatusCode::SessionNotFound)?;
+        play.chosen.retain(|other| other.track != track);
+        play.chosen.push(Chosen {
+            track,
+            carrier,
+            url: url.clone(),
+        });
+        Ok(transport)
+    }
+
+    async fn play(&mut self, request: &Request<Vec<u8>>) -> Result<Reply, Refusal> {
         self.check_session(request)?;
         let Some(play) = &self.play else {
-            return Err(StatusCode::MethodNotValidInThisState);
+            return Err(StatusCode::MethodNotValidInThisState.into());
         };
-        if self.is_playing {
-            return Ok(self.in_session(Reply::ok()));
-        }
-        self.check_ticket(&play.ticket, play.channel)?;
-        let reader = self.open_reader(play)?;
-        let mut reply = Reply::ok().with(headers::RANGE, "npt=now-");
-        if let Some(starts) = reader.starts() {
-            reply = reply.with(headers::RTP_INFO, &rtp_info(&play.chosen, starts));
-        }
-        self.is_playing = true;
-        Ok(self.in_session(reply).then(Then::Play(reader)))
+        self.check_authority(play).await?;
+        self.list()?;
+        *self.sign.lock() = Instant::now();
+        let reply = match self.play.as_ref().map(|play| play.target.kind) {
+            Some(Kind::Recorded { .. }) => self.play_recorded(request).await?,
+            _ => self.play_live()?,
+        };
+        Ok(self.in_session(reply))
+    }
+
+    /// Enters the session into the list, if there is room. It may outlive its ticket: engines watch for
+    /// longer than an hour, and are sent away when their token is revoked.
+    fn list(&mut self) -> Result<(), Refusal> {
+        let Some(play) = self.play.as_mut().filter(|play| play.listed.is_none()) else {
+            return Ok(());
+        };
+        let new = NewSession {
+            protocol: Protocol::Rtsp,
+            activity: match play.target.kind {
+                Kind::Live => Activity::Live,
+                Kind::Recorded { .. } => Activity::Recorded,
+            },
+            channel: play.target.channel,
+            holder: play.authority.holder(),
+            peer: Some(self.peer),
+            expire: None,
+            expected_bits_per_s: 0,
+        };
+        let listed = self.service.sessions.open(new).map_err(|error| {
+            let status = match error {
+                SessionRefused::Ended => StatusCode::Forbidden,
+                SessionRefused::NoPlace(_) => StatusCode::ServiceUnavailable,
+                _ => StatusCode::NotEnoughBandwidth,
+            };
+            Refusal::because(status, error.to_string())
+        })?;
+        play.listed = Some(listed);
+        Ok(())
     }
 
     fn pause(&mut self, request: &Request<Vec<u8>>) -> Result<Reply, Refusal> {
         self.check_session(request)?;
-        if !self.is_playing {
-            return Err(StatusCode::MethodNotValidInThisState);
+        match &self.feed {
+            None => return Err(StatusCode::MethodNotValidInThisState.into()),
+            // It begins anew at the newest picture.
+            Some(Feed::Live(_)) => self.feed = None,
+            Some(Feed::Recorded(_)) => {}
         }
         self.is_playing = false;
-        Ok(self.in_session(Reply::ok()).then(Then::Stop))
+        Ok(self.in_session(Reply::ok()))
     }
 
     fn tear_down(&mut self, request: &Request<Vec<u8>>) -> Result<Reply, Refusal> {
         self.check_session(request)?;
-        let reply = self.in_session(Reply::ok()).then(Then::Stop);
-        self.is_playing = false;
-        self.play = None;
+        let reply = self.in_session(Reply::ok());
+        self.end();
         Ok(reply)
+    }
+
+    fn end(&mut self) {
+        self.is_playing = false;
+        self.feed = None;
+        let play = self.play.take();
+        for one in play.iter().flat_map(|play| &play.chosen) {
+            if let (Carrier::Udp(ports), Some(udp)) = (one.carrier, &self.service.udp) {
+                udp.forget(ports.rtcp, &self.sign);
+            }
+        }
     }
 
     /// Adds the session header, if there is a session.
@@ -201,7 +401,11 @@ impl Session {
         match &self.play {
             Some(play) => reply.with(
                 headers::SESSION,
-                &format!("{};timeout={SESSION_TIMEOUT_S}", play.id),
+                &format!(
+                    "{};timeout={}",
+                    play.id,
+                    self.service.session_timeout.as_secs()
+                ),
             ),
             None => reply,
         }
@@ -218,102 +422,53 @@ impl Session {
             // Some clients leave the header out of a second SETUP.
             (None, Some(_)) if *request.method() == Method::Setup => Ok(()),
             (named, own) if named == own => Ok(()),
-            _ => Err(StatusCode::SessionNotFound),
+            _ => Err(StatusCode::SessionNotFound.into()),
         }
     }
+}
 
-    fn authorise(&self, target: &Target) -> Result<String, Refusal> {
-        let ticket = target.ticket.clone().ok_or(StatusCode::Unauthorized)?;
-        self.check_ticket(&ticket, target.channel)?;
-        Ok(ticket)
-    }
-
-    fn check_ticket(&self, ticket: &str, channel: ChannelId) -> Result<(), Refusal> {
-        let scope = MediaScope::Live(channel);
-        self.service
-            .access
-            .check_ticket(ticket, &scope)
-            .map(|_| ())
-            .map_err(|error| {
-                // Strangers can make as many as they like.
-                tracing::debug!(channel.id = %channel, %error, "rtsp ticket refused");
-                StatusCode::Unauthorized
-            })
-    }
-
-    fn track(&self, channel: ChannelId) -> Result<Track, Refusal> {
-        let registry = self.service.fanouts.registry();
-        registry.get(channel).ok_or(StatusCode::NotFound)
-    }
-
-    /// The track and what it sends now; waits a little for a camera that just connected.
-    async fn live(&self, channel: ChannelId) -> Result<(Track, Arc<StreamParameters>), Refusal> {
-        let track = self.track(channel)?;
-        let mut news = track.subscribe(Start::NextKey);
-        if let Some(parameters) = streaming(&track) {
-            return Ok((track, parameters));
-        }
-        let status = track.source_state().borrow().status;
-        if status == ChannelStatus::Active {
-            let wait = tokio::time::timeout(MAX_START_WAIT, news.next(Wake::EveryUnit));
-            if let Ok(batch) = wait.await {
-                return Ok((track, batch.parameters));
-            }
-        }
-        Err(StatusCode::ServiceUnavailable)
-    }
-
-    fn layout_of(&self, target: &Target) -> Result<Layout, Refusal> {
-        let track = self.track(target.channel)?;
-        let parameters = streaming(&track).ok_or(StatusCode::ServiceUnavailable)?;
-        Ok(Layout::of(&parameters))
-    }
-
-    fn open_reader(&self, play: &Play) -> Result<Reader, Refusal> {
-        let track = self.track(play.channel)?;
-        if streaming(&track).is_none() {
-            return Err(StatusCode::ServiceUnavailable);
-        }
-        // A layout that changed since SETUP needs another DESCRIBE.
-        self.service
-            .fanouts
-            .open(play.channel, &track)
-            .filter(|reader| *reader.layout() == play.layout)
-            .ok_or(StatusCode::ServiceUnavailable)
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
 impl Play {
-    /// Remembers a track and gives it the channels the client asked for, or its own.
-    fn choose(&mut self, track: TrackKind, wanted: Option<u8>, url: &Url) -> Result<u8, Refusal> {
+    /// The channel that the client asked for, or the track's own.
+    fn free_channel(&self, track: TrackKind, wanted: Option<u8>) -> Result<u8, Refusal> {
         let own = match track {
             TrackKind::Video => CHANNEL_VIDEO,
             TrackKind::Audio => CHANNEL_AUDIO,
         };
         let channel = wanted.unwrap_or(own);
-        self.chosen.retain(|other| other.track != track);
-        if self
-            .chosen
-            .iter()
-            .any(|other| other.channel.abs_diff(channel) < 2)
-        {
-            return Err(StatusCode::UnsupportedTransport);
+        let is_taken = |other: &Chosen| {
+            other.track != track
+                && matches!(other.carrier, Carrier::Tcp(taken) if taken.abs_diff(channel) < 2)
+        };
+        if self.chosen.iter().any(is_taken) {
+            return Err(StatusCode::UnsupportedTransport.into());
         }
-        self.chosen.push(Chosen {
-            track,
-            channel,
-            url: url.clone(),
-        });
         Ok(channel)
     }
-}
 
-/// Parameters of a track that delivers now: its newest GOP is still open.
-fn streaming(track: &Track) -> Option<Arc<StreamParameters>> {
-    track
-        .newest_gop()
-        .filter(|gop| !gop.is_closed)
-        .map(|gop| gop.parameters)
+    /// RFC 2326 section 12.33.
+    fn rtp_info(&self, [video, audio]: [TrackStart; 2]) -> String {
+        let mut text = String::new();
+        for one in &self.chosen {
+            let start = match one.track {
+                TrackKind::Video => video,
+                TrackKind::Audio => audio,
+            };
+            let separator = if text.is_empty() { "" } else { "," };
+            write!(
+                text,
+                "{separator}url={};seq={};rtptime={}",
+                one.url, start.sequence, start.timestamp
+            )
+            .expect("writing into a string does not fail");
+        }
+        text
+    }
 }
 
 fn target(request: &Request<Vec<u8>>) -> Result<(&Url, Target), Refusal> {
@@ -322,21 +477,7 @@ fn target(request: &Request<Vec<u8>>) -> Result<(&Url, Target), Refusal> {
     Ok((url, target))
 }
 
-/// RFC 2326 section 12.33.
-fn rtp_info(chosen: &[Chosen], [video, audio]: [TrackStart; 2]) -> String {
-    let mut text = String::new();
-    for one in chosen {
-        let start = match one.track {
-            TrackKind::Video => video,
-            TrackKind::Audio => audio,
-        };
-        let separator = if text.is_empty() { "" } else { "," };
-        write!(
-            text,
-            "{separator}url={};seq={};rtptime={}",
-            one.url, start.sequence, start.timestamp
-        )
-        .expect("writing into a string does not fail");
-    }
-    text
+/// A header's text.
+fn header<'a>(request: &'a Request<Vec<u8>>, name: &HeaderName) -> Option<&'a str> {
+    request.header(name).map(|value| value.as_str().trim())
 }

@@ -1,0 +1,110 @@
+//! By what right a client plays: a ticket in the URL, or a channel token as the password of a Digest.
+
+use super::{Play, Refusal, Session, header};
+use crate::rtsp::digest::Answer;
+use crate::rtsp::uri::{Kind, Target};
+use framewell_access::MediaScope;
+use framewell_model::{ErrorKind, Grant, HasKind, Holder, Right};
+use rtsp_types::{Method, Request, StatusCode, headers};
+use url::Url;
+
+/// What a session was set up with; asked again at `PLAY`.
+#[derive(Debug, Clone)]
+pub(super) enum Authority {
+    Ticket { text: String, holder: Holder },
+    Token(Grant),
+}
+
+impl Authority {
+    /// Who pays for the session.
+    pub(super) fn holder(&self) -> Holder {
+        match self {
+            Self::Ticket { holder, .. } => *holder,
+            Self::Token(grant) => grant.into(),
+        }
+    }
+}
+
+impl Session {
+    /// Whether a request may have its target.
+    pub(super) async fn authorise(
+        &self,
+        target: &Target,
+        request: &Request<Vec<u8>>,
+    ) -> Result<Authority, Refusal> {
+        if let Some(ticket) = &target.ticket {
+            let holder = self.check_ticket(ticket, target)?;
+            let text = ticket.clone();
+            return Ok(Authority::Ticket { text, holder });
+        }
+        let answer = header(request, &headers::AUTHORIZATION).and_then(Answer::parse);
+        let answer = answer.filter(|answer| answer.is_to(&self.nonce) && is_about(answer, target));
+        let answer = answer.ok_or(StatusCode::Unauthorized)?;
+        let method = name_of(request.method());
+        let access = &self.service.access;
+        let is_shown = |token: &str| answer.is_by(token, method);
+        let grant = access.authenticate_proof(target.channel, is_shown).await;
+        let grant = grant.map_err(|error| refused(target, &error))?;
+        self.check_grant(&grant, target).await?;
+        Ok(Authority::Token(grant))
+    }
+
+    /// Whether what the session was set up with still holds.
+    pub(super) async fn check_authority(&self, play: &Play) -> Result<(), Refusal> {
+        match &play.authority {
+            Authority::Ticket { text, .. } => self.check_ticket(text, &play.target).map(|_| ()),
+            Authority::Token(grant) => {
+                let standing = self.service.access.recheck(grant).await;
+                standing.map_err(|error| refused(&play.target, &error))?;
+                self.check_grant(grant, &play.target).await
+            }
+        }
+    }
+
+    fn check_ticket(&self, ticket: &str, target: &Target) -> Result<Holder, Refusal> {
+        let scope = match target.kind {
+            Kind::Live => MediaScope::Live(target.channel),
+            Kind::Recorded { .. } => MediaScope::Footage(target.channel),
+        };
+        let checked = self.service.access.check_ticket(ticket, &scope);
+        checked.map(|ticket| ticket.holder).map_err(|error| {
+            // Strangers can make as many as they like.
+            tracing::debug!(channel.id = %target.channel, %error, "rtsp ticket refused");
+            StatusCode::Unauthorized.into()
+        })
+    }
+
+    async fn check_grant(&self, grant: &Grant, target: &Target) -> Result<(), Refusal> {
+        let access = &self.service.access;
+        let checked = access.check_channel(grant, target.channel, Right::Watch);
+        Ok(checked.await.map_err(|error| refused(target, &error))?)
+    }
+}
+
+fn refused(target: &Target, error: &framewell_access::Error) -> StatusCode {
+    tracing::debug!(channel.id = %target.channel, %error, "rtsp login refused");
+    match error.kind() {
+        ErrorKind::PermissionDenied => StatusCode::Forbidden,
+        ErrorKind::Unauthenticated | ErrorKind::NotFound => StatusCode::Unauthorized,
+        _ => StatusCode::ServiceUnavailable,
+    }
+}
+
+/// Clients name the URL of the stream or of the track; either way it must be of the same channel.
+fn is_about(answer: &Answer, target: &Target) -> bool {
+    let named = Url::parse(&answer.uri)
+        .ok()
+        .as_ref()
+        .and_then(Target::parse);
+    named.is_some_and(|named| named.channel == target.channel && named.kind == target.kind)
+}
+
+/// As it stands in the request line; only methods that need a right are asked about.
+fn name_of(method: &Method) -> &'static str {
+    match method {
+        Method::Describe => "DESCRIBE",
+        Method::Setup => "SETUP",
+        Method::Announce => "ANNOUNCE",
+        _ => "",
+    }
+}
