@@ -26,9 +26,11 @@ mod router;
 pub mod routes;
 mod state;
 mod vxg;
+mod webrtc;
 
 pub use config::{ApiConfig, BodyBudget, PublicEndpoint};
 pub use error::ApiError;
 pub use openapi::document as openapi_document;
 pub use router::router;
 pub use state::AppState;
+pub use webrtc::{WebRtc, WebRtcRefusal, WebRtcSession, WebRtcWanted};

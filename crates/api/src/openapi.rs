@@ -33,6 +33,8 @@ use utoipa::{Modify, OpenApi};
         native::sessions::list_sessions,
         native::sessions::end_session,
         native::hls::show_recorded_hls,
+        native::whep::open_whep,
+        native::whip::open_whip,
         native::event_files::attach_files,
         native::stream::follow_events,
         native::stream::follow_documents,

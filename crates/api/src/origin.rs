@@ -200,6 +200,29 @@ impl<'a> Links<'a> {
         format!("rtsp://{host}:{port}/rec/{channel}?ticket={ticket}")
     }
 
+    /// Live WebRTC by WHEP.
+    pub(crate) fn whep(&self, channel: ChannelId) -> String {
+        let ticket = self.ticket(&MediaScope::Live(channel));
+        format!("{}/whep/{channel}?ticket={ticket}", self.origin.base())
+    }
+
+    /// Publishing by WHIP.
+    pub(crate) fn whip(&self, channel: ChannelId) -> String {
+        let ticket = self.ticket(&MediaScope::Publish(channel));
+        format!("{}/whip/{channel}?ticket={ticket}", self.origin.base())
+    }
+
+    /// Live WebRTC by the vendor's signalling (contract section 14).
+    pub(crate) fn signalling(&self, channel: ChannelId) -> String {
+        let ticket = self.ticket(&MediaScope::Live(channel));
+        let base = self.origin.base();
+        let base = base.strip_prefix("http").unwrap_or(&base);
+        let uid: String = (0..40)
+            .map(|_| format!("{:x}", rand::random_range(0..16)))
+            .collect();
+        format!("ws{base}/{channel}/watch/{uid}/?ticket={ticket}&stream_id=0")
+    }
+
     /// Live RTMP, in the form that clients of the contract expect (section 6.2).
     pub(crate) fn rtmp(&self, channel: ChannelId) -> String {
         let ticket = self.ticket(&MediaScope::Live(channel));

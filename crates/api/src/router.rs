@@ -66,6 +66,9 @@ fn cors() -> CorsLayer {
         HeaderName::from_static("framewell-tolerance-ms"),
         HeaderName::from_static("framewell-channels"),
         header::RETRY_AFTER,
+        header::LOCATION,
+        header::WARNING,
+        HeaderName::from_static("accept-patch"),
     ];
     CorsLayer::new()
         .allow_origin(AllowOrigin::mirror_request())
@@ -86,6 +89,7 @@ fn cors() -> CorsLayer {
             header::RANGE,
             header::IF_RANGE,
             header::IF_NONE_MATCH,
+            header::IF_MATCH,
             face::REQUEST_ID,
         ]))
         .expose_headers(exposed)

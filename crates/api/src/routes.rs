@@ -7,7 +7,7 @@ use crate::auth::Need;
 use crate::vxg::{
     activity, cameras, channel, channel_tags, channels, event_processing, event_tags, events,
     group_view, groups, image_live, image_tasks, images, limits, live, meta, meta_search, motion,
-    records, server, storage, streams,
+    records, server, signalling, storage, streams,
 };
 use crate::{AppState, media, native, openapi, ops};
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
@@ -73,6 +73,8 @@ pub const TABLE: &[Route] = &[
     route("GET", "/v1/channels/{id}/publish", PUBLISH, || get(native::publish::show_publish)),
     route("GET", "/v1/sessions", WATCH, || get(native::sessions::list_sessions)),
     route("DELETE", "/v1/sessions/{id}", CONFIGURE, || delete(native::sessions::end_session)),
+    route("POST", "/v1/channels/{id}/whep", WATCH, || post(native::whep::open_whep)),
+    route("POST", "/v1/channels/{id}/whip", PUBLISH, || post(native::whip::open_whip)),
     route("POST", "/v1/events/{id}/attachments", CREATE, || post(native::event_files::attach_files)),
     route("GET", "/v1/events/stream", WATCH, || get(native::stream::follow_events)),
     route("GET", "/v1/metadata/stream", META, || get(native::stream::follow_documents)),
@@ -100,6 +102,12 @@ pub const TABLE: &[Route] = &[
     route("GET", "/media/rec/{channel}/{name}", TICKET, || get(media::record::show_media_record)),
     route("GET", "/media/event/{channel}/{name}", TICKET, || get(media::event_file::show_event_file)),
     route("GET", "/media/img/{channel}/{name}", TICKET, || get(media::image::show_media_image)),
+    // WebRTC. The name of a session is random, and all that ending it takes.
+    route("POST", "/whep/{channel}", TICKET, || post(native::whep::open_whep_by_ticket)),
+    route("POST", "/whip/{channel}", TICKET, || post(native::whip::open_whip_by_ticket)),
+    route("PATCH", "/webrtc/{session}", OPEN, || patch(native::whep::patch_session)),
+    route("DELETE", "/webrtc/{session}", OPEN, || delete(native::whep::end_session)),
+    route("GET", "/{camid}/watch/{uid}", TICKET, || get(signalling::watch)),
     // v3: administration with a license key.
     route("GET", "/api/v3/channels", ACCOUNT, || get(channels::list_channels)),
     route("POST", "/api/v3/channels", ACCOUNT, || post(channels::create_channel)),

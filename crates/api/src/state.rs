@@ -1,6 +1,7 @@
 //! What every handler can reach.
 
 use crate::ApiConfig;
+use crate::webrtc::WebRtc;
 use framewell_access::Access;
 use framewell_access::sessions::Sessions;
 use framewell_catalog::Catalog;
@@ -39,6 +40,8 @@ pub struct AppState {
     pub insight: Insight,
     /// New events and documents, read once for all who follow them; somebody runs them.
     pub feeds: Feeds,
+    /// Sessions of WebRTC; `None` where it is off.
+    pub webrtc: Option<Arc<dyn WebRtc>>,
     /// Wall time.
     pub clock: Arc<dyn WallClock>,
     /// Settings.

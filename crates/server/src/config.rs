@@ -12,6 +12,7 @@ use crate::on_demand::Pictures;
 use crate::pictures::Images;
 use crate::rtmp::Rtmp;
 use crate::sessions::Sessions;
+use crate::webrtc::WebRtc;
 use anyhow::{Context, bail};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
@@ -37,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) sessions: Sessions,
     /// RTMP server.
     pub(crate) rtmp: Rtmp,
+    /// WebRTC.
+    pub(crate) webrtc: WebRtc,
     /// Raw pictures in shared memory for engines on this machine.
     pub(crate) raw: Raw,
     /// Recording.
@@ -228,6 +231,7 @@ impl Default for Config {
             rtsp: Rtsp::default(),
             sessions: Sessions::default(),
             rtmp: Rtmp::default(),
+            webrtc: WebRtc::default(),
             raw: Raw::default(),
             record: Record::default(),
             images: Images::default(),
@@ -438,6 +442,7 @@ fn check(config: &Config) -> anyhow::Result<()> {
         check_address("rtmp.listen", &config.rtmp.listen)?;
     }
     check_s3(&config.s3)?;
+    config.webrtc.check()?;
     config.live.check()?;
     config.decoder.check()?;
     config.images.check()?;
@@ -477,7 +482,7 @@ fn check_rolls(config: &Config) -> anyhow::Result<()> {
 }
 
 /// Whether it resolves and is free shows only when the server starts.
-fn check_address(key: &str, address: &str) -> anyhow::Result<()> {
+pub(crate) fn check_address(key: &str, address: &str) -> anyhow::Result<()> {
     let is_valid = address
         .rsplit_once(':')
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());

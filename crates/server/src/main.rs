@@ -19,6 +19,7 @@ mod schedule;
 mod sessions;
 mod shutdown;
 mod signing_key;
+mod webrtc;
 mod wiring;
 
 use anyhow::Context;

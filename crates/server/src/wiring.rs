@@ -6,6 +6,7 @@ use crate::event_recording::EventRecording;
 use crate::notify::Heralds;
 use crate::reconcile::Reconciler;
 use crate::rtmp::RtmpListener;
+use crate::webrtc::Adapter;
 use crate::{decoders, http, motion_events, notify, open_files, schedule, shutdown, signing_key};
 use anyhow::Context;
 use framewell_access::Access;
@@ -32,6 +33,7 @@ use framewell_recorder::{Recorder, RecorderConfig, Rolls};
 use framewell_streaming::raw::{self, RawConfig, RawListener, RawService};
 use framewell_streaming::rtmp::RtmpService;
 use framewell_streaming::rtsp::{self, RtspConfig, RtspSources};
+use framewell_streaming::webrtc::{self, Sockets};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
@@ -75,6 +77,17 @@ struct Services {
 }
 
 impl Services {
+    /// What sessions of WebRTC need.
+    fn webrtc(&self) -> webrtc::Services {
+        webrtc::Services {
+            registry: self.registry.clone(),
+            playback: self.playback.clone(),
+            publishers: self.publishers.clone(),
+            sessions: self.sessions.clone(),
+            clock: Arc::clone(&self.clock),
+        }
+    }
+
     /// What tells others of what happened.
     fn heralds(&self) -> Heralds {
         Heralds {
@@ -116,18 +129,22 @@ pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> anyhow
     let rtmp = RtmpListener::bind(&config.rtmp).await?;
     let rtmp_addr = rtmp.address();
     let raw = bind_raw(&config)?;
+    let webrtc = config.webrtc.bind().await?;
+    let webrtc_addr = webrtc.as_ref().map(Sockets::local_addr).transpose()?;
 
     let listeners = Listeners {
         http,
         rtsp,
         rtmp,
         raw,
+        webrtc,
     };
     let tasks = Tasks::start(&config, &services, metrics, listeners)?;
     if let Some(file) = ready_file {
         write_ready_file(&file, http_addr, rtsp_addr, rtmp_addr)?;
     }
-    tracing::info!(http = %http_addr, rtsp = %rtsp_addr, rtmp = ?rtmp_addr, "framewell is ready");
+    let webrtc_addr = webrtc_addr.map_or_else(|| "off".to_owned(), |addr| addr.to_string());
+    tracing::info!(http = %http_addr, rtsp = %rtsp_addr, rtmp = ?rtmp_addr, webrtc = webrtc_addr, "framewell is ready");
 
     shutdown::signalled().await?;
     tasks.stop().await;
@@ -261,6 +278,8 @@ struct Listeners {
     rtmp: RtmpListener,
     /// `None` if it is not configured.
     raw: Option<RawListener>,
+    /// `None` if it is switched off.
+    webrtc: Option<Sockets>,
 }
 
 /// The running tasks, in groups that stop one after another.
@@ -278,12 +297,6 @@ impl Tasks {
         metrics: PrometheusHandle,
         listeners: Listeners,
     ) -> anyhow::Result<Self> {
-        let Listeners {
-            http,
-            rtsp,
-            rtmp,
-            raw,
-        } = listeners;
         let mut tasks = Self {
             viewers: (CancellationToken::new(), JoinSet::new()),
             workers: (CancellationToken::new(), JoinSet::new()),
@@ -324,9 +337,33 @@ impl Tasks {
             config.live.motion_channels(),
             stop.clone(),
         ));
-        let (stop, set) = &mut tasks.viewers;
+        tasks.start_viewers(config, services, metrics, listeners)?;
+        Ok(tasks)
+    }
+
+    /// Everything that clients connect to.
+    fn start_viewers(
+        &mut self,
+        config: &Config,
+        services: &Services,
+        metrics: PrometheusHandle,
+        listeners: Listeners,
+    ) -> anyhow::Result<()> {
+        let Listeners {
+            http,
+            rtsp,
+            rtmp,
+            raw,
+            webrtc,
+        } = listeners;
+        let (stop, set) = &mut self.viewers;
         let ports = (rtsp.local_addr()?.port(), rtmp.public_port(&config.rtmp));
-        let state = app_state(config, services, metrics, ports)?;
+        let mut state = app_state(config, services, metrics, ports)?;
+        if let Some(sockets) = webrtc {
+            let engine = config.webrtc.engine(&sockets, services.webrtc())?;
+            state.webrtc = Some(Arc::new(Adapter(engine.clone())));
+            set.spawn(engine.serve(sockets, stop.clone()));
+        }
         set.spawn(http::serve(
             http,
             framewell_api::router(state),
@@ -346,7 +383,7 @@ impl Tasks {
         set.spawn(async move {
             until.run_until_cancelled(report).await;
         });
-        Ok(tasks)
+        Ok(())
     }
 
     /// Viewers and workers first, then cameras (so that runs close cleanly), then what they recorded.
@@ -474,6 +511,7 @@ fn app_state(
         playback: services.playback.clone(),
         insight: services.insight.clone(),
         feeds: services.feeds.clone(),
+        webrtc: None,
         clock: Arc::clone(&services.clock),
         metrics,
         config: Arc::new(api_config(config, ports)?),

@@ -14,7 +14,7 @@ use framewell_access::{MediaScope, MediaTicket};
 use framewell_model::{ErrorKind, HasKind};
 
 /// Refuses the request unless its ticket is for `scope`.
-fn check_ticket(
+pub(crate) fn check_ticket(
     state: &AppState,
     params: &Params,
     scope: &MediaScope,

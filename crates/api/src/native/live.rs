@@ -35,6 +35,7 @@ pub(crate) async fn show_live(
         rtsp: links.rtsp(channel),
         rtmp: links.rtmp(channel),
         rtsp_recorded: links.rtsp_recorded(channel),
+        whep: state.webrtc.is_some().then(|| links.whep(channel)),
         image: links.live_image(channel),
         expire: links.expire.to_rfc3339(),
     }))

@@ -27,13 +27,15 @@ pub(crate) mod recording;
 pub(crate) mod rules;
 pub(crate) mod sessions;
 pub(crate) mod sheet;
-mod socket;
+pub(crate) mod socket;
 pub(crate) mod stream;
 pub(crate) mod timeline;
 pub(crate) mod types;
 mod webhook_input;
 pub(crate) mod webhook_view;
 pub(crate) mod webhooks;
+pub(crate) mod whep;
+pub(crate) mod whip;
 
 use crate::AppState;
 use crate::auth::Caller;

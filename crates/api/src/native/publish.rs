@@ -37,6 +37,7 @@ pub(crate) async fn show_publish(
     let rtmp = links.publish_rtmp(channel);
     let (server, key) = rtmp.rsplit_once('/').unwrap_or((&rtmp, ""));
     Ok(Json(PublishView {
+        whip: state.webrtc.is_some().then(|| links.whip(channel)),
         rtmp_server: server.to_owned(),
         rtmp_key: key.to_owned(),
         rtmp,

@@ -157,6 +157,9 @@ pub(crate) struct LiveView {
     /// Recordings over RTSP, from the oldest on; `&start=` and `&end=` (RFC 3339) name a part, and a
     /// player seeks in it.
     pub(crate) rtsp_recorded: String,
+    /// WebRTC by WHEP: POST an SDP offer. Absent where WebRTC is off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) whep: Option<String>,
     /// The newest picture as JPEG, anew at every fetch.
     pub(crate) image: String,
     /// When these URLs stop working.
@@ -166,6 +169,9 @@ pub(crate) struct LiveView {
 /// Where to publish to.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PublishView {
+    /// WebRTC by WHIP: POST an SDP offer. Absent where WebRTC is off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) whip: Option<String>,
     /// RTMP: H.264 or, as Enhanced RTMP, H.265; AAC or G.711.
     pub(crate) rtmp: String,
     /// The same in two parts, as encoders ask for it: the server.

@@ -15,8 +15,8 @@ use axum::http::StatusCode;
 use framewell_model::{ChannelId, ChannelPatch, Right};
 use serde_json::{Value, json};
 
-/// `rtmp` is always there because a vendor sample reads it unguarded. `webrtc` and `rtc` are left out until they work: players
-/// prefer them where present.
+/// `rtmp` is always there because a vendor sample reads it unguarded; `webrtc` where WebRTC is on; `rtc`,
+/// which players would prefer, never.
 pub(crate) async fn watch(
     State(state): State<AppState>,
     caller: Caller,
@@ -26,13 +26,22 @@ pub(crate) async fn watch(
     let channel = caller.own_channel(&state, &params).await?;
     let links = Links::new(&state, &origin, &caller.grant);
     let expire = links.expire.to_naive_text();
-    Ok(Json(json!({
+    let mut urls = json!({
         "rtmp": links.rtmp(channel),
         "rtsp": links.rtsp(channel),
         "hls": links.hls(channel),
         "expire": expire,
         "expire_hls": expire,
-    })))
+    });
+    if state.webrtc.is_some() {
+        // Players fetch a script of ours only if it is newer than their own 2.0.3.
+        urls["webrtc"] = json!({
+            "version": "2.0.2",
+            "connection_url": links.signalling(channel),
+            "ice_servers": [],
+        });
+    }
+    Ok(Json(urls))
 }
 
 /// `/api/v2/cameras/{id}/stream_urls/?proto=rtmp`: where to publish to.

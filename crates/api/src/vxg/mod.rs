@@ -30,6 +30,7 @@ pub(crate) mod motion;
 mod packbits;
 pub(crate) mod records;
 pub(crate) mod server;
+pub(crate) mod signalling;
 mod source;
 pub(crate) mod storage;
 pub(crate) mod streams;

@@ -100,6 +100,8 @@ impl Fixture {
             .replace("{tag}", "t")
             .replace("{stream}", "vs_main")
             .replace("{span}/{file}", "17-42/vod.m3u8")
+            .replace("{uid}", "0a1b")
+            .replace("{session}", "0a1b")
             .replace("{file}", "index.m3u8")
             .replace(
                 "{name}",

@@ -399,6 +399,7 @@ async fn state(folder: &TempDir, clock: Arc<dyn WallClock>, config: ApiConfig) -
         playback: Playback::new(registry.clone(), footage),
         insight: Insight::new(catalog.clone()),
         feeds: Feeds::new(catalog.clone()),
+        webrtc: None,
         metrics: PrometheusBuilder::new().build_recorder().handle(),
         config: Arc::new(config),
         catalog,

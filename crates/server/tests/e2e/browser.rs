@@ -149,6 +149,8 @@ impl Browser {
             ])
             .args([
                 "--disable-dev-shm-usage",
+                // WebRTC to a server on this machine.
+                "--allow-loopback-in-peer-connection",
                 "--autoplay-policy=no-user-gesture-required",
             ])
             // Without this, headless mode draws nothing until something asks for a picture.

@@ -30,3 +30,4 @@ mod slow_reader;
 mod text;
 mod tools;
 mod webhooks;
+mod webrtc;

@@ -20,6 +20,8 @@ segment_s = 2.0
 silence_s = 3.0
 backoff_min_s = 0.2
 backoff_max_s = 1.0
+[webrtc]
+listen = \"127.0.0.1:0\"
 [decoder]
 workers = 2
 [log]

@@ -20,3 +20,4 @@ mod seek;
 mod sessions;
 mod support;
 mod udp;
+mod webrtc;

@@ -1,0 +1,427 @@
+//! All sessions: opening them, naming them, ending them.
+
+use super::error::Error;
+use super::negotiate::{self, Ground, Negotiated};
+use super::peer::{Parts, Peer};
+use super::publisher::{Publishing, Stage};
+use super::router::Router;
+use super::shelf::Shelf;
+use super::sockets::{self, Sockets};
+use super::viewer::{Order, Seat, Viewer};
+use framewell_access::sessions::{Activity, NewSession, Protocol, Sessions};
+use framewell_ingest::publish::{Protocol as PublishProtocol, Publishers};
+use framewell_live::{Registry, Start, Track, Wake};
+use framewell_media::{AudioCodec, StreamParameters};
+use framewell_model::{ChannelId, ChannelStatus, Holder, WallClock};
+use framewell_playback::Playback;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+use str0m::Rtc;
+use tokio::net::UdpSocket;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Longest wait for a camera that has just connected.
+const MAX_START_WAIT: Duration = Duration::from_secs(10);
+/// Longest wait for the end of a session that was ordered.
+const END_WAIT: Duration = Duration::from_secs(1);
+/// Orders that wait for a session.
+const ORDERS: usize = 4;
+/// Channels whose shelf is kept; beyond it those that nobody watches are forgotten.
+const SHELVES: usize = 64;
+
+/// Settings.
+#[derive(Debug, Clone)]
+pub struct WebRtcConfig {
+    /// Most sessions at once.
+    pub max_sessions: usize,
+    /// Addresses that clients are told to use, with a port only where a gateway forwards another one.
+    /// Empty: where the socket listens, or the address that this machine uses towards others.
+    pub addresses: Vec<(IpAddr, Option<u16>)>,
+}
+
+/// Names a session, and is the right to end it: 32 random hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SessionId(String);
+
+impl SessionId {
+    fn random() -> Self {
+        Self(format!("{:032x}", rand::random::<u128>()))
+    }
+
+    /// The digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a client wants to watch.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// The channel.
+    pub channel: ChannelId,
+    /// Whether it may see recorded footage, too.
+    pub has_recorded: bool,
+    /// Who pays for it.
+    pub holder: Holder,
+}
+
+/// A session that has been opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its name.
+    pub id: SessionId,
+    /// Our description: the answer, or the offer.
+    pub description: String,
+    /// Coding of the channel's sound, if that is not sent, because WebRTC does not carry it or the client did not
+    /// offer to take it.
+    pub left_out: Option<&'static str>,
+}
+
+/// The services that sessions need; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Services {
+    /// Live tracks.
+    pub registry: Registry,
+    /// Recorded footage.
+    pub playback: Playback,
+    /// The right to write into a track.
+    pub publishers: Publishers,
+    /// Where sessions are listed, limited and ended.
+    pub sessions: Sessions,
+    /// Wall time.
+    pub clock: Arc<dyn WallClock>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    services: Services,
+    ground: Ground,
+    udp: Arc<UdpSocket>,
+    router: Router,
+    max_sessions: usize,
+    places: Arc<Semaphore>,
+    // Lock order: neither is held while the other is taken.
+    sessions: Mutex<HashMap<String, mpsc::Sender<Order>>>,
+    shelves: Mutex<HashMap<ChannelId, Weak<Shelf>>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// Opens sessions; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+impl Engine {
+    /// Joins the parts. [`Self::serve`] runs it.
+    ///
+    /// # Errors
+    /// The sockets are broken, or no certificate can be made.
+    pub fn new(config: &WebRtcConfig, sockets: &Sockets, services: Services) -> io::Result<Self> {
+        let provider = str0m::crypto::from_feature_flags();
+        let certificate = provider.dtls_provider.generate_certificate();
+        let certificate = certificate.ok_or_else(|| io::Error::other("no certificate for DTLS"))?;
+        provider.install_process_default();
+        let ground = Ground {
+            certificate,
+            addresses: candidates(config, sockets.local_addr()?),
+        };
+        Ok(Self {
+            shared: Arc::new(Shared {
+                services,
+                ground,
+                udp: Arc::clone(&sockets.udp),
+                router: Router::default(),
+                max_sessions: config.max_sessions,
+                places: Arc::new(Semaphore::new(config.max_sessions)),
+                sessions: Mutex::default(),
+                shelves: Mutex::default(),
+                tasks: TaskTracker::new(),
+                stop: CancellationToken::new(),
+            }),
+        })
+    }
+
+    /// Takes datagrams and connections until `stop`; returns when all sessions have ended.
+    pub async fn serve(self, sockets: Sockets, stop: CancellationToken) {
+        let shared = &self.shared;
+        let Sockets { udp, tcp } = sockets;
+        let reading = sockets::read_udp(udp, shared.router.clone(), shared.stop.clone());
+        shared.tasks.spawn(reading);
+        let accepting = sockets::accept_tcp(
+            tcp,
+            shared.router.clone(),
+            Arc::new(Semaphore::new(2 * shared.max_sessions)),
+            shared.tasks.clone(),
+            shared.stop.clone(),
+        );
+        shared.tasks.spawn(accepting);
+        stop.cancelled().await;
+        shared.stop.cancel();
+        shared.tasks.close();
+        shared.tasks.wait().await;
+    }
+
+    /// Answers a client that wants to watch a channel.
+    ///
+    /// # Errors
+    /// The channel does not stream, the client cannot play it, its offer makes no sense, or all places
+    /// are taken.
+    pub async fn play(&self, wanted: Wanted, offer: &str) -> Result<Opened, Error> {
+        let (track, parameters) = self.live(wanted.channel).await?;
+        let ground = &self.shared.ground;
+        let negotiated = negotiate::answer_viewer(ground, offer, &parameters, Instant::now())?;
+        self.open(wanted, track, &parameters, negotiated)
+    }
+
+    /// Opens a session for a client that waits for an offer; [`Self::accept`] is to follow.
+    ///
+    /// # Errors
+    /// As [`Self::play`].
+    pub async fn offer(&self, wanted: Wanted) -> Result<Opened, Error> {
+        let (track, parameters) = self.live(wanted.channel).await?;
+        let negotiated = negotiate::offer_viewer(&self.shared.ground, &parameters, Instant::now())?;
+        self.open(wanted, track, &parameters, negotiated)
+    }
+
+    /// The client's answer to [`Self::offer`].
+    ///
+    /// # Errors
+    /// The session has ended, or the answer makes no sense.
+    pub async fn accept(&self, id: &str, answer: String) -> Result<(), Error> {
+        let (done, accepted) = oneshot::channel();
+        let orders = self.orders(id).ok_or(Error::NoSession)?;
+        let order = Order::Accept(answer, done);
+        orders.send(order).await.map_err(|_| Error::NoSession)?;
+        let accepted = accepted.await.map_err(|_| Error::NoSession)?;
+        accepted.map_err(Error::BadDescription)
+    }
+
+    /// Whether a session goes on.
+    #[must_use]
+    pub fn is_open(&self, id: &str) -> bool {
+        self.orders(id).is_some()
+    }
+
+    /// Waits until a session has ended.
+    pub async fn closed(&self, id: &str) {
+        if let Some(orders) = self.orders(id) {
+            orders.closed().await;
+        }
+    }
+
+    /// Ends a session; false if there is none.
+    pub async fn end(&self, id: &str) -> bool {
+        let Some(orders) = self.orders(id) else {
+            return false;
+        };
+        if orders.send(Order::End).await.is_err() {
+            return false;
+        }
+        // One that waits for its network ends a little later.
+        let _late = tokio::time::timeout(END_WAIT, orders.closed()).await;
+        true
+    }
+
+    fn orders(&self, id: &str) -> Option<mpsc::Sender<Order>> {
+        self.shared.sessions.lock().get(id).cloned()
+    }
+
+    /// The track and what it sends now; waits a little for a camera that has just connected.
+    async fn live(&self, channel: ChannelId) -> Result<(Track, Arc<StreamParameters>), Error> {
+        let track = self.shared.services.registry.get(channel);
+        let track = track.ok_or(Error::NoChannel(channel))?;
+        let mut news = track.subscribe(Start::NextKey);
+        let newest = track.newest_gop().filter(|gop| !gop.is_closed);
+        if let Some(gop) = newest {
+            return Ok((track, gop.parameters));
+        }
+        let status = track.source_state().borrow().status;
+        if status == ChannelStatus::Active {
+            let wait = tokio::time::timeout(MAX_START_WAIT, news.next(Wake::EveryUnit));
+            if let Ok(batch) = wait.await {
+                return Ok((track, batch.parameters));
+            }
+        }
+        Err(Error::NotLive(channel))
+    }
+
+    fn open(
+        &self,
+        wanted: Wanted,
+        track: Track,
+        parameters: &StreamParameters,
+        negotiated: Negotiated,
+    ) -> Result<Opened, Error> {
+        let services = &self.shared.services;
+        let session = services
+            .sessions
+            .open(new_session(wanted, Activity::Live))?;
+        let of_channel = parameters.audio.as_ref().map(|audio| match audio.codec {
+            AudioCodec::Aac => "AAC",
+            AudioCodec::Pcmu | AudioCodec::Pcma => "G.711",
+            AudioCodec::Opus => "Opus",
+        });
+        let left_out = of_channel.filter(|_| negotiated.audio.is_none());
+        let now = Instant::now();
+        let (orders, received) = mpsc::channel(ORDERS);
+        let Negotiated {
+            video,
+            audio,
+            pending,
+            offered,
+            description,
+            rtc,
+            fragment,
+        } = negotiated;
+        let seat = Seat {
+            channel: wanted.channel,
+            track,
+            shelf: self.shelf(wanted.channel),
+            playback: wanted.has_recorded.then(|| services.playback.clone()),
+            clock: Arc::clone(&services.clock),
+            session,
+            video,
+            audio,
+            pending,
+            offered,
+            orders: received,
+        };
+        let viewer = Viewer::new(self.peer(rtc, &fragment, now), seat, now);
+        let stop = self.shared.stop.clone();
+        Ok(Opened {
+            id: self.start(viewer.run(stop), orders)?,
+            description,
+            left_out,
+        })
+    }
+
+    /// Answers a client that wants to publish into a channel.
+    ///
+    /// # Errors
+    /// The channel takes no publisher now, the offer has nothing that can be recorded, or all places are
+    /// taken.
+    pub fn publish(&self, wanted: Wanted, offer: &str) -> Result<Opened, Error> {
+        let (shared, now) = (&self.shared, Instant::now());
+        let negotiated = negotiate::answer_publisher(&shared.ground, offer, now)?;
+        let services = &shared.services;
+        let session = services
+            .sessions
+            .open(new_session(wanted, Activity::Publish))?;
+        // Where it sends from shows when it connects; nobody needs it before.
+        let nowhere = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+        let publishers = &services.publishers;
+        let publisher = publishers.open(wanted.channel, PublishProtocol::Whip, nowhere)?;
+        let (orders, received) = mpsc::channel(ORDERS);
+        let stage = Stage {
+            channel: wanted.channel,
+            publisher,
+            session,
+            orders: received,
+        };
+        let peer = self.peer(negotiated.rtc, &negotiated.fragment, now);
+        let publishing = Publishing::new(peer, stage, now);
+        Ok(Opened {
+            id: self.start(publishing.run(shared.stop.clone()), orders)?,
+            description: negotiated.description,
+            left_out: None,
+        })
+    }
+
+    fn peer(&self, rtc: Rtc, fragment: &str, now: Instant) -> Peer {
+        let shared = &self.shared;
+        let (registration, inbox) = shared.router.enter(fragment);
+        let parts = Parts {
+            rtc,
+            inbox,
+            registration,
+            udp: Arc::clone(&shared.udp),
+            addresses: Arc::clone(&shared.ground.addresses),
+        };
+        Peer::new(parts, now)
+    }
+
+    /// Runs a session under a name of its own, if there is a place for it.
+    fn start(
+        &self,
+        session: impl Future<Output = ()> + Send + 'static,
+        orders: mpsc::Sender<Order>,
+    ) -> Result<SessionId, Error> {
+        let shared = &self.shared;
+        if shared.stop.is_cancelled() {
+            return Err(Error::Failed("the server stops".into()));
+        }
+        let place = Arc::clone(&shared.places).try_acquire_owned();
+        let place = place.map_err(|_| Error::Full(shared.max_sessions))?;
+        let id = SessionId::random();
+        shared.sessions.lock().insert(id.0.clone(), orders);
+        let (this, name) = (self.clone(), id.0.clone());
+        shared.tasks.spawn(async move {
+            let gauge = metrics::gauge!("framewell_webrtc_sessions");
+            gauge.increment(1.0);
+            session.await;
+            this.shared.sessions.lock().remove(&name);
+            gauge.decrement(1.0);
+            drop(place);
+        });
+        Ok(id)
+    }
+
+    fn shelf(&self, channel: ChannelId) -> Arc<Shelf> {
+        let mut shelves = self.shared.shelves.lock();
+        if let Some(shelf) = shelves.get(&channel).and_then(Weak::upgrade) {
+            return shelf;
+        }
+        if shelves.len() >= SHELVES {
+            shelves.retain(|_, shelf| shelf.strong_count() > 0);
+        }
+        let shelf = Arc::new(Shelf::default());
+        shelves.insert(channel, Arc::downgrade(&shelf));
+        shelf
+    }
+}
+
+/// A session that has begun outlives its ticket, as the vendor's player expects; not its token.
+fn new_session(wanted: Wanted, activity: Activity) -> NewSession {
+    NewSession {
+        protocol: Protocol::WebRtc,
+        activity,
+        channel: wanted.channel,
+        holder: wanted.holder,
+        peer: None,
+        expire: None,
+        expected_bits_per_s: 0,
+    }
+}
+
+/// The addresses that clients are told.
+fn candidates(config: &WebRtcConfig, local: SocketAddr) -> Arc<[SocketAddr]> {
+    let configured = config.addresses.iter();
+    let configured: Vec<SocketAddr> = configured
+        .map(|(ip, port)| SocketAddr::new(*ip, port.unwrap_or(local.port())))
+        .collect();
+    if !configured.is_empty() {
+        return configured.into();
+    }
+    let ip = if local.ip().is_unspecified() {
+        sockets::own_address()
+    } else {
+        local.ip()
+    };
+    [SocketAddr::new(ip, local.port())].into()
+}

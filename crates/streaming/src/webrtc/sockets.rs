@@ -1,0 +1,230 @@
+//! The one UDP port of all sessions, and the TCP listener on the same number for clients whose network
+//! lets no UDP through (RFC 6544).
+
+use super::framing::Unframer;
+use super::router::{Addresses, Datagram, Inbox, Router, Way};
+use bytes::Bytes;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What the kernel may hold of a burst: a key frame to many viewers at once.
+const SOCKET_BUFFER: usize = 4 << 20;
+/// Longer datagrams do not belong here.
+const MAX_DATAGRAM: usize = 2_048;
+/// Batches that wait for a TCP connection; then its session waits, and skips pictures.
+const TCP_BATCHES: usize = 4;
+/// Time for the first request of a TCP connection, and for a stalled one to take something.
+const TCP_PATIENCE: Duration = Duration::from_secs(15);
+/// Pause after a failed `accept`, so that a process out of file descriptors does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often another port is tried if the one that UDP got is taken for TCP.
+const PORT_ATTEMPTS: usize = 16;
+
+/// The bound sockets.
+#[derive(Debug)]
+pub struct Sockets {
+    pub(super) udp: Arc<UdpSocket>,
+    pub(super) tcp: TcpListener,
+}
+
+impl Sockets {
+    /// Binds both to one port; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// No such address, or the port is taken.
+    pub async fn bind(address: &str) -> io::Result<Self> {
+        let mut attempts = 0;
+        loop {
+            let udp = UdpSocket::bind(address).await?;
+            let local = udp.local_addr()?;
+            match TcpListener::bind(local).await {
+                Ok(tcp) => {
+                    widen(&udp);
+                    let udp = Arc::new(udp);
+                    return Ok(Self { udp, tcp });
+                }
+                Err(error) => {
+                    attempts += 1;
+                    let is_free_choice = address.ends_with(":0");
+                    if !is_free_choice || attempts == PORT_ATTEMPTS {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where both listen.
+    ///
+    /// # Errors
+    /// The socket is broken.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.udp.local_addr()
+    }
+}
+
+/// Asks for large buffers; the kernel gives what its limits allow.
+fn widen(udp: &UdpSocket) {
+    let sent = rustix::net::sockopt::set_socket_send_buffer_size(udp, SOCKET_BUFFER);
+    let received = rustix::net::sockopt::set_socket_recv_buffer_size(udp, SOCKET_BUFFER);
+    if let Err(error) = sent.and(received) {
+        tracing::debug!(%error, "the buffers of the webrtc socket stay as they are");
+    }
+}
+
+/// The address that this machine would use towards others; nothing is sent to find out.
+pub(super) fn own_address() -> IpAddr {
+    // TEST-NET-1 (RFC 5737): routed like any other address abroad.
+    const ABROAD: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
+    let asked = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
+        socket.connect(ABROAD)?;
+        Ok(socket.local_addr()?.ip())
+    });
+    match asked {
+        Ok(address) if !address.is_unspecified() => address,
+        _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
+    }
+}
+
+/// Takes datagrams to their sessions until `stop`.
+pub(super) async fn read_udp(udp: Arc<UdpSocket>, router: Router, stop: CancellationToken) {
+    let mut addresses = Addresses::new(router);
+    let mut buffer = vec![0; MAX_DATAGRAM];
+    loop {
+        let readable = tokio::select! {
+            () = stop.cancelled() => return,
+            readable = udp.readable() => readable,
+        };
+        if let Err(error) = readable {
+            tracing::error!(%error, "the webrtc socket failed");
+            return;
+        }
+        // Errors here are what ICMP says of somebody who is gone, or that nothing is left to read.
+        while let Ok((length, source)) = udp.try_recv_from(&mut buffer) {
+            take(&mut addresses, source, &buffer[..length]);
+        }
+        // A flood must not keep the others from running.
+        tokio::task::consume_budget().await;
+    }
+}
+
+fn take(addresses: &mut Addresses, source: SocketAddr, data: &[u8]) {
+    let Some(inbox) = addresses.session(source, data) else {
+        metrics::counter!("framewell_webrtc_stray_datagrams_total").increment(1);
+        return;
+    };
+    let datagram = Datagram {
+        source,
+        way: Way::Udp,
+        data: Bytes::copy_from_slice(data),
+    };
+    if !inbox.deliver(datagram) {
+        addresses.forget(source);
+    }
+}
+
+/// Accepts connections until `stop`; each belongs to the session that its first datagram names.
+pub(super) async fn accept_tcp(
+    listener: TcpListener,
+    router: Router,
+    places: Arc<Semaphore>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                // One too many is closed at once; its client tries the next candidate.
+                if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+                    let (router, stop) = (router.clone(), stop.clone());
+                    tasks.spawn(async move {
+                        let serving = serve(stream, peer, &router);
+                        if let Some(Err(error)) = stop.run_until_cancelled(serving).await {
+                            tracing::debug!(%peer, %error, "webrtc tcp connection ended");
+                        }
+                        drop(place);
+                    });
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accepting a webrtc connection failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, peer: SocketAddr, router: &Router) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let (mut reader, writer) = stream.into_split();
+    let mut unframer = Unframer::default();
+    let first = tokio::time::timeout(TCP_PATIENCE, receive(&mut reader, &mut unframer));
+    let first = first.await.map_err(|_| io::ErrorKind::TimedOut)??;
+    let Some(inbox) = router.named(&first) else {
+        return Err(io::Error::other("the first datagram names no session"));
+    };
+    let (batches, waiting) = mpsc::channel(TCP_BATCHES);
+    let reading = read_tcp(&mut reader, &mut unframer, peer, &inbox, batches, first);
+    tokio::select! {
+        read = reading => read,
+        written = write_tcp(writer, waiting) => written,
+    }
+}
+
+async fn receive(reader: &mut OwnedReadHalf, unframer: &mut Unframer) -> io::Result<Bytes> {
+    loop {
+        if let Some(datagram) = unframer.next().map_err(io::Error::other)? {
+            return Ok(datagram);
+        }
+        unframer.buffer().reserve(MAX_DATAGRAM);
+        if reader.read_buf(unframer.buffer()).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+async fn read_tcp(
+    reader: &mut OwnedReadHalf,
+    unframer: &mut Unframer,
+    source: SocketAddr,
+    inbox: &Inbox,
+    batches: mpsc::Sender<Bytes>,
+    first: Bytes,
+) -> io::Result<()> {
+    let mut data = first;
+    loop {
+        let datagram = Datagram {
+            source,
+            way: Way::Tcp(batches.clone()),
+            data,
+        };
+        if !inbox.deliver(datagram) {
+            return Ok(());
+        }
+        data = receive(reader, unframer).await?;
+    }
+}
+
+/// One write for all that a session had to send at once.
+async fn write_tcp(
+    mut writer: OwnedWriteHalf,
+    mut waiting: mpsc::Receiver<Bytes>,
+) -> io::Result<()> {
+    while let Some(batch) = waiting.recv().await {
+        let writing = tokio::time::timeout(TCP_PATIENCE, writer.write_all(&batch));
+        writing.await.map_err(|_| io::ErrorKind::TimedOut)??;
+    }
+    Ok(())
+}
