@@ -16,6 +16,8 @@ use tokio::sync::mpsc;
 const MAX_CONNECTIONS: usize = 4;
 /// A client that takes nothing for this long has gone.
 const SEND_TIMEOUT: Duration = Duration::from_secs(20);
+/// Longest time that a goodbye may take.
+const GOODBYE: Duration = Duration::from_millis(200);
 /// How often time may be told to the state machine in a row without anything coming out of it.
 const MAX_IDLE_TURNS: u32 = 8;
 
@@ -159,6 +161,19 @@ impl Peer {
                     return Ok(());
                 }
             }
+        }
+    }
+
+    /// Says goodbye, so that the client need not find out.
+    pub(super) async fn close(&mut self) {
+        let mut events = Vec::new();
+        let closing = self.rtc.close();
+        if closing
+            .and_then(|()| self.drive(Instant::now(), &mut events))
+            .is_ok()
+        {
+            // Whoever does not take it finds out.
+            let _unsent = tokio::time::timeout(GOODBYE, self.flush()).await;
         }
     }
 

@@ -70,12 +70,14 @@ impl Publishing {
 
     /// Runs until one side has had enough.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let end = match self.serve(&stop).await {
-            Ok(end) | Err(end) => end,
+        let over = self.stage.session.end_token();
+        let end = tokio::select! {
+            ended = self.serve() => ended.unwrap_or_else(|end| end),
+            () = stop.cancelled() => End::Stopped,
+            () = over.cancelled() => End::Revoked,
         };
         let channel = self.stage.channel.get();
         tracing::debug!(channel.id = channel, reason = %end, "webrtc publisher ended");
-        self.peer.rtc.disconnect();
         self.stage.publisher.end(match end {
             End::Asked => Ended::Finished,
             End::Stopped => Ended::ServerStops,
@@ -83,9 +85,10 @@ impl Publishing {
             End::Unpublished(ended) => ended,
             _ => Ended::Lost,
         });
+        self.peer.close().await;
     }
 
-    async fn serve(&mut self, stop: &CancellationToken) -> Result<End, End> {
+    async fn serve(&mut self) -> Result<End, End> {
         let mut events = Vec::new();
         loop {
             let now = Instant::now();
@@ -98,11 +101,11 @@ impl Publishing {
             if let Some(end) = self.end.take() {
                 return Ok(end);
             }
-            self.wait(stop, &mut events).await?;
+            self.wait(&mut events).await?;
         }
     }
 
-    async fn wait(&mut self, stop: &CancellationToken, events: &mut Vec<Event>) -> Result<(), End> {
+    async fn wait(&mut self, events: &mut Vec<Event>) -> Result<(), End> {
         let mut wake = self.peer.deadline();
         let due = self
             .asked
@@ -110,8 +113,6 @@ impl Publishing {
         wake = wake.min(due);
         let wake = tokio::time::Instant::from_std(wake);
         tokio::select! {
-            () = stop.cancelled() => self.end = Some(End::Stopped),
-            () = self.stage.session.ended() => self.end = Some(End::Revoked),
             ended = self.stage.publisher.ended() => self.end = Some(End::Unpublished(ended)),
             datagram = self.peer.receive() => match datagram {
                 Some(datagram) => self.peer.take(datagram, Instant::now(), events)?,

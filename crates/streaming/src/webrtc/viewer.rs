@@ -163,15 +163,20 @@ impl Viewer {
 
     /// Runs until one side has had enough.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let end = match self.serve(&stop).await {
-            Ok(end) | Err(end) => end,
+        // One wait each for the whole session: new ones for every picture would have all sessions meet
+        // at the lock of `stop`.
+        let over = self.seat.session.end_token();
+        let end = tokio::select! {
+            ended = self.serve() => ended.unwrap_or_else(|end| end),
+            () = stop.cancelled() => End::Stopped,
+            () = over.cancelled() => End::Revoked,
         };
         let (channel, missed) = (self.seat.channel.get(), self.missed);
         tracing::debug!(channel.id = channel, missed, reason = %end, "webrtc session ended");
-        self.peer.rtc.disconnect();
+        self.peer.close().await;
     }
 
-    async fn serve(&mut self, stop: &CancellationToken) -> Result<End, End> {
+    async fn serve(&mut self) -> Result<End, End> {
         let mut events = Vec::new();
         loop {
             let now = Instant::now();
@@ -188,16 +193,14 @@ impl Viewer {
             if !events.is_empty() {
                 continue;
             }
-            self.wait(stop, &mut events).await?;
+            self.wait(&mut events).await?;
         }
     }
 
-    async fn wait(&mut self, stop: &CancellationToken, events: &mut Vec<Event>) -> Result<(), End> {
+    async fn wait(&mut self, events: &mut Vec<Event>) -> Result<(), End> {
         let wake = tokio::time::Instant::from_std(self.wake_at());
         let news = next_news(&mut self.source, &mut self.seeking, self.is_paused);
         tokio::select! {
-            () = stop.cancelled() => self.end = Some(End::Stopped),
-            () = self.seat.session.ended() => self.end = Some(End::Revoked),
             datagram = self.peer.receive() => match datagram {
                 Some(datagram) => self.peer.take(datagram, Instant::now(), events)?,
                 None => self.end = Some(End::Gone),
