@@ -230,6 +230,13 @@ impl<'a> Links<'a> {
         format!("rtmp://{host}:{port}/app/{channel}_main?ticket={ticket}")
     }
 
+    /// Publishing over RTSP (`ANNOUNCE` and `RECORD`).
+    pub(crate) fn publish_rtsp(&self, channel: ChannelId) -> String {
+        let ticket = self.ticket(&MediaScope::Publish(channel));
+        let (host, port) = (&self.origin.host, self.state.config.rtsp_port);
+        format!("rtsp://{host}:{port}/publish/{channel}?ticket={ticket}")
+    }
+
     /// Publishing over RTMP. What follows the last slash is the stream key.
     pub(crate) fn publish_rtmp(&self, channel: ChannelId) -> String {
         let ticket = self.ticket(&MediaScope::Publish(channel));

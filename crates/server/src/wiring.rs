@@ -459,6 +459,7 @@ fn serve_rtsp(
     let sources = RtspSources {
         registry: services.registry.clone(),
         playback: services.playback.clone(),
+        publishers: services.publishers.clone(),
         access: services.access.clone(),
         sessions: services.sessions.clone(),
     };

@@ -41,6 +41,7 @@ pub(crate) async fn show_publish(
         rtmp_server: server.to_owned(),
         rtmp_key: key.to_owned(),
         rtmp,
+        rtsp: links.publish_rtsp(channel),
         expire: links.expire.to_rfc3339(),
     }))
 }

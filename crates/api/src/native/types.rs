@@ -178,6 +178,8 @@ pub(crate) struct PublishView {
     pub(crate) rtmp_server: String,
     /// And the stream key.
     pub(crate) rtmp_key: String,
+    /// RTSP (`ANNOUNCE` and `RECORD`), interleaved in TCP: H.264 or H.265; AAC or G.711.
+    pub(crate) rtsp: String,
     /// When these URLs stop working.
     pub(crate) expire: String,
 }

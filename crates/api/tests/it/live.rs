@@ -203,6 +203,8 @@ async fn publish_urls_are_for_tokens_that_may_publish() {
         let key = text(&urls["rtmp_key"]);
         assert_eq!(urls["rtmp_server"], "rtmp://vms.test:1935/publish");
         assert_eq!(rtmp, format!("rtmp://vms.test:1935/publish/{key}"));
+        let rtsp = text(&urls["rtsp"]);
+        assert!(rtsp.starts_with(&format!("rtsp://vms.test:8554/publish/{id}?ticket=media.")));
         let ticket = key.strip_prefix(&format!("{id}?ticket=")).unwrap();
         let check = |scope| site.state.access.check_ticket(ticket, &scope);
         check(MediaScope::Publish(id)).unwrap();

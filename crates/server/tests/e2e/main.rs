@@ -24,6 +24,7 @@ mod raw_socket;
 mod real_footage;
 mod revoke;
 mod rtmp;
+mod rtsp_push;
 mod server;
 mod site;
 mod slow_reader;

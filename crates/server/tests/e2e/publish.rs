@@ -40,6 +40,9 @@ pub(crate) async fn create_open_channel(server: &Server, name: &str) -> ChannelK
     }
 }
 
+/// How long an encoder is away: shorter holes are none.
+pub(crate) const OUTAGE: Duration = Duration::from_secs(2);
+
 /// A file that encoders send.
 pub(crate) struct Footage {
     folder: tempfile::TempDir,

@@ -2,11 +2,12 @@
 
 use crate::cameras;
 use crate::crash::{gaps, native_time};
-use crate::publish::{Footage, create_open_channel, spec};
+use crate::publish::{Encoder, Footage, OUTAGE, create_open_channel, spec};
 use crate::server::{Server, wait_for};
 use crate::site::{ChannelKeys, acc, create_channel, wait_for_records, wait_for_status};
 use crate::tools::{assert_consecutive, ffprobe, stamps_of};
 use framewell_media::VideoCodec;
+use framewell_testkit::camera::Camera;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -80,6 +81,7 @@ async fn what_an_encoder_publishes_is_watched_and_recorded_and_its_loss_is_a_gap
     let cut = cameras::now();
     encoder.kill();
     wait_for_status(&server, &channel, "offline").await;
+    tokio::time::sleep(OUTAGE).await;
     let again = cameras::now();
     let _encoder = footage.send(&["-f", "flv", &url]);
     wait_for_status(&server, &channel, "active").await;
@@ -137,7 +139,7 @@ async fn who_may_not_publish_is_told_why() {
     let first = footage.send(&["-f", "flv", &with_token]);
     wait_for_status(&server, &open, "active").await;
     refused(
-        own.clone(),
+        own,
         &format!("channel {} is being published to over rtmp since", open.id),
     )
     .await;
@@ -145,6 +147,16 @@ async fn who_may_not_publish_is_told_why() {
     let channel = acc(&server, &open).get("/api/v4/channel/").await;
     assert_eq!(channel.expect(200)["status"], "active");
 
+    ends_with_its_session_and_for_a_camera(&server, &open, &camera, &footage, first).await;
+}
+
+async fn ends_with_its_session_and_for_a_camera(
+    server: &Server,
+    open: &ChannelKeys,
+    camera: &Camera,
+    footage: &Footage,
+    mut first: Encoder,
+) {
     // It is listed as a session, and ends when that is ended.
     let api = server.api(&format!("Bearer {}", open.all));
     let path = format!("/v1/sessions?channel={}&protocol=rtmp", open.id);
@@ -153,12 +165,11 @@ async fn who_may_not_publish_is_told_why() {
     assert!(listed[0]["bytes"].as_u64() > Some(1_000), "{listed}");
     let id = listed[0]["id"].as_str().expect("an id");
     api.delete(&format!("/v1/sessions/{id}")).await.expect(204);
-    let mut first = first;
     first.failed().await;
 
     // A source that is set takes the channel over.
-    let mut second = footage.send(&["-f", "flv", &own]);
-    wait_for_status(&server, &open, "active").await;
+    let mut second = footage.send(&["-f", "flv", &publish_url(server, open).await]);
+    wait_for_status(server, open, "active").await;
     let source = serde_json::json!({"url": camera.url(), "login": camera.login(), "password": camera.password()});
     let api = server.admin();
     let path = format!("/api/v3/channels/{}/", open.id);
@@ -166,7 +177,7 @@ async fn who_may_not_publish_is_told_why() {
         .await
         .expect(200);
     second.failed().await;
-    wait_for_status(&server, &open, "active").await;
+    wait_for_status(server, open, "active").await;
 }
 
 /// Enhanced RTMP: Debian's FFmpeg 5.1 does not know it, a newer one sends and plays.

@@ -43,16 +43,22 @@ pub(crate) struct Message {
     pub(crate) body: Bytes,
 }
 
-/// What is known of a chunk stream from the chunks before.
-#[derive(Debug, Default)]
-struct Stream {
-    timestamp: u32,
+/// What a chunk's header says, or those before it said.
+#[derive(Debug, Clone, Copy, Default)]
+struct Fields {
     /// As it was written: a time after a header of 11 bytes, else a difference.
-    field: u32,
+    time: u32,
     length: usize,
     kind: u8,
     message_stream: u32,
     is_extended: bool,
+}
+
+/// What is known of a chunk stream from the chunks before.
+#[derive(Debug, Default)]
+struct Stream {
+    fields: Fields,
+    timestamp: u32,
     body: BytesMut,
     is_open: bool,
 }
@@ -69,11 +75,11 @@ pub(crate) struct ChunkReader {
     current: Option<(u32, usize)>,
 }
 
-/// A chunk's header.
+/// A chunk's basic header.
 struct Header {
     format: u8,
     id: u32,
-    /// Bytes read so far.
+    /// Of the basic header.
     length: usize,
 }
 
@@ -116,14 +122,14 @@ impl ChunkReader {
                 return Ok(None);
             }
             self.current = None;
-            if stream.body.len() < stream.length {
+            if stream.body.len() < stream.fields.length {
                 continue;
             }
             stream.is_open = false;
             let message = Message {
-                kind: stream.kind,
+                kind: stream.fields.kind,
                 timestamp: stream.timestamp,
-                stream: stream.message_stream,
+                stream: stream.fields.message_stream,
                 body: std::mem::take(&mut stream.body).freeze(),
             };
             self.waiting -= message.body.len();
@@ -135,83 +141,43 @@ impl ChunkReader {
 
     /// Reads a chunk's header, if all of it is there.
     fn begin_chunk(&mut self, input: &mut BytesMut) -> Result<Option<(u32, usize)>, ProtocolError> {
-        let Some(mut header) = basic_header(input) else {
+        let Some(header) = basic_header(input) else {
             return Ok(None);
         };
-        if !self.streams.contains_key(&header.id) {
-            if header.format != 0 {
-                return Err(ProtocolError::Chunk("its stream has not begun"));
-            }
-            if self.streams.len() >= MAX_STREAMS {
-                return Err(ProtocolError::TooMany);
-            }
-        }
+        self.check_order(&header)?;
         let before = self.streams.get(&header.id);
-        let is_open = before.is_some_and(|stream| stream.is_open);
-        if is_open && header.format != 3 {
-            return Err(ProtocolError::Chunk("its message has not ended"));
-        }
-        let fields = [11, 7, 3, 0][usize::from(header.format)];
-        let Some(message) = input.get(header.length..header.length + fields) else {
+        let before = before.map_or_else(Fields::default, |stream| stream.fields);
+        let Some((fields, read)) = read_fields(input, &header, before) else {
             return Ok(None);
         };
-        let (mut field, mut length, mut kind, mut message_stream, was_extended) = match before {
-            Some(b) => (b.field, b.length, b.kind, b.message_stream, b.is_extended),
-            None => (0, 0, 0, 0, false),
-        };
-        header.length += fields;
-        if let [a, b, c, ..] = *message {
-            field = u32::from_be_bytes([0, a, b, c]);
+        if fields.length > self.max_message {
+            return Err(ProtocolError::TooLong(fields.length));
         }
-        if let [_, _, _, a, b, c, of, ..] = *message {
-            length = usize::try_from(u32::from_be_bytes([0, a, b, c])).unwrap_or(usize::MAX);
-            kind = of;
-        }
-        if let [.., a, b, c, d] = *message
-            && header.format == 0
-        {
-            message_stream = u32::from_le_bytes([a, b, c, d]);
-        }
-        let is_extended = if header.format == 3 {
-            was_extended
-        } else {
-            field == EXTENDED
-        };
-        if is_extended {
-            let Some(extended) = input.get(header.length..header.length + 4) else {
-                return Ok(None);
-            };
-            let extended = u32::from_be_bytes(extended.try_into().expect("four bytes"));
-            // Some encoders leave it out of continuations: then these are bytes of the message.
-            if header.format != 3 || extended == field {
-                header.length += 4;
-            }
-            if header.format != 3 {
-                field = extended;
-            }
-        }
-        if length > self.max_message {
-            return Err(ProtocolError::TooLong(length));
-        }
-        input.advance(header.length);
+        input.advance(read);
         let stream = self.streams.entry(header.id).or_default();
-        if !is_open {
+        if !stream.is_open {
             stream.timestamp = match header.format {
-                0 => field,
-                _ => stream.timestamp.wrapping_add(field),
+                0 => fields.time,
+                _ => stream.timestamp.wrapping_add(fields.time),
             };
-            stream.body = BytesMut::with_capacity(length.min(MAX_RESERVED));
+            stream.body = BytesMut::with_capacity(fields.length.min(MAX_RESERVED));
             stream.is_open = true;
         }
-        stream.field = field;
-        stream.length = length;
-        stream.kind = kind;
-        stream.message_stream = message_stream;
-        stream.is_extended = is_extended;
-        Ok(Some((
-            header.id,
-            self.chunk.min(length - stream.body.len()),
-        )))
+        stream.fields = fields;
+        let missing = fields.length - stream.body.len();
+        Ok(Some((header.id, self.chunk.min(missing))))
+    }
+
+    /// Whether a chunk may come now.
+    fn check_order(&self, header: &Header) -> Result<(), ProtocolError> {
+        match self.streams.get(&header.id) {
+            None if header.format != 0 => Err(ProtocolError::Chunk("its stream has not begun")),
+            None if self.streams.len() >= MAX_STREAMS => Err(ProtocolError::TooMany),
+            Some(stream) if stream.is_open && header.format != 3 => {
+                Err(ProtocolError::Chunk("its message has not ended"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether the message was for the reader itself.
@@ -258,6 +224,42 @@ fn basic_header(input: &BytesMut) -> Option<Header> {
         id,
         length,
     })
+}
+
+/// The fields behind the basic header, and how long both are; what is left out is as it was. `None` until
+/// more bytes come.
+fn read_fields(input: &BytesMut, header: &Header, before: Fields) -> Option<(Fields, usize)> {
+    let mut fields = before;
+    let size = [11, 7, 3, 0][usize::from(header.format)];
+    let mut read = header.length + size;
+    let message = input.get(header.length..read)?;
+    if let [a, b, c, ..] = *message {
+        fields.time = u32::from_be_bytes([0, a, b, c]);
+    }
+    if let [_, _, _, a, b, c, kind, ..] = *message {
+        fields.length = usize::try_from(u32::from_be_bytes([0, a, b, c])).unwrap_or(usize::MAX);
+        fields.kind = kind;
+    }
+    if let [.., a, b, c, d] = *message
+        && header.format == 0
+    {
+        fields.message_stream = u32::from_le_bytes([a, b, c, d]);
+    }
+    if header.format != 3 {
+        fields.is_extended = fields.time == EXTENDED;
+    }
+    if fields.is_extended {
+        let extended = input.get(read..read + 4)?;
+        let extended = u32::from_be_bytes(extended.try_into().ok()?);
+        // Some encoders leave it out of continuations: then these are bytes of the message.
+        if header.format != 3 || extended == fields.time {
+            read += 4;
+        }
+        if header.format != 3 {
+            fields.time = extended;
+        }
+    }
+    Some((fields, read))
 }
 
 /// Size of the chunks that we send.

@@ -6,6 +6,7 @@
 
 mod audio;
 mod clock;
+pub(crate) mod depacketize;
 mod packetizer;
 mod payload;
 mod report;

@@ -2,12 +2,15 @@
 
 use super::RtspConfig;
 use super::fanout::Packets;
+use super::record::Recorder;
+use super::reply::Reply;
 use super::session::{Carrier, Chosen, FeedError, Service, Session};
 use super::udp::{Ports, Sent, Udp};
 use super::wire::{Decoder, Incoming, WireError};
 use crate::rtp::{CHANNEL_AUDIO, CHANNEL_VIDEO, with_channel};
 use bytes::Bytes;
 use framewell_access::sessions::EndReason;
+use framewell_ingest::publish::Ended;
 use framewell_media::TrackKind;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -23,6 +26,8 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 const MAX_WRITE_BYTES: usize = 256 << 10;
 /// A reader that asks for this much room per read gets requests and reports in one go.
 const READ_BYTES: usize = 4 << 10;
+/// The same of a publisher, whose key frames come in many packets.
+const PUBLISHED_BYTES: usize = 32 << 10;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +40,8 @@ pub(super) enum End {
     Stalled,
     #[error(transparent)]
     Feed(#[from] FeedError),
+    #[error("the publisher ended: {0}")]
+    Publisher(Ended),
     #[error("the server stops")]
     Stopped,
     /// By the list of sessions.
@@ -54,6 +61,7 @@ pub(super) struct Connection {
     config: RtspConfig,
     decoder: Decoder,
     session: Session,
+    recorder: Recorder,
     udp: Option<Arc<Udp>>,
     /// Says when the session has to end.
     over: Option<CancellationToken>,
@@ -68,6 +76,7 @@ enum Event {
     Read(io::Result<usize>),
     Packets(Packets),
     FeedEnded(FeedError),
+    PublisherEnded(Ended),
     Idle,
     Stopped,
     Over,
@@ -88,6 +97,7 @@ impl Connection {
             decoder: Decoder::default(),
             udp: service.udp.clone(),
             over: None,
+            recorder: Recorder::new(service.record.clone(), peer),
             session: Session::new(service, peer),
             sent_bytes: metrics::counter!("framewell_rtsp_sent_bytes_total"),
         }
@@ -99,12 +109,16 @@ impl Connection {
             Ok(never) => match never {},
             Err(end) => end,
         };
+        self.recorder.end(match end {
+            End::Stopped => Ended::ServerStops,
+            _ => Ended::Lost,
+        });
         if let End::Wire(error) = &end {
             let refusal = format!("RTSP/1.0 400 {error}\r\n\r\n");
             // The connection ends anyway; a client that cannot be told is not told.
             self.write(&[Bytes::from(refusal)]).await.ok();
         }
-        let channel = self.session.channel().map(framewell_model::ChannelId::get);
+        let channel = self.channel().map(framewell_model::ChannelId::get);
         tracing::debug!(peer = %self.peer, channel.id = channel, reason = %end, "rtsp connection ended");
     }
 
@@ -115,8 +129,13 @@ impl Connection {
         let mut stopped = pin!(stop.cancelled());
         loop {
             while let Some(incoming) = self.decoder.next()? {
-                if let Incoming::Request(request) = incoming {
-                    self.answer(&request).await?;
+                match incoming {
+                    Incoming::Request(request) => self.answer(&request).await?,
+                    Incoming::Packet { channel, data } => {
+                        let taken = self.recorder.packet(channel, &data);
+                        taken.map_err(End::Publisher)?;
+                    }
+                    Incoming::Ignored => {}
                 }
             }
             match self.wait(stopped.as_mut()).await {
@@ -125,6 +144,7 @@ impl Connection {
                 Event::Read(Err(error)) => return Err(error.into()),
                 Event::Packets(packets) => self.send(packets).await?,
                 Event::FeedEnded(error) => return Err(error.into()),
+                Event::PublisherEnded(ended) => return Err(End::Publisher(ended)),
                 Event::Idle => self.check_signs()?,
                 Event::Stopped => return Err(End::Stopped),
                 Event::Over => return Err(End::Over(self.end_reason())),
@@ -133,7 +153,13 @@ impl Connection {
     }
 
     async fn wait(&mut self, stopped: Pin<&mut WaitForCancellationFuture<'_>>) -> Event {
-        self.decoder.buffer().reserve(READ_BYTES);
+        let is_recording = self.recorder.is_recording();
+        let room = if is_recording {
+            PUBLISHED_BYTES
+        } else {
+            READ_BYTES
+        };
+        self.decoder.buffer().reserve(room);
         let over = self.over.clone();
         let over = async {
             match &over {
@@ -141,7 +167,9 @@ impl Connection {
                 None => std::future::pending().await,
             }
         };
-        let is_alive = self.session.is_playing() && self.session.sign_of_life().is_none();
+        // Silent publishers are ended where all of them are.
+        let is_alive =
+            is_recording || self.session.is_playing() && self.session.sign_of_life().is_none();
         tokio::select! {
             () = stopped => Event::Stopped,
             () = over => Event::Over,
@@ -149,6 +177,7 @@ impl Connection {
             packets = self.session.next(MAX_WRITE_BYTES) => {
                 packets.map_or_else(Event::FeedEnded, Event::Packets)
             }
+            ended = self.recorder.ended(), if is_recording => Event::PublisherEnded(ended),
             () = tokio::time::sleep_until(self.deadline), if !is_alive => Event::Idle,
         }
     }
@@ -174,12 +203,21 @@ impl Connection {
     }
 
     async fn answer(&mut self, request: &rtsp_types::Request<Vec<u8>>) -> Result<(), End> {
-        let had_session = self.session.channel().is_some();
-        let reply = self.session.handle(request).await;
+        let had_session = self.channel().is_some();
+        let is_player = self.session.channel().is_some();
+        let reply = if !is_player && self.recorder.takes(request.method()) {
+            let recorded = self.recorder.handle(request).await;
+            let nonce = self.session.nonce();
+            recorded
+                .unwrap_or_else(|refusal| Reply::refusal(refusal, nonce))
+                .answering(request)
+        } else {
+            self.session.handle(request).await
+        };
         self.over = self.session.listed().map(|listed| listed.end_token());
         tracing::debug!(peer = %self.peer, method = ?request.method(), status = u16::from(reply.status()), "rtsp request");
         self.write(&[reply.into_bytes().into()]).await?;
-        if had_session || self.session.channel().is_some() {
+        if had_session || self.channel().is_some() {
             let is_udp = self.session.sign_of_life().is_some();
             let patience = match is_udp && self.session.is_playing() {
                 true => self.config.session_timeout,
@@ -188,6 +226,11 @@ impl Connection {
             self.deadline = Instant::now() + patience;
         }
         Ok(())
+    }
+
+    /// The channel that is played or published to.
+    fn channel(&self) -> Option<framewell_model::ChannelId> {
+        self.session.channel().or(self.recorder.channel())
     }
 
     async fn send(&mut self, packets: Packets) -> Result<(), End> {

@@ -1,6 +1,8 @@
-//! The RTSP server (RFC 2326): live and recorded play, over the connection or over UDP.
+//! The RTSP server (RFC 2326): live and recorded play, over the connection or over UDP, and publishing
+//! over the connection ([`record`]).
 //!
-//! `rtsp://host:port/live/<channel>?ticket=…` and `rtsp://host:port/rec/<channel>?start=…&ticket=…`.
+//! `rtsp://host:port/live/<channel>?ticket=…`, `rtsp://host:port/rec/<channel>?start=…&ticket=…` and
+//! `rtsp://host:port/publish/<channel>?ticket=…`.
 //! Live packets are shared by all readers of a channel ([`fanout`]), recordings are read for each
 //! ([`player`]). Limits: [`RtspConfig`] and the constants of the modules.
 
@@ -9,6 +11,7 @@ mod digest;
 mod fanout;
 mod player;
 mod range;
+mod record;
 mod reply;
 mod sdp;
 mod session;
@@ -21,8 +24,10 @@ use connection::Connection;
 use fanout::Fanouts;
 use framewell_access::Access;
 use framewell_access::sessions::Sessions;
+use framewell_ingest::publish::Publishers;
 use framewell_live::Registry;
 use framewell_playback::Playback;
+use record::RecordService;
 use session::Service;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -60,6 +65,8 @@ pub struct RtspSources {
     pub registry: Registry,
     /// Recordings.
     pub playback: Playback,
+    /// Where publishers go.
+    pub publishers: Publishers,
     /// The gate.
     pub access: Access,
     /// Where sessions are listed and limited.
@@ -92,8 +99,14 @@ pub async fn serve(
         let (udp, stop) = (Arc::clone(udp), stop.clone());
         tasks.spawn(async move { udp.listen(stop).await });
     }
+    let record = RecordService {
+        access: sources.access.clone(),
+        sessions: sources.sessions.clone(),
+        publishers: sources.publishers,
+    };
     let service = Service {
         access: sources.access,
+        record,
         fanouts: Arc::new(fanouts),
         playback: sources.playback,
         sessions: sources.sessions,

@@ -48,9 +48,8 @@ pub(super) struct Reply {
     body: Vec<u8>,
 }
 
-/// Methods of a play-only server (RFC 2326 section 10.1).
-const METHODS: &str =
-    "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
+/// Methods of this server (RFC 2326 section 10.1).
+const METHODS: &str = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER, ANNOUNCE, RECORD";
 
 impl Reply {
     pub(super) fn ok() -> Self {

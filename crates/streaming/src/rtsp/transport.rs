@@ -45,6 +45,23 @@ fn parse_alternative(text: &str) -> Option<Transport> {
     ports.map(|(rtp, rtcp)| Transport::Udp { rtp, rtcp })
 }
 
+/// The channel number of RTP for a stream that the client sends, or none in particular: the first
+/// interleaved alternative. `mode` is not looked at: the method says what is meant.
+pub(crate) fn choose_record(header: &str) -> Option<Option<u8>> {
+    header.split(',').find_map(|text| {
+        let mut parts = text.split(';').map(str::trim);
+        if !parts.next()?.eq_ignore_ascii_case("RTP/AVP/TCP") {
+            return None;
+        }
+        let members = parts.filter_map(|part| part.split_once('='));
+        let mut channels = members.filter(|(name, _)| name.eq_ignore_ascii_case("interleaved"));
+        match channels.next() {
+            Some((_, value)) => parse_channels(value).map(Some),
+            None => Some(None),
+        }
+    })
+}
+
 /// `a` or `a-b` with `b = a + 1`.
 fn parse_channels(value: &str) -> Option<u8> {
     let (first, second) = value.split_once('-').unwrap_or((value, ""));
@@ -100,6 +117,18 @@ mod tests {
         ] {
             assert_eq!(choose(text, true), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_stream_to_record_comes_interleaved() {
+        let both = "RTP/AVP/UDP;unicast;client_port=1-2;mode=record,RTP/AVP/TCP;unicast;interleaved=2-3;mode=record";
+        assert_eq!(choose_record(both), Some(Some(2)));
+        assert_eq!(choose_record("RTP/AVP/TCP;unicast;mode=record"), Some(None));
+        assert_eq!(choose_record("RTP/AVP/TCP;interleaved=9-11"), None);
+        assert_eq!(
+            choose_record("RTP/AVP;unicast;client_port=4-5;mode=record"),
+            None
+        );
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use rtsp_types::{Message, Request};
 
 /// Longest request head. A request line with a ticket and a dozen headers needs under 2 KiB.
 const MAX_HEAD_BYTES: usize = 16 << 10;
-/// Longest request body. Clients of a play-only server have nothing to say.
+/// Longest request body: descriptions of publishers have about 500 bytes, players have nothing to say.
 const MAX_BODY_BYTES: usize = 16 << 10;
 /// `$`, channel, two bytes of length.
 const INTERLEAVED_HEAD_BYTES: usize = 4;
@@ -112,9 +112,9 @@ impl Decoder {
         if end.unwrap_or(self.buffer.len()) > MAX_HEAD_BYTES {
             return Err(WireError::HeadTooLong);
         }
-        // A head whose body is still missing is looked up again from its end.
+        // A head whose body is still missing is looked up again, and found at once.
         if let Some(end) = end {
-            self.scanned = end;
+            self.scanned = end - 1;
         }
         Ok(end)
     }
@@ -197,6 +197,21 @@ mod tests {
         assert_eq!(feed(&endless).1, Some(WireError::HeadTooLong));
         let body = b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 99999999999\r\n\r\n";
         assert_eq!(feed(body).1, Some(WireError::BodyTooLong));
+    }
+
+    #[test]
+    fn a_body_may_come_after_its_head() {
+        let mut decoder = Decoder::default();
+        let head = b"ANNOUNCE rtsp://h/publish/7 RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 5\r\n\r\n";
+        for piece in [&head[..], b"bo", b"dy"] {
+            decoder.buffer().extend_from_slice(piece);
+            assert_eq!(decoder.next(), Ok(None));
+        }
+        decoder.buffer().extend_from_slice(b"!");
+        let Ok(Some(Incoming::Request(request))) = decoder.next() else {
+            panic!()
+        };
+        assert_eq!(request.body(), b"body!");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use framewell_access::{Access, MediaScope};
 use framewell_blob::BlobStore;
 use framewell_catalog::{Catalog, CatalogConfig};
 use framewell_footage::{Footage, Spool};
+use framewell_ingest::{Ingest, IngestConfig};
 use framewell_live::{Registry, RingConfig, Track};
 use framewell_media::{AccessUnit, StreamParameters, TrackKind};
 use framewell_model::{AccountId, ChannelId, Holder, RunId, Secret, WallTime};
@@ -71,7 +72,13 @@ impl Server {
         };
         let sessions = Sessions::new(limits, Arc::clone(&clock) as _);
         let footage = Footage::new(catalog.clone(), blobs, spool.clone());
+        let ingest = Ingest::new(
+            IngestConfig::default(),
+            registry.clone(),
+            Arc::clone(&clock) as _,
+        );
         let sources = RtspSources {
+            publishers: ingest.publishers(),
             registry: registry.clone(),
             playback: Playback::new(registry.clone(), footage),
             access: access.clone(),

@@ -9,6 +9,7 @@ mod recorded;
 
 use super::fanout::{Fanouts, Packets, Reader};
 use super::player::Player;
+use super::record::RecordService;
 use super::reply::{Refusal, Reply};
 use super::transport::{self, Transport};
 use super::udp::{Ports, Sign, Udp};
@@ -40,6 +41,7 @@ pub(super) struct Service {
     pub(super) access: Access,
     pub(super) fanouts: Arc<Fanouts>,
     pub(super) playback: Playback,
+    pub(super) record: RecordService,
     pub(super) sessions: Sessions,
     pub(super) session_timeout: Duration,
     /// `None` if UDP is not served.
@@ -129,6 +131,11 @@ impl Session {
     /// The tracks to send.
     pub(super) fn chosen(&self) -> &[Chosen] {
         self.play.as_ref().map_or(&[], |play| &play.chosen)
+    }
+
+    /// What a client has to answer in a Digest.
+    pub(super) fn nonce(&self) -> &str {
+        &self.nonce
     }
 
     /// For logs.
