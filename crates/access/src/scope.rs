@@ -18,6 +18,8 @@ pub enum MediaScope {
     EventFile(ChannelId, EventId),
     /// One picture of a channel at an instant.
     Image(ChannelId, WallTime),
+    /// Footage of a channel that begins at an instant, to be sent.
+    Upload(ChannelId, WallTime),
     /// One stored picture.
     StoredImage(ChannelId, ImageId),
 }
@@ -31,6 +33,7 @@ impl fmt::Display for MediaScope {
             Self::Publish(channel) => write!(f, "publish/{channel}"),
             Self::Record(channel, record) => write!(f, "rec/{channel}/{record}"),
             Self::StoredImage(channel, image) => write!(f, "stored/{channel}/{image}"),
+            Self::Upload(channel, start) => write!(f, "upload/{channel}/{}", start.micros()),
             Self::EventFile(channel, event) => write!(f, "event/{channel}/{event}"),
             Self::Image(channel, at) => write!(f, "img/{channel}/{}", at.micros()),
         }

@@ -25,6 +25,7 @@ mod ranged;
 mod router;
 pub mod routes;
 mod state;
+mod upload;
 mod vxg;
 mod webrtc;
 

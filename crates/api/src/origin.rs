@@ -139,6 +139,13 @@ impl<'a> Links<'a> {
         format!("{base}/media/rec/{channel}/{name}?ticket={ticket}")
     }
 
+    /// Where a file goes that begins at `start`.
+    pub(crate) fn upload(&self, channel: ChannelId, start: WallTime) -> String {
+        let ticket = self.ticket(&MediaScope::Upload(channel, start));
+        let (base, micros) = (self.origin.base(), start.micros());
+        format!("{base}/upload/{channel}/{micros}.mp4?ticket={ticket}")
+    }
+
     /// The JSON file of an event.
     pub(crate) fn event_file(&self, event: &Event) -> String {
         let ticket = self.ticket(&MediaScope::EventFile(event.channel, event.id));
@@ -184,6 +191,21 @@ impl<'a> Links<'a> {
         let ticket = self.ticket(&MediaScope::Footage(channel));
         let (base, path) = (self.origin.base(), playlist_path(span, kind));
         format!("{base}/hls/{channel}/rec/{path}?ticket={ticket}")
+    }
+
+    /// Live fragmented MP4 over HTTP.
+    pub(crate) fn stream_mp4(&self, channel: ChannelId) -> String {
+        let ticket = self.ticket(&MediaScope::Live(channel));
+        let base = self.origin.base();
+        format!("{base}/media/live/{channel}/stream.mp4?ticket={ticket}")
+    }
+
+    /// Live fragmented MP4 over a WebSocket.
+    pub(crate) fn stream_socket(&self, channel: ChannelId) -> String {
+        let ticket = self.ticket(&MediaScope::Live(channel));
+        // `http` becomes `ws`, `https` becomes `wss`.
+        let base = self.origin.base().replacen("http", "ws", 1);
+        format!("{base}/media/live/{channel}/stream?ticket={ticket}")
     }
 
     /// Live RTSP.

@@ -7,7 +7,7 @@ use crate::auth::Need;
 use crate::vxg::{
     activity, cameras, channel, channel_tags, channels, event_processing, event_tags, events,
     group_view, groups, image_live, image_tasks, images, limits, live, meta, meta_search, motion,
-    records, server, signalling, storage, streams,
+    records, server, signalling, storage, streams, upload,
 };
 use crate::{AppState, media, native, openapi, ops};
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
@@ -75,6 +75,9 @@ pub const TABLE: &[Route] = &[
     route("DELETE", "/v1/sessions/{id}", CONFIGURE, || delete(native::sessions::end_session)),
     route("POST", "/v1/channels/{id}/whep", WATCH, || post(native::whep::open_whep)),
     route("POST", "/v1/channels/{id}/whip", PUBLISH, || post(native::whip::open_whip)),
+    route("GET", "/v1/channels/{id}/stream.mp4", WATCH, || get(native::stream_mp4::show_stream)),
+    route("GET", "/v1/channels/{id}/stream", WATCH, || get(native::stream_mp4::follow_stream)),
+    route("POST", "/v1/channels/{id}/recordings", PUBLISH, || post(native::recordings::upload_recording)),
     route("POST", "/v1/events/{id}/attachments", CREATE, || post(native::event_files::attach_files)),
     route("GET", "/v1/events/stream", WATCH, || get(native::stream::follow_events)),
     route("GET", "/v1/metadata/stream", META, || get(native::stream::follow_documents)),
@@ -99,7 +102,10 @@ pub const TABLE: &[Route] = &[
     // Media by ticket.
     route("GET", "/hls/{channel}/{file}", TICKET, || get(media::hls::show_hls_file)),
     route("GET", "/hls/{channel}/rec/{span}/{file}", TICKET, || get(media::hls_recorded::show_recorded_hls)),
+    route("GET", "/media/live/{channel}/stream.mp4", TICKET, || get(media::live::show_live_stream)),
+    route("GET", "/media/live/{channel}/stream", TICKET, || get(media::live::follow_live_stream)),
     route("GET", "/media/rec/{channel}/{name}", TICKET, || get(media::record::show_media_record)),
+    route("PUT", "/upload/{channel}/{name}", TICKET, || put(media::upload::put_upload)),
     route("GET", "/media/event/{channel}/{name}", TICKET, || get(media::event_file::show_event_file)),
     route("GET", "/media/img/{channel}/{name}", TICKET, || get(media::image::show_media_image)),
     // WebRTC. The name of a session is random, and all that ending it takes.
@@ -139,6 +145,7 @@ pub const TABLE: &[Route] = &[
     route("POST", "/api/v4/live/source", CONFIGURE, || post(live::update_source)),
     route("PUT", "/api/v4/live/source", CONFIGURE, || put(live::update_source)),
     route("GET", "/api/v4/storage/records", WATCH, || get(records::list_records)),
+    route("POST", "/api/v4/storage/records/upload", PUBLISH, || post(upload::announce_records)),
     route("GET", "/api/v4/storage/records/{id}", WATCH, || get(records::show_record)),
     route("DELETE", "/api/v4/storage/records/{id}", CONFIGURE, || delete(records::delete_record)),
     route("GET", "/api/v4/images/generation/tasks", WATCH, || get(image_tasks::list_tasks)),

@@ -13,6 +13,7 @@ use framewell_jobs::Jobs;
 use framewell_live::Registry;
 use framewell_model::{WallClock, WallTime};
 use framewell_playback::Playback;
+use framewell_recorder::Importer;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::fmt;
 use std::sync::Arc;
@@ -36,6 +37,8 @@ pub struct AppState {
     pub jobs: Jobs,
     /// Clips, records, timelines, HLS.
     pub playback: Playback,
+    /// Takes in footage that cameras recorded themselves.
+    pub importer: Importer,
     /// Metadata documents.
     pub insight: Insight,
     /// New events and documents, read once for all who follow them; somebody runs them.

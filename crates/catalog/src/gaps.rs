@@ -6,7 +6,7 @@ use crate::segment_lists::published;
 use crate::sql::{Row, Tx};
 use crate::{Catalog, Error};
 use framewell_model::{ChannelId, Gap, GapReason, TimeRange, WallTime};
-use sea_query::{Expr, ExprTrait as _, LockType, Order, Query, SelectStatement};
+use sea_query::{Expr, ExprTrait as _, InsertStatement, LockType, Order, Query, SelectStatement};
 
 /// A hole to be recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,17 +34,7 @@ impl Catalog {
         require(&mut tx, gap.channel, None, LockType::NoKeyUpdate).await?;
         close_open_gap(&mut tx, gap.channel, gap.start).await?;
         if gap.end != Some(gap.start) {
-            let insert = Query::insert()
-                .into_table("gap")
-                .columns(["channel", "start_us", "end_us", "reason"])
-                .values_panic([
-                    gap.channel.get().into(),
-                    gap.start.micros().into(),
-                    gap.end.map(WallTime::micros).into(),
-                    gap.reason.as_str().into(),
-                ])
-                .take();
-            tx.execute(&insert).await?;
+            tx.execute(&insertion(gap)).await?;
         }
         tx.commit().await?;
         self.note_gap(gap);
@@ -55,6 +45,52 @@ impl Catalog {
     pub async fn close_gap(&self, channel: ChannelId, end: WallTime) -> Result<(), Error> {
         let mut tx = self.begin("closing of a gap").await?;
         close_open_gap(&mut tx, channel, end).await?;
+        tx.commit().await
+    }
+
+    /// Takes a range out of the channel's gaps: footage is there after all. What is left of a gap on either
+    /// side of the range stays, with its reason, unless it is not longer than `slack_us`. Repeating it does
+    /// nothing.
+    pub async fn cut_gaps(
+        &self,
+        channel: ChannelId,
+        range: TimeRange,
+        slack_us: i64,
+    ) -> Result<(), Error> {
+        let mut tx = self.begin("cutting of gaps").await?;
+        require(&mut tx, channel, None, LockType::NoKeyUpdate).await?;
+        let end = Expr::col("end_us");
+        let overlapping = Query::select()
+            .columns(["id", "channel", "start_us", "end_us", "reason"])
+            .from("gap")
+            .and_where(Expr::col("channel").eq(channel.get()))
+            .and_where(Expr::col("start_us").lt(range.end.micros()))
+            .and_where(end.clone().is_null().or(end.gt(range.start.micros())))
+            .take();
+        for row in tx.fetch(&overlapping).await? {
+            let found = gap(&row)?;
+            let delete = Query::delete()
+                .from_table("gap")
+                .and_where(Expr::col("id").eq(row.get::<i64>("id")?))
+                .take();
+            tx.execute(&delete).await?;
+            let before = (
+                found.start,
+                Some(range.start.min(found.end.unwrap_or(range.start))),
+            );
+            let after = (range.end.max(found.start), found.end);
+            for (start, end) in [before, after] {
+                if end.is_none_or(|end| end.micros_since(start) > slack_us) {
+                    let left = NewGap {
+                        channel,
+                        start,
+                        end,
+                        reason: found.reason,
+                    };
+                    tx.execute(&insertion(left)).await?;
+                }
+            }
+        }
         tx.commit().await
     }
 
@@ -89,6 +125,19 @@ impl Catalog {
         let open = open.first().map(gap).transpose()?;
         Ok((newest.map(WallTime::from_micros), open))
     }
+}
+
+fn insertion(gap: NewGap) -> InsertStatement {
+    Query::insert()
+        .into_table("gap")
+        .columns(["channel", "start_us", "end_us", "reason"])
+        .values_panic([
+            gap.channel.get().into(),
+            gap.start.micros().into(),
+            gap.end.map(WallTime::micros).into(),
+            gap.reason.as_str().into(),
+        ])
+        .take()
 }
 
 async fn close_open_gap(tx: &mut Tx, channel: ChannelId, end: WallTime) -> Result<(), Error> {

@@ -32,6 +32,16 @@ impl FileClock {
         }
     }
 
+    /// A clock that starts at these ticks of the run: 90 kHz for the video, its own for the audio. They
+    /// may lie far before the run.
+    #[must_use]
+    pub const fn at(video_origin: i64, audio_origin: i64) -> Self {
+        Self {
+            video_origin,
+            audio_origin,
+        }
+    }
+
     /// The clock of a stored segment whose first unit of video is `picture`. The video starts with
     /// its DTS, the audio when it is shown: the video's edit list makes that the same moment.
     pub(crate) fn of_segment(parameters: &StreamParameters, picture: &AccessUnit) -> Self {

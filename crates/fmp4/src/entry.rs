@@ -118,13 +118,18 @@ pub(crate) fn read(mut stsd: Reader<'_>, timescale: u32) -> Result<Entry, Error>
     stsd.u32()?;
     let entry = stsd.next_box()?;
     match &entry.name {
-        b"avc1" => read_video(entry, VideoCodec::H264, b"avcC"),
-        b"hvc1" => read_video(entry, VideoCodec::H265, b"hvcC"),
+        b"avc1" | b"avc3" => read_video(entry, VideoCodec::H264, b"avcC"),
+        b"hvc1" | b"hev1" => read_video(entry, VideoCodec::H265, b"hvcC"),
         b"mp4a" => read_audio(entry, AudioCodec::Aac, timescale),
         b"ulaw" => read_audio(entry, AudioCodec::Pcmu, timescale),
         b"alaw" => read_audio(entry, AudioCodec::Pcma, timescale),
         b"Opus" => read_audio(entry, AudioCodec::Opus, timescale),
-        _ => Err(entry.body.bad("unknown coding")),
+        other => {
+            let name = other.escape_ascii();
+            Err(entry
+                .body
+                .bad(format!("the coding {name} is not supported")))
+        }
     }
 }
 

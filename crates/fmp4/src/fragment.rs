@@ -56,8 +56,8 @@ pub struct Fragment {
     pub entry: FragmentEntry,
 }
 
-/// Builds a fragment from the units of a piece of one GOP, in decoding order, video and audio mixed;
-/// at least one video unit.
+/// Builds a fragment from the units of a piece of one GOP, in decoding order, video and audio mixed.
+/// Those of a stored segment have a video unit; a live stream may have fragments of audio alone.
 ///
 /// `clock` is that of the file or stream that the fragment goes into. `sequence` counts fragments from 1 (`mfhd`). `end_dts` is the DTS of the next video unit, which
 /// gives the last sample its duration; `None` at the end of a run repeats the one before.
@@ -65,7 +65,7 @@ pub struct Fragment {
 /// Costs one allocation for the header, one for the list of handles and one for the sample table.
 ///
 /// # Panics
-/// Without a video unit, and when the payload reaches 2 GiB (a ring never holds that much).
+/// Without a unit, and when the payload reaches 2 GiB (a ring never holds that much).
 #[must_use]
 pub fn build_fragment(
     clock: &FileClock,
@@ -97,7 +97,8 @@ pub fn build_fragment(
     let anchor = units
         .iter()
         .find(|unit| unit.track == TrackKind::Video)
-        .expect("callers give at least one video unit");
+        .or_else(|| units.first())
+        .expect("callers give at least one unit");
     let anchor = Anchor {
         wall: anchor.wall,
         clock: anchor.clock,
@@ -117,7 +118,8 @@ pub fn build_fragment(
     }
 }
 
-/// What `prft` says: the wall time of the first video unit in decoding order.
+/// What `prft` says: the wall time of the first video unit in decoding order, of the first unit where
+/// there is no video.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Anchor {
     pub(crate) wall: WallTime,
@@ -203,27 +205,37 @@ fn write_header(
         0 => 0,
         count => TRAF_LEN + more + 8 * count,
     };
-    let video_len = TRAF_LEN + 16 * video.len();
+    let video_len = match video.len() {
+        0 => 0,
+        count => TRAF_LEN + 16 * count,
+    };
     let moof_len = MOOF_LEN + video_len + audio_len(early, EARLY_LEN) + audio_len(audio, 0);
     let bytes_of = |samples: &[Sample]| samples.iter().map(|s| s.size as usize).sum::<usize>();
     let video_at = moof_len + MDAT_HEAD_LEN;
     let early_at = video_at + bytes_of(video);
     let audio_at = early_at + bytes_of(early);
     let end = audio_at + bytes_of(audio);
-    let video_clock = TrackClock::new(clock.origin(TrackKind::Video), video[0].dts);
-    let anchor_ticks = video[0].pts.saturating_sub(video_clock.origin);
+    let first = video.first().or(early.first()).or(audio.first());
+    let (anchor_track, anchor_ticks) = first.map_or((VIDEO_TRACK, 0), |first| {
+        let clock = TrackClock::new(clock.origin(first.track), first.dts);
+        (
+            track_id(first.track),
+            first.pts.saturating_sub(clock.origin),
+        )
+    });
 
     let mut w = BoxWriter::with_capacity(PRFT_LEN + video_at);
     w.full_box(b"prft", 1, clock_to_flags(anchor.clock), |w| {
-        w.u32(VIDEO_TRACK);
+        w.u32(anchor_track);
         w.u64(to_ntp(anchor.wall));
         w.u64(u64::try_from(anchor_ticks).unwrap_or(0));
     });
     w.boxed(b"moof", |w| {
         w.full_box(b"mfhd", 0, 0, |w| w.u32(sequence));
-        w.boxed(b"traf", |w| {
-            write_video_run(w, video_clock, video, video_at)
-        });
+        if let Some(first) = video.first() {
+            let clock = TrackClock::new(clock.origin(TrackKind::Video), first.dts);
+            w.boxed(b"traf", |w| write_video_run(w, clock, video, video_at));
+        }
         if let Some(first) = early.first() {
             let clock = TrackClock::new(audio_origin, first.dts);
             w.uuid_box(&EARLY_AUDIO_BOX, |w| {

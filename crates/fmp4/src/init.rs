@@ -14,7 +14,7 @@ use framewell_model::Timescale;
 /// Writes `ftyp` and `moov` (with `mvex`) for the tracks of `parameters`, with the identity box if given.
 #[must_use]
 pub fn build_init(parameters: &StreamParameters, identity: Option<&SegmentIdentity>) -> Bytes {
-    build(parameters, identity, None)
+    build(parameters, &BOTH, identity, None)
 }
 
 /// A number that is the same for segments whose tracks are the same, and for others as good as never; not 0.
@@ -27,6 +27,15 @@ pub fn fingerprint(parameters: &StreamParameters) -> u64 {
     let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(PRIME);
     init.iter().fold(BASIS, mix).max(1)
 }
+
+/// [`build_init`] for a live stream of some of the tracks. A track that the parameters do not have is
+/// left out.
+#[must_use]
+pub fn build_live_init(parameters: &StreamParameters, tracks: &[TrackKind]) -> Bytes {
+    build(parameters, tracks, None, None)
+}
+
+const BOTH: [TrackKind; 2] = [TrackKind::Video, TrackKind::Audio];
 
 /// [`build_init`] for a stored segment whose first fragment has the units `first`, and the clock for
 /// its fragments. The moment that its first unit of video is shown is the time 0 of players: clients
@@ -50,31 +59,38 @@ pub fn build_segment_init(
         media_time: picture.pts.ticks.saturating_sub(picture.dts.ticks).max(0),
         ticks: 0,
     };
-    let init = build(parameters, Some(identity), Some(edit));
+    let init = build(parameters, &BOTH, Some(identity), Some(edit));
     (init, FileClock::of_segment(parameters, picture))
 }
 
 fn build(
     parameters: &StreamParameters,
+    tracks: &[TrackKind],
     identity: Option<&SegmentIdentity>,
     video_edit: Option<Edit>,
 ) -> Bytes {
+    let has_video = tracks.contains(&TrackKind::Video);
+    let audio = parameters.audio.as_ref();
+    let audio = audio.filter(|_| tracks.contains(&TrackKind::Audio));
     let mut w = BoxWriter::with_capacity(2048);
     moov::write_ftyp(&mut w, b"iso6", &[b"iso6", b"iso5", b"isom", b"mp41"]);
     w.boxed(b"moov", |w| {
         moov::write_mvhd(w, 0, AUDIO_TRACK + 1);
-        let video = video_header(parameters);
-        write_track(w, &video, video_edit, |w| {
-            entry::write_video(w, &parameters.video);
-        });
-        if let Some(audio) = &parameters.audio {
+        if has_video {
+            write_track(w, &video_header(parameters), video_edit, |w| {
+                entry::write_video(w, &parameters.video);
+            });
+        }
+        if let Some(audio) = audio {
             write_track(w, &audio_header(audio.timescale()), None, |w| {
                 entry::write_audio(w, audio);
             });
         }
         w.boxed(b"mvex", |w| {
-            write_trex(w, TrackKind::Video);
-            if parameters.audio.is_some() {
+            if has_video {
+                write_trex(w, TrackKind::Video);
+            }
+            if audio.is_some() {
                 write_trex(w, TrackKind::Audio);
             }
         });

@@ -17,6 +17,7 @@ mod identity;
 mod index;
 mod init;
 mod moov;
+mod movie;
 mod read;
 mod reader;
 #[cfg(test)]
@@ -31,8 +32,10 @@ pub use continuous::continue_run;
 pub use fragment::{Fragment, build_fragment};
 pub use identity::SegmentIdentity;
 pub use index::{FragmentEntry, SegmentIndex};
-pub use init::{build_init, build_segment_init, fingerprint, parse_init};
+pub use init::{build_init, build_live_init, build_segment_init, fingerprint, parse_init};
+pub use movie::{Movie, MovieSample, TopBox, top_box};
 pub use reader::{Sample, ScannedSegment, parse_fragment, scan_segment};
+pub use write::build_user_box;
 
 use framewell_model::{ErrorKind, HasKind, WallTime};
 

@@ -95,6 +95,15 @@ impl BoxWriter {
     }
 }
 
+/// A `uuid` box (ISO/IEC 14496-12 section 4.2.2) with this user type and content, which players pass
+/// over.
+#[must_use]
+pub fn build_user_box(kind: &[u8; 16], body: &[u8]) -> Bytes {
+    let mut w = BoxWriter::with_capacity(24 + body.len());
+    w.uuid_box(kind, |w| w.raw(body));
+    w.into_bytes()
+}
+
 /// A length that the callers keep within 32 bits: headers, sample tables of limited count, and
 /// fragments of a GOP.
 pub(crate) fn length_u32(length: usize) -> u32 {

@@ -1,7 +1,7 @@
 //! All tracks of this node.
 
 use crate::{RingConfig, Track};
-use framewell_model::{ChannelId, WallClock};
+use framewell_model::{ChannelId, WallClock, WallTime};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,6 +36,12 @@ impl Registry {
             .entry(channel)
             .or_insert_with(|| Track::new(self.config, self.clock.now()))
             .clone()
+    }
+
+    /// What the time is, by the clock of the tracks.
+    #[must_use]
+    pub fn now(&self) -> WallTime {
+        self.clock.now()
     }
 
     /// The track of a channel if it has one.

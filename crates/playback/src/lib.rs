@@ -1,6 +1,8 @@
-//! Timeline, clips, HLS, and recorded footage unit by unit.
+//! Timeline, clips, HLS, streams of fragments, and recorded footage unit by unit.
 
+mod catch_up;
 mod clip;
+pub mod fragments;
 pub mod hls;
 pub mod pace;
 mod plan;
@@ -9,6 +11,7 @@ mod record;
 pub mod replay;
 mod timeline;
 
+pub use catch_up::{Beginning, CatchUp, CatchUpItem, Role};
 pub use clip::{Clip, ClipError};
 pub use record::RecordFile;
 pub use timeline::{Timeline, load_timeline};
@@ -30,8 +33,10 @@ pub type ByteStream = BoxStream<'static, Result<Bytes, framewell_footage::Error>
 #[derive(Debug, Clone)]
 pub struct Playback {
     footage: Footage,
+    registry: Registry,
     hls: hls::Live,
     recorded_hls: hls::recorded::Recorded,
+    fragments: fragments::Live,
     /// Seconds of clips that may still be opened.
     clip_budget: Arc<Semaphore>,
 }
@@ -43,7 +48,9 @@ impl Playback {
         Self {
             recorded_hls: hls::recorded::Recorded::new(footage.clone()),
             footage,
-            hls: hls::Live::new(registry),
+            hls: hls::Live::new(registry.clone()),
+            fragments: fragments::Live::new(registry.clone()),
+            registry,
             clip_budget: Arc::new(Semaphore::new(plan::MAX_OPEN_CLIPS_S)),
         }
     }
@@ -115,6 +122,14 @@ impl Playback {
     #[must_use]
     pub const fn recorded_hls(&self) -> &hls::recorded::Recorded {
         &self.recorded_hls
+    }
+
+    pub(crate) const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(crate) const fn live_fragments(&self) -> &fragments::Live {
+        &self.fragments
     }
 
     /// Live HLS.

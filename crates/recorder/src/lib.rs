@@ -11,7 +11,9 @@
 //! Beside it, `gaps` keeps the account of what is missing. Neither database nor store is on the way
 //! of a fragment: with both away, recording goes on into the spool folder.
 //!
-//! Entry point: [`Recorder`].
+//! Beside it too, `import` stores files that cameras recorded themselves.
+//!
+//! Entry points: [`Recorder`], [`Importer`].
 
 mod assembler;
 mod by_event;
@@ -19,6 +21,7 @@ mod channel;
 mod config;
 mod file;
 mod gaps;
+mod import;
 mod janitor;
 mod memory;
 mod publish;
@@ -31,4 +34,5 @@ mod writer;
 
 pub use by_event::Reach;
 pub use config::{Error, Policy, RecorderConfig, Rolls};
+pub use import::{ImportConfig, ImportError, Imported, Importer, Upload};
 pub use supervisor::Recorder;

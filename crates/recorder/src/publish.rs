@@ -8,7 +8,7 @@ use crate::segment::ClosedSegment;
 use framewell_blob::{BlobStore, ObjectKey};
 use framewell_catalog::Catalog;
 use framewell_footage::Spool;
-use framewell_model::{ChannelId, ErrorKind, HasKind, WallClock};
+use framewell_model::{ChannelId, ErrorKind, HasKind, RecordId, WallClock};
 use metrics::Gauge;
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -67,7 +67,7 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     /// All steps; may be repeated from the start after any of them failed.
-    pub(crate) async fn publish(&self, closed: &ClosedSegment) -> Result<(), PublishError> {
+    pub(crate) async fn publish(&self, closed: &ClosedSegment) -> Result<RecordId, PublishError> {
         let row = &closed.row;
         let record = self.catalog.stage_segment(row, self.clock.now()).await?;
         let key = ObjectKey::Segment {
@@ -89,7 +89,7 @@ impl Publisher {
                 self.blobs.delete(&key).await?;
                 Err(error.into())
             }
-            done => Ok(done?),
+            done => Ok(done.map(|()| record)?),
         }
     }
 
@@ -106,7 +106,7 @@ impl Publisher {
         let mut backoff = Backoff::default();
         loop {
             let error = match self.publish(closed).await {
-                Ok(()) => {
+                Ok(_) => {
                     metrics::counter!("framewell_recorder_segments_published_total", &labels)
                         .increment(1);
                     break;

@@ -30,6 +30,7 @@ impl Recorder {
     /// schedule counts, not only what is stored.
     pub async fn recover(&self, mode_of: impl Fn(&Channel) -> RecMode + Send) -> Result<(), Error> {
         let spool_dir = &self.shared.config.spool_dir;
+        discard_uploads(crate::import::folder(spool_dir)).await;
         let files = list_spool(spool_dir.clone()).await?;
         let publisher = self.publisher();
         let mut waiting = HashSet::new();
@@ -62,7 +63,7 @@ impl Recorder {
         };
         let id = closed.row.id;
         match publisher.publish(&closed).await {
-            Ok(()) => {
+            Ok(_) => {
                 tracing::info!(channel.id = %closed.row.channel, segment.id = %id, size_bytes = closed.row.size_bytes, "segment recovered from the spool");
                 Ok(None)
             }
@@ -153,6 +154,16 @@ async fn finish_staged(
     match finished {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         done => done,
+    }
+}
+
+/// What a crash left of uploads: their clients were told nothing and repeat them.
+async fn discard_uploads(folder: PathBuf) {
+    match tokio::fs::remove_dir_all(&folder).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(path = %folder.display(), %error, "files of interrupted uploads cannot be removed");
+        }
+        _ => {}
     }
 }
 

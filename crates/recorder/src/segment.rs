@@ -85,10 +85,21 @@ impl OpenSegment {
         parameters: Arc<StreamParameters>,
         first: &[AccessUnit],
     ) -> Self {
+        let path = spool_path(spool_dir, identity.channel, identity.segment);
+        Self::at(path, identity, parameters, first)
+    }
+
+    /// The same in a file of any name.
+    pub(crate) fn at(
+        path: PathBuf,
+        identity: SegmentIdentity,
+        parameters: Arc<StreamParameters>,
+        first: &[AccessUnit],
+    ) -> Self {
         let (init, clock) = build_segment_init(&parameters, &identity, first);
         let init_len = u32::try_from(init.len()).expect("an init segment is a few KiB");
         Self {
-            path: spool_path(spool_dir, identity.channel, identity.segment),
+            path,
             identity,
             init,
             clock,

@@ -138,6 +138,8 @@ pub(crate) struct Record {
     pub(crate) pre_roll_s: f64,
     /// What they keep behind it, in seconds.
     pub(crate) post_roll_s: f64,
+    /// Most bytes of a file that a camera sends with footage it recorded itself.
+    pub(crate) max_upload_bytes: u64,
 }
 
 /// S3-compatible store for recordings.
@@ -297,6 +299,7 @@ impl Default for Record {
             max_bytes: 0,
             pre_roll_s: 5.0,
             post_roll_s: 10.0,
+            max_upload_bytes: 1 << 30,
         }
     }
 }

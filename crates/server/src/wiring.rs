@@ -29,7 +29,7 @@ use framewell_jobs::{Jobs, JobsConfig};
 use framewell_live::{Registry, RingConfig, SystemClock};
 use framewell_model::WallClock;
 use framewell_playback::Playback;
-use framewell_recorder::{Recorder, RecorderConfig, Rolls};
+use framewell_recorder::{ImportConfig, Importer, Recorder, RecorderConfig, Rolls};
 use framewell_streaming::raw::{self, RawConfig, RawListener, RawService};
 use framewell_streaming::rtmp::RtmpService;
 use framewell_streaming::rtsp::{self, RtspConfig, RtspSources};
@@ -510,6 +510,7 @@ fn app_state(
         gallery: services.gallery.clone(),
         jobs: services.jobs.clone(),
         playback: services.playback.clone(),
+        importer: Importer::new(services.recorder.clone(), import_config(config)),
         insight: services.insight.clone(),
         feeds: services.feeds.clone(),
         webrtc: None,
@@ -572,6 +573,13 @@ fn recorder_config(config: &Config) -> RecorderConfig {
         fragment: Duration::from_secs_f64(config.record.fragment_s),
         max_bytes: Some(config.record.max_bytes).filter(|bytes| *bytes > 0),
         rolls: rolls(config),
+    }
+}
+
+fn import_config(config: &Config) -> ImportConfig {
+    ImportConfig {
+        max_bytes: config.record.max_upload_bytes,
+        ..ImportConfig::default()
     }
 }
 

@@ -5,7 +5,9 @@ pub(crate) mod event_file;
 pub(crate) mod hls;
 pub(crate) mod hls_recorded;
 pub(crate) mod image;
+pub(crate) mod live;
 pub(crate) mod record;
+pub(crate) mod upload;
 
 use crate::AppState;
 use crate::error::ApiError;

@@ -36,6 +36,8 @@ pub(crate) async fn show_live(
         rtmp: links.rtmp(channel),
         rtsp_recorded: links.rtsp_recorded(channel),
         whep: state.webrtc.is_some().then(|| links.whep(channel)),
+        mp4: links.stream_mp4(channel),
+        websocket: links.stream_socket(channel),
         image: links.live_image(channel),
         expire: links.expire.to_rfc3339(),
     }))

@@ -47,20 +47,35 @@ pub(crate) async fn send(socket: &mut WebSocket, message: Message) -> Option<()>
 
 /// Says why it ends, in words and as a close code (RFC 6455 section 7.4.1), and ends.
 pub(crate) async fn close(socket: &mut WebSocket, error: Option<ApiError>) {
-    let reason = match &error {
+    let reason = reason_of(error.as_ref());
+    close_saying(socket, error, reason).await;
+}
+
+/// What a close frame says, short enough for it.
+pub(crate) fn reason_of(error: Option<&ApiError>) -> String {
+    match error {
         Some(error) => error.message.chars().take(REASON_CHARS).collect(),
         None => "the end that was asked for".to_owned(),
-    };
-    close_saying(socket, error, reason).await;
+    }
 }
 
 /// As [`close`], with a reason of its own in the close frame.
 pub(crate) async fn close_saying(socket: &mut WebSocket, error: Option<ApiError>, reason: String) {
-    let code = match &error {
+    let code = code_of(error.as_ref());
+    close_with(socket, describe_end(error), code, reason).await;
+}
+
+/// The close code for an end with or without an error (RFC 6455 section 7.4.1).
+pub(crate) const fn code_of(error: Option<&ApiError>) -> u16 {
+    match error {
         Some(_) => close_code::POLICY,
         None => close_code::NORMAL,
-    };
-    let end = describe_end(error).to_string();
+    }
+}
+
+/// Sends a last object, and ends.
+pub(crate) async fn close_with(socket: &mut WebSocket, end: Value, code: u16, reason: String) {
+    let end = end.to_string();
     if send(socket, Message::Text(end.into())).await.is_none() {
         return;
     }

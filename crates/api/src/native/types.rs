@@ -160,6 +160,10 @@ pub(crate) struct LiveView {
     /// WebRTC by WHEP: POST an SDP offer. Absent where WebRTC is off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) whep: Option<String>,
+    /// Fragmented MP4 without an end, over plain HTTP.
+    pub(crate) mp4: String,
+    /// The same as messages of a WebSocket, for Media Source Extensions.
+    pub(crate) websocket: String,
     /// The newest picture as JPEG, anew at every fetch.
     pub(crate) image: String,
     /// When these URLs stop working.

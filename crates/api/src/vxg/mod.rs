@@ -35,6 +35,7 @@ mod source;
 pub(crate) mod storage;
 pub(crate) mod streams;
 mod time;
+pub(crate) mod upload;
 mod view;
 
 use crate::error::ApiError;

@@ -24,6 +24,7 @@ use framewell_model::{
     SegmentId, TimeRange, WallClock, WallTime,
 };
 use framewell_playback::Playback;
+use framewell_recorder::{ImportConfig, Importer, Recorder, RecorderConfig, Rolls};
 use framewell_testkit::clock::MovableClock;
 use framewell_token::SigningKey;
 use http_body_util::BodyExt;
@@ -369,7 +370,23 @@ async fn state(folder: &TempDir, clock: Arc<dyn WallClock>, config: ApiConfig) -
     let key = SigningKey::new((0..32).collect()).unwrap();
     let registry = Registry::new(RingConfig::default(), Arc::clone(&clock));
     let blobs = BlobStore::memory();
-    let footage = Footage::new(catalog.clone(), blobs.clone(), Spool::new());
+    let spool = Spool::new();
+    let footage = Footage::new(catalog.clone(), blobs.clone(), spool.clone());
+    let recorder = Recorder::new(
+        RecorderConfig {
+            spool_dir: folder.path().join("spool"),
+            segment: Duration::from_secs(10),
+            fragment: Duration::from_secs(1),
+            max_bytes: None,
+            rolls: Rolls::default(),
+        },
+        registry.clone(),
+        blobs.clone(),
+        catalog.clone(),
+        spool,
+        Arc::clone(&clock),
+    );
+    let importer = Importer::new(recorder, ImportConfig::default());
     // No test here decodes; a process that holds the socket and says nothing stands for a busy worker.
     let pool = Pool::start(PoolConfig {
         workers: 1,
@@ -394,6 +411,7 @@ async fn state(folder: &TempDir, clock: Arc<dyn WallClock>, config: ApiConfig) -
         ),
         jobs: Jobs::new(catalog.clone(), JobsConfig::default(), Arc::clone(&clock)),
         imaging,
+        importer,
         access: Access::new(catalog.clone(), key, Arc::clone(&clock)),
         sessions: sessions(&clock),
         playback: Playback::new(registry.clone(), footage),

@@ -2,7 +2,7 @@
 
 use crate::backend::{at, channel, conformance, missing_channel, range, segment};
 use framewell_catalog::{Catalog, Error, NewGap};
-use framewell_model::{ChannelId, Gap, GapReason};
+use framewell_model::{ChannelId, Gap, GapReason, TimeRange};
 
 async fn insert(
     catalog: &Catalog,
@@ -100,6 +100,28 @@ conformance! {
         let open = Gap { channel, start: at(20), end: None, reason: GapReason::StorageFailed };
         let tail = catalog.recording_tail(channel).await.unwrap();
         assert_eq!(tail, (Some(at(20)), Some(open)));
+    }
+
+    async fn footage_that_came_later_is_cut_out_of_the_gaps(catalog: &Catalog) {
+        let channel = channel(catalog).await.id;
+        insert(catalog, channel, 0, Some(10), GapReason::CameraOffline).await;
+        insert(catalog, channel, 20, None, GapReason::ServerDown).await;
+        let cut = async |start, end| catalog.cut_gaps(channel, range(start, end), 100_000).await.unwrap();
+        cut(4, 6).await;
+        assert_eq!(all(catalog, channel).await, [(0, Some(4)), (6, Some(10)), (20, None)]);
+        for _again in 0..2 {
+            cut(8, 25).await;
+            assert_eq!(all(catalog, channel).await, [(0, Some(4)), (6, Some(8)), (25, None)]);
+        }
+        cut(-5, 8).await;
+        assert_eq!(all(catalog, channel).await, [(25, None)]);
+        let left = catalog.gaps_in(channel, range(0, 100)).await.unwrap();
+        assert_eq!(left[0].reason, GapReason::ServerDown);
+        // Rounding leaves no row.
+        insert(catalog, channel, 30, Some(40), GapReason::DataLoss).await;
+        let nearly = TimeRange::new(at(30).plus_micros(90_000), at(40).plus_micros(-90_000)).unwrap();
+        catalog.cut_gaps(channel, nearly, 100_000).await.unwrap();
+        assert_eq!(all(catalog, channel).await, [(25, Some(30))]);
     }
 
     async fn two_writers_at_once_leave_one_open_gap(catalog: &Catalog) {

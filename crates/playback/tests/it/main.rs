@@ -7,6 +7,7 @@
 
 mod clips;
 mod footage;
+mod fragments;
 mod hls;
 mod hls_change;
 mod hls_low_latency;

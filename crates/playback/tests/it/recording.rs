@@ -41,6 +41,7 @@ pub(crate) struct Recording {
     pub(crate) records: Vec<RecordId>,
     pub(crate) dir: TempDir,
     keys: Vec<ObjectKey>,
+    pub(crate) registry: Registry,
     blobs: BlobStore,
     spool: Spool,
     now: WallTime,
@@ -90,8 +91,9 @@ impl Recording {
         let spool = Spool::new();
         let footage = Footage::new(catalog.clone(), blobs.clone(), spool.clone());
         let registry = Registry::new(RingConfig::default(), Arc::new(MovableClock::new(now)));
-        let playback = Playback::new(registry, footage);
+        let playback = Playback::new(registry.clone(), footage);
         Self {
+            registry,
             playback,
             channel,
             catalog,
@@ -106,7 +108,13 @@ impl Recording {
 
     /// Publishes a clip as one run.
     pub(crate) async fn publish(&mut self, clip: &EncodedClip, cuts: Cuts) {
-        for written in self.write(clip, cuts) {
+        let run = RunId::from_uuid(Uuid::now_v7());
+        self.publish_run(clip, cuts, run).await;
+    }
+
+    /// Publishes a clip as this run.
+    pub(crate) async fn publish_run(&mut self, clip: &EncodedClip, cuts: Cuts, run: RunId) {
+        for written in self.write(clip, cuts, run) {
             let range = written.range();
             let key = ObjectKey::Segment {
                 channel: self.channel,
@@ -137,7 +145,8 @@ impl Recording {
 
     /// Leaves a clip in the spool, as a recorder that writes now.
     pub(crate) fn spool(&self, clip: &EncodedClip, cuts: Cuts) {
-        for written in self.write(clip, cuts) {
+        let run = RunId::from_uuid(Uuid::now_v7());
+        for written in self.write(clip, cuts, run) {
             let id = written.identity.segment;
             self.spool.open(&SpoolSegment {
                 identity: written.identity,
@@ -155,8 +164,7 @@ impl Recording {
         self.blobs.delete(&self.keys[number]).await.unwrap();
     }
 
-    fn write(&self, clip: &EncodedClip, cuts: Cuts) -> Vec<Written> {
-        let run = RunId::from_uuid(Uuid::now_v7());
+    fn write(&self, clip: &EncodedClip, cuts: Cuts, run: RunId) -> Vec<Written> {
         let gops = split(&clip.units, |unit| unit.is_key);
         let segments: Vec<_> = gops.chunks(cuts.gops).collect();
         let start_dts = |gops: &&[Vec<AccessUnit>]| gops[0][0].dts.ticks;

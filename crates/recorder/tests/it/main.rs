@@ -5,6 +5,7 @@
 mod by_event;
 mod crash;
 mod gaps;
+mod import;
 mod outage;
 mod recording;
 mod retention;

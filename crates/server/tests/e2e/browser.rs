@@ -114,12 +114,18 @@ impl Page {
 
     /// Waits until the browser shows a picture whose stamp is as wanted.
     pub(crate) async fn wait_for_stamp(&self, wanted: impl Fn(&Stamp) -> bool) -> Stamp {
+        self.wait_for_report(wanted).await.0
+    }
+
+    /// The same, with all that the page reports beside it.
+    pub(crate) async fn wait_for_report(&self, wanted: impl Fn(&Stamp) -> bool) -> (Stamp, Value) {
         wait_for("a picture in the browser", 40, async || {
             let report = self.report()?;
             let jpeg = STANDARD
                 .decode(report["picture"].as_str()?)
                 .expect("base64");
-            read_stamp_jpeg(&jpeg).ok().filter(&wanted)
+            let stamp = read_stamp_jpeg(&jpeg).ok().filter(&wanted)?;
+            Some((stamp, report))
         })
         .await
     }
