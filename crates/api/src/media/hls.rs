@@ -3,7 +3,7 @@
 //! `index.m3u8` is the multivariant playlist; `media.m3u8`, `init-<epoch>.mp4`, `seg-<sequence>.m4s` and
 //! `part-<sequence>-<number>.m4s` are the names that `framewell_playback::hls` writes into its playlists.
 
-use super::check_ticket;
+use super::visit;
 use crate::AppState;
 use crate::error::ApiError;
 use crate::params::Params;
@@ -12,10 +12,11 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use framewell_access::MediaScope;
+use framewell_access::sessions::{Activity, Session};
 use framewell_model::ChannelId;
 use framewell_playback::hls::{self, Reload, Wanted};
 use std::convert::Infallible;
+use std::sync::Arc;
 
 /// Type of playlists (RFC 8216bis section 10).
 pub(super) const PLAYLIST: &str = "application/vnd.apple.mpegurl";
@@ -65,21 +66,27 @@ pub(crate) async fn show_hls_file(
     let missing = || ApiError::not_found("this HLS file");
     let channel: ChannelId = channel.parse().map_err(|_| missing())?;
     let file = File::of_name(&name).ok_or_else(missing)?;
-    check_ticket(&state, &params, &MediaScope::Live(channel))?;
+    let session = visit(&state, &params, channel, Activity::Live)?;
     let live = state.playback.hls();
     let query = params.only("ticket");
     match file {
-        File::Multivariant => playlist(live.multivariant(channel, &query).await),
+        File::Multivariant => playlist(&session, live.multivariant(channel, &query).await),
         File::Playlist => {
             let reload = reload(&params)?;
-            playlist(live.playlist(channel, &query, reload).await)
+            playlist(&session, live.playlist(channel, &query, reload).await)
         }
         File::Init(epoch) => media(live.init(channel, epoch).await.map(|bytes| {
             let length = bytes.len();
             (length, Body::from(bytes))
         })),
-        File::Segment(sequence) => media(live.segment(channel, sequence).await.map(shared)),
-        File::Part(sequence, part) => media(live.part(channel, sequence, part).await.map(shared)),
+        File::Segment(sequence) => {
+            let body = live.segment(channel, sequence).await;
+            media(body.map(|body| shared(body, session)))
+        }
+        File::Part(sequence, part) => {
+            let body = live.part(channel, sequence, part).await;
+            media(body.map(|body| shared(body, session)))
+        }
     }
 }
 
@@ -103,18 +110,23 @@ fn reload(params: &Params) -> Result<Reload, ApiError> {
 }
 
 /// What all readers share, without a copy.
-fn shared(body: hls::Body) -> (usize, Body) {
+fn shared(body: hls::Body, session: Arc<Session>) -> (usize, Body) {
     let length = body.len();
-    let pieces = body.into_pieces().map(Ok::<Bytes, Infallible>);
+    let pieces = body.into_pieces().map(move |piece| {
+        session.add_bytes(piece.len());
+        Ok::<Bytes, Infallible>(piece)
+    });
     (length, Body::from_stream(futures::stream::iter(pieces)))
 }
 
-fn playlist(text: Result<String, hls::Error>) -> Result<Response, ApiError> {
+fn playlist(session: &Session, text: Result<String, hls::Error>) -> Result<Response, ApiError> {
+    let text = text.map_err(not_yet)?;
+    session.add_bytes(text.len());
     let headers = [
         (header::CONTENT_TYPE, PLAYLIST),
         (header::CACHE_CONTROL, "no-store"),
     ];
-    Ok((headers, text.map_err(not_yet)?).into_response())
+    Ok((headers, text).into_response())
 }
 
 fn media(data: Result<(usize, Body), hls::Error>) -> Result<Response, ApiError> {

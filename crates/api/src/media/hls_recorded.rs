@@ -4,7 +4,7 @@
 //! `event.m3u8` are its playlists; `init-<segment>.mp4` and `<segment>.mp4` are the names that
 //! `framewell_playback::hls::recorded` writes into them.
 
-use super::check_ticket;
+use super::visit;
 use crate::AppState;
 use crate::error::ApiError;
 use crate::params::Params;
@@ -12,9 +12,10 @@ use crate::ranged::RangedFile;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use framewell_access::MediaScope;
+use framewell_access::sessions::Activity;
 use framewell_model::{ChannelId, SegmentId, WallTime};
 use framewell_playback::hls::recorded::{Kind, Span};
+use futures::{StreamExt, TryStreamExt};
 
 /// One file of a recorded presentation.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,12 +78,13 @@ pub(crate) async fn show_recorded_hls(
     let channel: ChannelId = channel.parse().map_err(|_| missing())?;
     let span = span_of_name(&span).ok_or_else(missing)?;
     let file = File::of_name(&name).ok_or_else(missing)?;
-    check_ticket(&state, &params, &MediaScope::Footage(channel))?;
+    let session = visit(&state, &params, channel, Activity::Recorded)?;
     let recorded = state.playback.recorded_hls();
     match file {
         File::Playlist(kind) => {
             let (query, now) = (params.only("ticket"), state.clock.now());
             let text = recorded.playlist(channel, span, kind, &query, now).await?;
+            session.add_bytes(text.len());
             let headers = [
                 (header::CONTENT_TYPE, super::hls::PLAYLIST),
                 (header::CACHE_CONTROL, "no-store"),
@@ -102,7 +104,12 @@ pub(crate) async fn show_recorded_hls(
                 len: file.len,
                 etag: &file.etag,
                 content_type: "video/mp4",
-                open: Box::new(|range| file.stream(range)),
+                open: Box::new(|range| {
+                    let body = file.stream(range);
+                    // The session stays while the body is read.
+                    body.inspect_ok(move |bytes| session.add_bytes(bytes.len()))
+                        .boxed()
+                }),
             };
             ranged.respond(&headers)
         }

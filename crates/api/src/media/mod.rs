@@ -12,8 +12,36 @@ pub(crate) mod upload;
 use crate::AppState;
 use crate::error::ApiError;
 use crate::params::Params;
+use framewell_access::sessions::{Activity, NewSession, Protocol, Session};
 use framewell_access::{MediaScope, MediaTicket};
-use framewell_model::{ErrorKind, HasKind};
+use framewell_model::{ChannelId, ErrorKind, HasKind};
+use std::sync::Arc;
+
+/// The session of a player that comes and goes: all that it fetches with one ticket.
+fn visit(
+    state: &AppState,
+    params: &Params,
+    channel: ChannelId,
+    activity: Activity,
+) -> Result<Arc<Session>, ApiError> {
+    let scope = match activity {
+        Activity::Live => MediaScope::Live(channel),
+        Activity::Recorded => MediaScope::Footage(channel),
+        Activity::Publish => MediaScope::Publish(channel),
+    };
+    let ticket = check_ticket(state, params, &scope)?;
+    let new = NewSession {
+        protocol: Protocol::Hls,
+        activity,
+        channel,
+        holder: ticket.holder,
+        peer: None,
+        expire: Some(ticket.expire),
+        expected_bits_per_s: 0,
+    };
+    let text = params.get("ticket").unwrap_or_default();
+    Ok(state.sessions.visit(text, new)?)
+}
 
 /// Refuses the request unless its ticket is for `scope`.
 pub(crate) fn check_ticket(

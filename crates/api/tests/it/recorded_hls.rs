@@ -80,3 +80,28 @@ async fn a_playlist_needs_a_ticket_for_footage_and_footage() {
         .advance(std::time::Duration::from_secs(3_600 + 60));
     assert_compat_error(&site.get("", url).await, 401, "invalid_auth");
 }
+
+#[tokio::test]
+async fn what_a_ticket_fetches_over_hls_is_one_session_that_can_be_ended() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
+    let id = channel.id;
+    let live = format!("/v1/channels/{id}/live");
+    let live = site.get(&channel.watch, &live).await.expect(200);
+    let recorded = format!("/v1/channels/{id}/hls?start=-1h&end=-1m");
+    let recorded = site.get(&channel.watch, &recorded).await.expect(200);
+    for (url, activity) in [(&live["hls"], "live"), (&recorded["url"], "recorded")] {
+        let url = text(url).trim_start_matches("http://vms.test:8080");
+        // There is no video, and they are there.
+        for _ in 0..2 {
+            site.get("", url).await.expect(404);
+        }
+        let sessions = site.get(&channel.all, "/v1/sessions?protocol=hls").await;
+        let sessions = sessions.expect(200)["sessions"].clone();
+        assert_eq!(sessions.as_array().unwrap().len(), 1, "{sessions}");
+        assert_eq!(sessions[0]["activity"], activity);
+        let session = format!("/v1/sessions/{}", text(&sessions[0]["id"]));
+        site.delete(&channel.all, &session).await.expect(204);
+        assert_compat_error(&site.get("", url).await, 403, "access_deny");
+    }
+}

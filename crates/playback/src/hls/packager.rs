@@ -265,6 +265,11 @@ impl Packager {
             draft.duration_us() >= MIN_SEGMENT_US || draft.bytes() >= MAX_SEGMENT_BYTES
         };
         let is_discontinuity = !(is_continuous && has_same_parameters);
+        if let (Some(draft), Some(key)) = (&mut self.draft, end_dts)
+            && (is_discontinuity || is_full(draft))
+        {
+            draft.end_before(key.pts.ticks.saturating_sub(key.dts.ticks));
+        }
         if is_discontinuity || self.draft.as_ref().is_some_and(is_full) {
             self.end_segment();
         }
@@ -307,10 +312,12 @@ impl Packager {
         let sequence = self.fragment_sequence;
         let fragment = build_fragment(&clock, sequence, &gop.parameters, &units, end_dts);
         self.fragment_sequence = self.fragment_sequence.wrapping_add(1).max(1);
-        let start = fragment.entry.wall_of(fragment.entry.min_pts);
+        let entry = &fragment.entry;
+        let start = entry.wall_of(entry.min_pts);
+        let shift = entry.anchor_pts.saturating_sub(entry.dts);
         let draft = self
             .draft
-            .get_or_insert_with(|| Draft::new(gop.epoch, gop.is_discontinuity, start));
+            .get_or_insert_with(|| Draft::new(gop.epoch, gop.is_discontinuity, start, shift));
         let is_video = |unit: &&AccessUnit| unit.track == TrackKind::Video;
         draft.push(fragment, units.iter().filter(is_video).count());
     }

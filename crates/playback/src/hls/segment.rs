@@ -43,6 +43,8 @@ pub(super) struct Draft {
     pub(super) is_discontinuity: bool,
     /// Capture time of its first picture.
     pub(super) start: WallTime,
+    /// By how much its first picture is shown later than it is decoded, in ticks.
+    shift: i64,
     /// Its finished parts.
     pub(super) parts: Vec<Part>,
     /// Video ticks of all its fragments.
@@ -57,11 +59,17 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) const fn new(epoch: u64, is_discontinuity: bool, start: WallTime) -> Self {
+    pub(super) const fn new(
+        epoch: u64,
+        is_discontinuity: bool,
+        start: WallTime,
+        shift: i64,
+    ) -> Self {
         Self {
             epoch,
             is_discontinuity,
             start,
+            shift,
             parts: Vec::new(),
             ticks: 0,
             pictures: 0,
@@ -95,6 +103,16 @@ impl Draft {
         });
         self.parts_us = end_us;
         true
+    }
+
+    /// A key frame that is shown so many ticks later than it is decoded comes next. Lengths are those of what
+    /// is shown: the first pictures of a run are decoded at shorter distances, until their reordering is
+    /// known, and the last part makes up for it.
+    pub(super) fn end_before(&mut self, shift: i64) {
+        let shown = self.ticks.saturating_add(shift.saturating_sub(self.shift));
+        if shown > 0 {
+            self.ticks = shown;
+        }
     }
 
     pub(super) const fn duration_us(&self) -> i64 {

@@ -94,8 +94,16 @@ async fn ffmpeg_plays_recorded_hls_of_h265_with_b_frames() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn live_playlists_of_a_real_camera_keep_to_the_rules_over_a_reconnect() {
+    keeps_to_the_rules(cameras::h264().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn live_playlists_of_h265_with_b_frames_keep_to_the_rules_over_a_reconnect() {
+    keeps_to_the_rules(cameras::h265_with_b_frames().await).await;
+}
+
+async fn keeps_to_the_rules(camera: Camera) {
     let server = Server::start().await;
-    let camera = cameras::h264().await;
     let channel = create_channel(&server, "gate", &camera).await;
     wait_for_status(&server, &channel, "active").await;
     let urls = acc(&server, &channel)
