@@ -63,6 +63,8 @@ pub(super) struct Packager {
     last_dts: Option<i64>,
     /// Longest part, in ticks.
     part_ticks: i64,
+    /// By how much the lengths of the run's segments are shorter than what they show, in ticks; usually 0.
+    untold_ticks: i64,
     segments: VecDeque<Segment>,
     inits: BTreeMap<u64, Init>,
     next_sequence: u64,
@@ -104,6 +106,7 @@ impl Packager {
             part_start: None,
             last_dts: None,
             part_ticks: longest_part(&gops, Timescale::HZ_90K.from_micros(MIN_SEGMENT_US)),
+            untold_ticks: 0,
             segments: VecDeque::new(),
             inits: BTreeMap::new(),
             next_sequence: sequence,
@@ -268,7 +271,11 @@ impl Packager {
         if let (Some(draft), Some(key)) = (&mut self.draft, end_dts)
             && (is_discontinuity || is_full(draft))
         {
-            draft.end_before(key.pts.ticks.saturating_sub(key.dts.ticks));
+            let shift = key.pts.ticks.saturating_sub(key.dts.ticks);
+            self.untold_ticks = draft.end_before(shift, self.untold_ticks);
+        }
+        if is_discontinuity {
+            self.untold_ticks = 0;
         }
         if is_discontinuity || self.draft.as_ref().is_some_and(is_full) {
             self.end_segment();

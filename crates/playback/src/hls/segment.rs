@@ -54,7 +54,8 @@ pub(super) struct Draft {
     /// Fragments of the part that grows.
     open: Vec<Bytes>,
     open_is_independent: bool,
-    /// Microseconds of the finished parts.
+    /// Ticks and microseconds of the finished parts.
+    parts_ticks: i64,
     parts_us: i64,
 }
 
@@ -76,6 +77,7 @@ impl Draft {
             bytes: 0,
             open: Vec::new(),
             open_is_independent: false,
+            parts_ticks: 0,
             parts_us: 0,
         }
     }
@@ -102,17 +104,19 @@ impl Draft {
             body: Body::of(self.open.drain(..)),
         });
         self.parts_us = end_us;
+        self.parts_ticks = self.ticks;
         true
     }
 
     /// A key frame that is shown so many ticks later than it is decoded comes next. Lengths are those of what
-    /// is shown: the first pictures of a run are decoded at shorter distances, until their reordering is
-    /// known, and the last part makes up for it.
-    pub(super) fn end_before(&mut self, shift: i64) {
+    /// is shown, and the last part makes up for it: the first pictures of a run, and those behind lost ones,
+    /// are decoded at other distances than they are shown, until their reordering is known. `missing` ticks
+    /// of the segments before are still to be told; gives those that are now.
+    pub(super) fn end_before(&mut self, shift: i64, missing: i64) -> i64 {
         let shown = self.ticks.saturating_add(shift.saturating_sub(self.shift));
-        if shown > 0 {
-            self.ticks = shown;
-        }
+        let wanted = shown.saturating_add(missing);
+        self.ticks = wanted.max(self.parts_ticks + 1);
+        wanted - self.ticks
     }
 
     pub(super) const fn duration_us(&self) -> i64 {

@@ -129,8 +129,9 @@ impl Playlist {
         Self::read_within(text, query, rules::ROUNDING_US)
     }
 
-    /// [`Playlist::read`] of a camera whose clock is corrected: a segment may start so many microseconds
-    /// beside the end of the one before.
+    /// [`Playlist::read`] of a camera that is as cameras are: its clock is corrected, so a segment may start so
+    /// many microseconds beside the end of the one before, and its pictures come at uneven distances, so
+    /// parts may be short.
     ///
     /// # Errors
     /// The rule that is broken.

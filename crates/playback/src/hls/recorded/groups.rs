@@ -6,6 +6,10 @@ use framewell_model::{SegmentId, TimeRange, Timescale, WallTime};
 use std::ops::Range;
 use std::sync::Arc;
 
+/// A pause of a camera up to this long is no discontinuity: the recorder lets the picture before it stand,
+/// and so does the playlist, because the clock of the run goes on.
+const PAUSE_US: i64 = 5_000_000;
+
 /// A media segment: fragments of a stored segment, from a key frame on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Group {
@@ -90,12 +94,12 @@ impl Groups {
         // The next piece goes on where this one ends only if nothing of it was cut off.
         let is_whole = part.fragments.end == entries.len();
         let follower = next.filter(|next| {
-            is_whole && next.fragments.start == 0 && part.piece.continues_into(&next.piece)
+            is_whole && next.fragments.start == 0 && goes_on(&part.piece, &next.piece)
         });
         let follower_pts = follower.map(|next| next.piece.index.fragments[0].min_pts);
         let (goes_on, has_same_parameters) = self.before.take().map_or((true, false), |before| {
             let has_same = before.1 == part.parameters;
-            let goes_on = before.0.continues_into(&part.piece) && part.fragments.start == 0;
+            let goes_on = goes_on(&before.0, &part.piece) && part.fragments.start == 0;
             (
                 goes_on && has_same,
                 has_same && before.0.run == part.piece.run,
@@ -115,6 +119,15 @@ impl Groups {
         }
         self.before = Some((part.piece, part.parameters));
     }
+}
+
+/// Whether `next` is the next segment of the same run, give or take a short pause.
+fn goes_on(piece: &Piece, next: &Piece) -> bool {
+    let Some(first) = next.index.fragments.first() else {
+        return false;
+    };
+    let pause_us = first.wall_of(first.min_pts).micros_since(piece.range.end);
+    piece.run == next.run && piece.sequence + 1 == next.sequence && pause_us.abs() <= PAUSE_US
 }
 
 /// Splits at key frames, each time `aim_us` are reached.
