@@ -75,6 +75,7 @@ pub(super) struct Connection {
 enum Event {
     Read(io::Result<usize>),
     Packets(Packets),
+    PlayEnded,
     FeedEnded(FeedError),
     PublisherEnded(Ended),
     Idle,
@@ -143,6 +144,7 @@ impl Connection {
                 Event::Read(Ok(_)) => {}
                 Event::Read(Err(error)) => return Err(error.into()),
                 Event::Packets(packets) => self.send(packets).await?,
+                Event::PlayEnded => self.deadline = Instant::now() + self.config.idle,
                 Event::FeedEnded(error) => return Err(error.into()),
                 Event::PublisherEnded(ended) => return Err(End::Publisher(ended)),
                 Event::Idle => self.check_signs()?,
@@ -175,7 +177,11 @@ impl Connection {
             () = over => Event::Over,
             read = self.stream.read_buf(self.decoder.buffer()) => Event::Read(read),
             packets = self.session.next(MAX_WRITE_BYTES) => {
-                packets.map_or_else(Event::FeedEnded, Event::Packets)
+                match packets {
+                    Ok(Some(packets)) => Event::Packets(packets),
+                    Ok(None) => Event::PlayEnded,
+                    Err(error) => Event::FeedEnded(error),
+                }
             }
             ended = self.recorder.ended(), if is_recording => Event::PublisherEnded(ended),
             () = tokio::time::sleep_until(self.deadline), if !is_alive => Event::Idle,

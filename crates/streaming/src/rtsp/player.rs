@@ -9,7 +9,7 @@ use bytes::Bytes;
 use framewell_media::{AccessUnit, StreamParameters, TrackKind};
 use framewell_model::{RunId, WallTime};
 use framewell_playback::pace::{Pacer, Speed};
-use framewell_playback::replay::{Replay, ReplayError, ReplayItem};
+use framewell_playback::replay::{ROUNDING_US, Replay, ReplayError, ReplayItem};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -136,11 +136,12 @@ impl Player {
         self.position
     }
 
-    /// For `RTP-Info`: the RTP times of [`Player::position`], and the numbers of the next packets. A
-    /// picture is captured a tick before or behind the time that names it; it must not count as one
-    /// before the position.
+    /// For `RTP-Info`: the RTP times of [`Player::position`], and the numbers of the next packets. Within
+    /// a GOP a picture is captured a tick before or behind the time that names it; it must not count as
+    /// one before the position.
     pub(super) fn starts(&self) -> [TrackStart; 2] {
-        let rounding_us = -2 * framewell_playback::replay::ROUNDING_US;
+        let is_within = self.position > self.replay.key();
+        let rounding_us = if is_within { -2 * ROUNDING_US } else { 0 };
         let wall = self.position.plus_micros(rounding_us);
         self.packetizer.starts_at(wall, self.replay.key())
     }

@@ -184,8 +184,6 @@ async fn what_is_not_served_has_its_own_status() {
     let server = live_server().await;
     let (url, mut client) = (server.url(7), Client::connect(server.addr).await);
     for (method, headers, status) in [
-        ("ANNOUNCE", vec![], 405),
-        ("RECORD", vec![], 405),
         ("FETCH", vec![], 501),
         ("OPTIONS", vec!["Require: org.example.backchannel"], 551),
         ("SETUP", vec!["Transport: garbage;mode=\"", "X: y"], 461),

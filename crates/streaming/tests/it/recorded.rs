@@ -122,6 +122,28 @@ async fn pictures_before_the_start_have_rtp_times_before_that_of_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn behind_the_end_a_client_has_the_usual_time_to_ask_for_more() {
+    let clip = encode(spec()).await;
+    let config = RtspConfig {
+        idle: Duration::from_secs(1),
+        ..RtspConfig::default()
+    };
+    let server = Server::start(config).await;
+    server.record(7, run_id(1), &clip);
+    let url = server.recorded_url(7, "");
+    let mut client = Client::connect(server.addr).await;
+    client.set_up(&url).await;
+    // It plays for longer than a silent client is kept.
+    client.request("PLAY", &url, &["Range: npt=0-1.5"]).await;
+    until_bye(&mut client).await;
+    client.request("PLAY", &url, &["Range: npt=5-5.2"]).await;
+    until_bye(&mut client).await;
+    let begin = Instant::now();
+    assert!(client.packet().await.is_none(), "the connection ends");
+    assert!(begin.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_range_without_footage_is_refused_with_what_is_near() {
     let spec = spec();
     let (server, _clip) = recorded(&spec).await;

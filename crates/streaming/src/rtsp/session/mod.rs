@@ -160,20 +160,19 @@ impl Session {
     }
 
     /// Waits for packets of what is played: whole frames, up to `max_bytes` if there is more than one.
-    /// Never returns while nothing is played. Cancel-safe.
-    pub(super) async fn next(&mut self, max_bytes: usize) -> Result<Packets, FeedError> {
+    /// `None` at the end of a recording; never returns while nothing is played. Cancel-safe.
+    pub(super) async fn next(&mut self, max_bytes: usize) -> Result<Option<Packets>, FeedError> {
         if self.is_playing {
             match &mut self.feed {
                 Some(Feed::Live(reader)) => {
                     let packets = reader.next(max_bytes).await;
-                    return packets.map_err(|_| FeedError::LiveEnded);
+                    return packets.map(Some).map_err(|_| FeedError::LiveEnded);
                 }
                 Some(Feed::Recorded(player)) => {
-                    if let Some(packets) = player.next(max_bytes).await? {
-                        return Ok(packets);
-                    }
+                    let packets = player.next(max_bytes).await?;
                     // The session remains, for a seek.
-                    self.is_playing = false;
+                    self.is_playing = packets.is_some();
+                    return Ok(packets);
                 }
                 None => {}
             }
