@@ -9,7 +9,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use framewell_access::sessions::{EndReason, Protocol, SessionId, SessionView};
-use framewell_model::ChannelId;
+use framewell_model::{ChannelId, Holder, Right};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use utoipa::ToSchema;
@@ -37,7 +37,8 @@ pub(crate) struct SessionBody {
     activity: &'static str,
     /// Channel.
     channel: i64,
-    /// Address of the other side, where it is known.
+    /// Address of the other side, where it is known, for the token that opened the session and for those that may
+    /// end it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "10.0.0.7:51544")]
     peer: Option<String>,
@@ -54,13 +55,20 @@ pub(crate) struct SessionBody {
     missed_frames: u64,
 }
 
-fn show(view: &SessionView) -> SessionBody {
+/// Where others watch from is for those who may end their sessions.
+fn show(view: &SessionView, caller: &Caller) -> SessionBody {
+    let is_own = view.new.holder == Holder::from(&caller.grant);
+    let may_know = is_own || caller.grant.rights.has(Right::Configure);
     SessionBody {
         id: view.id.to_string(),
         protocol: view.new.protocol.as_str(),
         activity: view.new.activity.as_str(),
         channel: view.new.channel.get(),
-        peer: view.new.peer.map(|peer| peer.to_string()),
+        peer: view
+            .new
+            .peer
+            .filter(|_| may_know)
+            .map(|peer| peer.to_string()),
         started: view.started.to_rfc3339(),
         expire: view.new.expire.map(framewell_model::WallTime::to_rfc3339),
         bytes: view.bytes,
@@ -109,7 +117,7 @@ pub(crate) async fn list_sessions(
     views.retain(|view| protocol.is_none_or(|protocol| view.new.protocol == protocol));
     Ok(Json(SessionList {
         bitrate_bps: views.iter().map(|view| view.bits_per_s).sum(),
-        sessions: views.iter().map(show).collect(),
+        sessions: views.iter().map(|view| show(view, &caller)).collect(),
     }))
 }
 

@@ -34,6 +34,11 @@ async fn attach(site: &Site, authorization: &str, event: i64, parts: &[(&str, &[
     site.send("POST", &uri, &headers, Body::from(body)).await
 }
 
+/// Without the ticket, which names the token that asked.
+fn path(url: &Value) -> &str {
+    text(url).split('?').next().unwrap()
+}
+
 #[tokio::test]
 async fn a_client_brings_the_picture_and_the_file_of_an_event() {
     let site = Site::new().await;
@@ -62,11 +67,11 @@ async fn a_client_brings_the_picture_and_the_file_of_an_event() {
     );
     assert_eq!(object["thumb"]["time"], "2024-05-01T10:00:00.000000");
     assert_eq!(object["thumb"]["size"], small.len());
-    // Tickets name the token that asked.
-    let path = |url: &Value| text(url).split('?').next().map(str::to_owned);
     assert_eq!(path(&object["thumb"]["url"]), path(&attached["picture"]));
-    let download = &object["filemeta"]["download"]["url"];
-    assert_eq!(path(download), path(&attached["file"]));
+    assert_eq!(
+        path(&object["filemeta"]["download"]["url"]),
+        path(&attached["file"])
+    );
     let fetch = async |url: &Value| {
         let path = text(url)
             .strip_prefix("http://vms.test:8080")
@@ -84,12 +89,8 @@ async fn a_client_brings_the_picture_and_the_file_of_an_event() {
         (file.expect(200), file.header("content-type")),
         (serde_json::from_str(labels).unwrap(), "application/json")
     );
-    let bare = text(&attached["file"])
-        .split('?')
-        .next()
-        .unwrap()
-        .to_owned();
-    assert_eq!(fetch(&json!(bare)).await.status.as_u16(), 401);
+    let bare = json!(path(&attached["file"]));
+    assert_eq!(fetch(&bare).await.status.as_u16(), 401);
     // Brought again, each takes the place of the one before.
     let large = jpeg(640, 360);
     let again = attach(&site, &channel.all, event, &[("picture", &large)])

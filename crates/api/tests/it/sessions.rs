@@ -39,6 +39,11 @@ async fn sessions_are_listed_to_those_who_may_watch_the_channel_and_ended_by_tho
     }]);
     assert_eq!(listed["sessions"], expected);
     let all = site.get(site.key(), "/v1/sessions").await.expect(200);
+    // Others who may watch do not learn from where.
+    let (_, group) = site.group(&[&a], "watch").await;
+    let of_group = site.get(&group, "/v1/sessions").await.expect(200);
+    assert_eq!(of_group["sessions"][0]["bytes"], 1_500);
+    assert_eq!(of_group["sessions"][0].get("peer"), None);
     assert_eq!(all["sessions"].as_array().unwrap().len(), 2);
     let one = format!("/v1/sessions?channel={}", b.id);
     let of_b = site.get(site.key(), &one).await.expect(200);

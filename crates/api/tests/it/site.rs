@@ -360,6 +360,17 @@ fn sessions(clock: &Arc<dyn WallClock>) -> Sessions {
     Sessions::new(config, Arc::clone(clock))
 }
 
+/// No test here decodes; a process that holds the socket and says nothing stands for a busy worker.
+fn busy_pool() -> Pool {
+    let config = PoolConfig {
+        workers: 1,
+        deadline: Duration::from_secs(1),
+        queue: 1,
+        ..PoolConfig::new("/bin/cat".into())
+    };
+    Pool::start(config).unwrap()
+}
+
 async fn state(folder: &TempDir, clock: Arc<dyn WallClock>, config: ApiConfig) -> AppState {
     let path = folder.path().join("catalog.db");
     let database = CatalogConfig {
@@ -387,17 +398,10 @@ async fn state(folder: &TempDir, clock: Arc<dyn WallClock>, config: ApiConfig) -
         Arc::clone(&clock),
     );
     let importer = Importer::new(recorder, ImportConfig::default());
-    // No test here decodes; a process that holds the socket and says nothing stands for a busy worker.
-    let pool = Pool::start(PoolConfig {
-        workers: 1,
-        deadline: Duration::from_secs(1),
-        queue: 1,
-        ..PoolConfig::new("/bin/cat".into())
-    });
     let imaging = Imaging::new(
         registry.clone(),
         footage.clone(),
-        pool.unwrap(),
+        busy_pool(),
         Arc::clone(&clock),
     );
     AppState {

@@ -145,7 +145,7 @@ mod tests {
             "1",
             "1.a.b.c.d",
             "latest",
-            &good[..good.len() - 9],
+            good.get(..good.len() - 9).unwrap(),
             &format!("{good}.1"),
             &good.replacen('1', "2", 1),
             &"9".repeat(1_000),

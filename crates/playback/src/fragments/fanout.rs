@@ -25,12 +25,15 @@ struct Fanout {
     task: Mutex<JoinSet<()>>,
 }
 
+/// Those that somebody reads, by what they carry.
+type Open = BTreeMap<(ChannelId, Tracks), Weak<Fanout>>;
+
 /// Live fragments of all channels; cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Fanouts {
     registry: Registry,
     // Lock order: this before a fan-out's `window`.
-    open: Arc<Mutex<BTreeMap<(ChannelId, Tracks), Weak<Fanout>>>>,
+    open: Arc<Mutex<Open>>,
 }
 
 impl Fanouts {

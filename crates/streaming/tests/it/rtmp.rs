@@ -227,20 +227,10 @@ impl Client {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn strangers_are_cut_off_and_cost_nobody_else() {
-    let config = RtmpConfig {
-        idle: Duration::from_millis(500),
-        ..RtmpConfig::default()
-    };
-    let mut server = Server::start(config).await;
-    server.feed(&encode(spec()).await);
-    let mut player = Client::connect(server.addr).await;
-    player.play(&server.live()).await;
-    player.hear_until("NetStream.Play.Start").await;
-
+/// Everybody who shows nothing good; all of them are cut off.
+async fn strangers(addr: SocketAddr) {
     // What is no RTMP, at once.
-    let mut stranger = TcpStream::connect(server.addr).await.unwrap();
+    let mut stranger = TcpStream::connect(addr).await.unwrap();
     stranger
         .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         .await
@@ -253,20 +243,20 @@ async fn strangers_are_cut_off_and_cost_nobody_else() {
     .await;
     // Nothing, half a handshake, and a conversation without an end.
     let mut silent = Client {
-        stream: TcpStream::connect(server.addr).await.unwrap(),
+        stream: TcpStream::connect(addr).await.unwrap(),
         heard: Vec::new(),
     };
     let mut half = Client {
-        stream: TcpStream::connect(server.addr).await.unwrap(),
+        stream: TcpStream::connect(addr).await.unwrap(),
         heard: Vec::new(),
     };
     half.stream.write_all(&[3; 700]).await.unwrap();
-    let mut idler = Client::connect(server.addr).await;
+    let mut idler = Client::connect(addr).await;
     for client in [&mut silent, &mut half, &mut idler] {
         client.is_closed().await;
     }
     // Long messages of somebody who has shown nothing.
-    let mut long = Client::connect(server.addr).await;
+    let mut long = Client::connect(addr).await;
     long.stream
         .write_all(&[4, 0, 0, 0, 0x10, 0, 0, 9, 1, 0, 0, 0, 1, 2, 3])
         .await
@@ -278,12 +268,26 @@ async fn strangers_are_cut_off_and_cost_nobody_else() {
         ("1", "no credential"),
         ("nonsense", "NetStream.Play.Failed"),
     ] {
-        let mut wrong = Client::connect(server.addr).await;
+        let mut wrong = Client::connect(addr).await;
         wrong.play(name).await;
         wrong.hear_until("NetStream.Play.Failed").await;
         assert!(wrong.has_heard(why), "{name}");
         wrong.is_closed().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_are_cut_off_and_cost_nobody_else() {
+    let config = RtmpConfig {
+        idle: Duration::from_millis(500),
+        ..RtmpConfig::default()
+    };
+    let mut server = Server::start(config).await;
+    server.feed(&encode(spec()).await);
+    let mut player = Client::connect(server.addr).await;
+    player.play(&server.live()).await;
+    player.hear_until("NetStream.Play.Start").await;
+    strangers(server.addr).await;
     let mut watcher = Client::connect(server.addr).await;
     watcher.publish(&server.live()).await;
     watcher.hear_until("NetStream.Publish.Denied").await;

@@ -168,7 +168,7 @@ mod tests {
         let seen = run(&plan, || Ok(())).await.unwrap();
         assert_eq!((seen.failed.get(), seen.lost_packets.get()), (0, 0));
         assert!(seen.pictures.get() > 0);
-        let delays = seen.delays_ms.borrow();
+        let delays = seen.delays_ms.take();
         assert!(!delays.is_empty());
         assert!(delays.iter().all(|delay| (0.0..60_000.0).contains(delay)));
         let seen = run(&camera_is_gone, || Ok(())).await.unwrap();
