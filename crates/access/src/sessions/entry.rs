@@ -138,7 +138,8 @@ pub struct NewSession {
     pub peer: Option<SocketAddr>,
     /// When it has to end; `None` where it may outlive its ticket.
     pub expire: Option<WallTime>,
-    /// Bits per second that it will take, as far as is known; 0 if nothing is.
+    /// Bits per second that it will take, as far as is known; 0 if nothing is: then it counts with what others of
+    /// the channel take, or a usual camera, until it is measured.
     pub expected_bits_per_s: u64,
 }
 
@@ -169,6 +170,8 @@ pub(super) struct Entry {
     missed: AtomicU64,
     /// Of the last second.
     rate: AtomicU64,
+    /// What it counts with until it is measured.
+    expected: AtomicU64,
     /// Bytes when the rate was taken.
     counted: AtomicU64,
     over: CancellationToken,
@@ -183,7 +186,8 @@ impl Entry {
             started: now,
             bytes: AtomicU64::new(0),
             missed: AtomicU64::new(0),
-            rate: AtomicU64::new(new.expected_bits_per_s),
+            rate: AtomicU64::new(0),
+            expected: AtomicU64::new(new.expected_bits_per_s),
             counted: AtomicU64::new(0),
             over: CancellationToken::new(),
             why: OnceLock::new(),
@@ -207,7 +211,9 @@ impl Entry {
     pub(super) fn sent_bits_per_s(&self) -> u64 {
         match self.new.activity {
             Activity::Publish => 0,
-            Activity::Live | Activity::Recorded => self.rate.load(Relaxed),
+            Activity::Live | Activity::Recorded => {
+                self.rate.load(Relaxed).max(self.expected.load(Relaxed))
+            }
         }
     }
 
@@ -223,6 +229,7 @@ impl Entry {
         )]
         let rate = (news as f64 * 8.0 / elapsed_s.max(0.001)) as u64;
         self.rate.store(rate, Relaxed);
+        self.expected.store(0, Relaxed);
     }
 
     /// The first reason counts.

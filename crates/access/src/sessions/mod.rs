@@ -13,11 +13,14 @@ pub use entry::{Activity, EndReason, NewSession, Protocol, Session, SessionId, S
 
 use crate::places::{NoPlace, Places};
 use entry::Entry;
-use framewell_model::{ChannelId, ErrorKind, HasKind, Holder, WallClock};
+use framewell_model::{ChannelId, ErrorKind, HasKind, WallClock};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use visits::Visits;
+
+/// What a camera usually takes, until it is measured.
+const USUAL_BITS_PER_S: u64 = 4_000_000;
 
 /// Limits of sessions.
 #[derive(Debug, Clone)]
@@ -114,10 +117,10 @@ impl Sessions {
     ///
     /// # Errors
     /// There are too many sessions, or too much is sent already.
-    pub fn open(&self, new: NewSession) -> Result<Session, SessionRefused> {
+    pub fn open(&self, mut new: NewSession) -> Result<Session, SessionRefused> {
         let shared = &self.shared;
         let place = shared.config.places.take(new.holder)?;
-        shared.check_bandwidth(&new.holder)?;
+        shared.check_bandwidth(&mut new)?;
         let entry = Arc::new(Entry::new(new, shared.clock.now(), place));
         shared.open.lock().insert(entry.id, Arc::clone(&entry));
         entry.opened();
@@ -159,19 +162,26 @@ impl Sessions {
 }
 
 impl Shared {
-    /// Rates are those of the last second, so a session that just began counts with what it expects.
-    fn check_bandwidth(&self, holder: &Holder) -> Result<(), SessionRefused> {
+    /// Rates are those of the last second, so a session that just began counts with what is expected of it.
+    fn check_bandwidth(&self, new: &mut NewSession) -> Result<(), SessionRefused> {
         let (all, token) = (self.config.max_bits_per_s, self.config.token_max_bits_per_s);
         if all.is_none() && token.is_none() {
             return Ok(());
         }
-        let (mut sent, mut of_token) = (0_u64, 0_u64);
+        let (mut sent, mut of_token, mut of_channel) = (0_u64, 0_u64, 0_u64);
         for entry in self.open.lock().values() {
             let rate = entry.sent_bits_per_s();
             sent = sent.saturating_add(rate);
-            if entry.new.holder == *holder {
+            if entry.new.holder == new.holder {
                 of_token = of_token.saturating_add(rate);
             }
+            if entry.new.channel == new.channel {
+                of_channel = of_channel.max(rate);
+            }
+        }
+        if new.expected_bits_per_s == 0 {
+            let known = Some(of_channel).filter(|rate| *rate > 0);
+            new.expected_bits_per_s = known.unwrap_or(USUAL_BITS_PER_S);
         }
         if let Some(limit) = token.filter(|limit| of_token >= *limit) {
             return Err(SessionRefused::TokenBandwidth {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::places::Occupation;
-use framewell_model::{AccountId, TokenSerial, WallTime};
+use framewell_model::{AccountId, Holder, TokenSerial, WallTime};
 use std::sync::atomic::{AtomicI64, Ordering};
 
 #[derive(Debug, Default)]
@@ -121,7 +121,11 @@ fn who_is_sent_as_much_as_it_may_gets_no_further_session() {
     let over = sessions.open(new(Protocol::Rtsp, 1)).unwrap_err();
     assert_eq!(over.kind(), ErrorKind::ResourceExhausted);
     assert_eq!(over.limit(), Some(8_000));
-    let other = sessions.open(new(Protocol::Rtsp, 2)).unwrap();
+    let known = NewSession {
+        expected_bits_per_s: 1,
+        ..new(Protocol::Rtsp, 2)
+    };
+    let other = sessions.open(known).unwrap();
     other.add_bytes(500);
     first.add_bytes(750);
     sessions.measure(1.0);
@@ -138,6 +142,19 @@ fn who_is_sent_as_much_as_it_may_gets_no_further_session() {
     publisher.add_bytes(1_000_000);
     sessions.measure(1.0);
     sessions.open(new(Protocol::Rtsp, 3)).unwrap();
+}
+
+#[test]
+fn sessions_that_open_at_once_count_before_they_are_measured() {
+    let (sessions, _) = sessions(9, Some(10_000_000), None);
+    let open = || sessions.open(new(Protocol::Rtsp, 1));
+    // 4 Mbit/s each, as far as anybody knows.
+    let _three = [open().unwrap(), open().unwrap(), open().unwrap()];
+    let full = open().unwrap_err();
+    assert_eq!(full.kind(), ErrorKind::Unavailable);
+    assert_eq!(sessions.list(|_| true)[0].bits_per_s, 0);
+    sessions.measure(1.0);
+    open().unwrap();
 }
 
 #[test]
