@@ -94,6 +94,9 @@ pub(super) struct Connection {
     received_bytes: metrics::Counter,
 }
 
+/// The connection's one wait for the end of the server.
+type Stopped<'a, 'b> = Pin<&'a mut WaitForCancellationFuture<'b>>;
+
 /// What a connection waits for.
 enum Event {
     Read(io::Result<usize>),
@@ -140,7 +143,7 @@ impl Connection {
             });
         }
         // The connection ends anyway; a client that cannot be told is not told.
-        self.flush().await.ok();
+        self.flush(pin!(stop.cancelled())).await.ok();
         self.stream.shutdown().await.ok();
         tracing::debug!(peer = %self.peer, channel.id = channel, reason = %end, "rtmp connection ended");
     }
@@ -152,7 +155,7 @@ impl Connection {
         let mut stopped = pin!(stop.cancelled());
         loop {
             self.take_input(stop).await?;
-            self.flush().await?;
+            self.flush(stopped.as_mut()).await?;
             match self.wait(stopped.as_mut()).await {
                 Event::Read(Ok(0)) => return Err(End::Closed),
                 Event::Read(Ok(bytes)) => {
@@ -163,7 +166,7 @@ impl Connection {
                     self.conversation.received(bytes);
                 }
                 Event::Read(Err(error)) => return Err(error.into()),
-                Event::Frames(frames) => self.send(frames).await?,
+                Event::Frames(frames) => self.send(frames, stopped.as_mut()).await?,
                 Event::StreamEnded => {
                     self.conversation.end_play();
                     return Err(End::StreamEnded);
@@ -183,7 +186,7 @@ impl Connection {
         }
     }
 
-    async fn wait(&mut self, stopped: Pin<&mut WaitForCancellationFuture<'_>>) -> Event {
+    async fn wait(&mut self, stopped: Stopped<'_, '_>) -> Event {
         self.input.reserve(READ_BYTES);
         let silence = self.shared.config.silence;
         let ended = async {
@@ -206,12 +209,7 @@ impl Connection {
                 State::Publishing(inlet) => Event::PublisherEnded(inlet.publisher().ended().await),
             }
         };
-        let session_ended = async {
-            match &self.session {
-                Some(session) => session.ended().await,
-                None => std::future::pending().await,
-            }
-        };
+        let session_ended = session_end(self.session.as_ref());
         tokio::select! {
             () = stopped => Event::Stopped,
             read = self.stream.read_buf(&mut self.input) => Event::Read(read),
@@ -392,7 +390,7 @@ impl Connection {
         self.conversation.refuse(code, &why);
     }
 
-    async fn send(&mut self, frames: Frames<Packed>) -> Result<(), End> {
+    async fn send(&mut self, frames: Frames<Packed>, stopped: Stopped<'_, '_>) -> Result<(), End> {
         if frames.missed > 0 {
             let channel = self.channel.map(ChannelId::get);
             if let Some(session) = &self.session {
@@ -410,20 +408,21 @@ impl Connection {
                 prologue.into_iter().chain(frame.wire.iter())
             })
             .collect();
-        self.write(&buffers).await
+        self.write(&buffers, stopped).await
     }
 
     /// Writes the answers that wait.
-    async fn flush(&mut self) -> Result<(), End> {
+    async fn flush(&mut self, stopped: Stopped<'_, '_>) -> Result<(), End> {
         let output = Bytes::from(self.conversation.take_output());
         if output.is_empty() {
             return Ok(());
         }
-        self.write(&[&output]).await
+        self.write(&[&output], stopped).await
     }
 
-    /// One vectored write, repeated until everything is taken; never longer than the time-out.
-    async fn write(&mut self, buffers: &[&Bytes]) -> Result<(), End> {
+    /// One vectored write, repeated until everything is taken; never longer than the time-out, nor than
+    /// the session and the server go on: a client that does not read holds up neither's end.
+    async fn write(&mut self, buffers: &[&Bytes], stopped: Stopped<'_, '_>) -> Result<(), End> {
         let mut slices: Vec<_> = buffers.iter().map(|bytes| IoSlice::new(bytes)).collect();
         let mut rest = slices.as_mut_slice();
         let mut total = 0;
@@ -439,15 +438,27 @@ impl Connection {
             }
             Ok(())
         };
-        let written = tokio::time::timeout(self.shared.config.write_timeout, writing).await;
+        let writing = tokio::time::timeout(self.shared.config.write_timeout, writing);
+        let written = tokio::select! {
+            // What the socket takes at once waits for nothing else.
+            biased;
+            written = writing => written.map_err(|_| End::Stalled),
+            () = stopped => Err(End::Stopped),
+            () = session_end(self.session.as_ref()) => Err(End::SessionEnded),
+        };
         self.sent_bytes.increment(total as u64);
         if let (State::Playing { .. }, Some(session)) = (&self.state, &self.session) {
             session.add_bytes(total);
         }
-        match written {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(End::Stalled),
-        }
+        Ok(written??)
+    }
+}
+
+/// Waits for the end of a session; for ever while there is none.
+async fn session_end(session: Option<&Session>) {
+    match session {
+        Some(session) => session.ended().await,
+        None => std::future::pending().await,
     }
 }
 

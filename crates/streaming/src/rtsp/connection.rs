@@ -71,6 +71,9 @@ pub(super) struct Connection {
     sent_bytes: metrics::Counter,
 }
 
+/// The connection's one wait for the end of the server.
+type Stopped<'a, 'b> = Pin<&'a mut WaitForCancellationFuture<'b>>;
+
 /// What a connection waits for.
 enum Event {
     Read(io::Result<usize>),
@@ -117,7 +120,8 @@ impl Connection {
         if let End::Wire(error) = &end {
             let refusal = format!("RTSP/1.0 400 {error}\r\n\r\n");
             // The connection ends anyway; a client that cannot be told is not told.
-            self.write(&[Bytes::from(refusal)]).await.ok();
+            let refusal = [Bytes::from(refusal)];
+            self.write(&refusal, pin!(stop.cancelled())).await.ok();
         }
         let channel = self.channel().map(framewell_model::ChannelId::get);
         tracing::debug!(peer = %self.peer, channel.id = channel, reason = %end, "rtsp connection ended");
@@ -131,7 +135,7 @@ impl Connection {
         loop {
             while let Some(incoming) = self.decoder.next()? {
                 match incoming {
-                    Incoming::Request(request) => self.answer(&request).await?,
+                    Incoming::Request(request) => self.answer(&request, stopped.as_mut()).await?,
                     Incoming::Packet { channel, data } => {
                         let taken = self.recorder.packet(channel, &data);
                         taken.map_err(End::Publisher)?;
@@ -143,7 +147,7 @@ impl Connection {
                 Event::Read(Ok(0)) => return Err(End::Closed),
                 Event::Read(Ok(_)) => {}
                 Event::Read(Err(error)) => return Err(error.into()),
-                Event::Packets(packets) => self.send(packets).await?,
+                Event::Packets(packets) => self.send(packets, stopped.as_mut()).await?,
                 Event::PlayEnded => self.deadline = Instant::now() + self.config.idle,
                 Event::FeedEnded(error) => return Err(error.into()),
                 Event::PublisherEnded(ended) => return Err(End::Publisher(ended)),
@@ -154,7 +158,7 @@ impl Connection {
         }
     }
 
-    async fn wait(&mut self, stopped: Pin<&mut WaitForCancellationFuture<'_>>) -> Event {
+    async fn wait(&mut self, stopped: Stopped<'_, '_>) -> Event {
         let is_recording = self.recorder.is_recording();
         let room = if is_recording {
             PUBLISHED_BYTES
@@ -163,12 +167,7 @@ impl Connection {
         };
         self.decoder.buffer().reserve(room);
         let over = self.over.clone();
-        let over = async {
-            match &over {
-                Some(over) => over.cancelled().await,
-                None => std::future::pending().await,
-            }
-        };
+        let over = ended(over.as_ref());
         // Silent publishers are ended where all of them are.
         let is_alive =
             is_recording || self.session.is_playing() && self.session.sign_of_life().is_none();
@@ -208,7 +207,11 @@ impl Connection {
         }
     }
 
-    async fn answer(&mut self, request: &rtsp_types::Request<Vec<u8>>) -> Result<(), End> {
+    async fn answer(
+        &mut self,
+        request: &rtsp_types::Request<Vec<u8>>,
+        stopped: Stopped<'_, '_>,
+    ) -> Result<(), End> {
         let had_session = self.channel().is_some();
         let is_player = self.session.channel().is_some();
         let reply = if !is_player && self.recorder.takes(request.method()) {
@@ -222,7 +225,7 @@ impl Connection {
         };
         self.over = self.session.listed().map(|listed| listed.end_token());
         tracing::debug!(peer = %self.peer, method = ?request.method(), status = u16::from(reply.status()), "rtsp request");
-        self.write(&[reply.into_bytes().into()]).await?;
+        self.write(&[reply.into_bytes().into()], stopped).await?;
         if had_session || self.channel().is_some() {
             let is_udp = self.session.sign_of_life().is_some();
             let patience = match is_udp && self.session.is_playing() {
@@ -239,7 +242,7 @@ impl Connection {
         self.session.channel().or(self.recorder.channel())
     }
 
-    async fn send(&mut self, packets: Packets) -> Result<(), End> {
+    async fn send(&mut self, packets: Packets, stopped: Stopped<'_, '_>) -> Result<(), End> {
         if packets.missed > 0 {
             let channel = self.session.channel().map(framewell_model::ChannelId::get);
             metrics::counter!("framewell_rtsp_missed_frames_total").increment(packets.missed);
@@ -256,7 +259,7 @@ impl Connection {
             return Ok(());
         }
         let bytes = buffers.iter().map(Bytes::len).sum();
-        self.write(&buffers).await?;
+        self.write(&buffers, stopped).await?;
         if let Some(listed) = self.session.listed() {
             listed.add_bytes(bytes);
         }
@@ -280,8 +283,9 @@ impl Connection {
         }
     }
 
-    /// One vectored write, repeated until everything is taken; never longer than the time-out.
-    async fn write(&mut self, buffers: &[Bytes]) -> Result<(), End> {
+    /// One vectored write, repeated until everything is taken; never longer than the time-out, nor than
+    /// the session and the server go on: a client that does not read holds up neither's end.
+    async fn write(&mut self, buffers: &[Bytes], stopped: Stopped<'_, '_>) -> Result<(), End> {
         let mut slices: Vec<_> = buffers.iter().map(|bytes| IoSlice::new(bytes)).collect();
         let mut rest = slices.as_mut_slice();
         let writing = async {
@@ -296,10 +300,22 @@ impl Connection {
             }
             Ok(())
         };
-        match tokio::time::timeout(self.config.write_timeout, writing).await {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(End::Stalled),
+        let writing = tokio::time::timeout(self.config.write_timeout, writing);
+        tokio::select! {
+            // What the socket takes at once waits for nothing else.
+            biased;
+            written = writing => Ok(written.map_err(|_| End::Stalled)??),
+            () = stopped => Err(End::Stopped),
+            () = ended(self.over.as_ref()) => Err(End::Over(self.end_reason())),
         }
+    }
+}
+
+/// Waits for the end of a session; for ever while there is none.
+async fn ended(over: Option<&CancellationToken>) {
+    match over {
+        Some(over) => over.cancelled().await,
+        None => std::future::pending().await,
     }
 }
 

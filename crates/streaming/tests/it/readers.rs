@@ -3,6 +3,7 @@
 use crate::client::{Client, Packet};
 use crate::support::{Server, encode, run_id, spec};
 use bytes::Bytes;
+use framewell_access::sessions::EndReason as SessionEnd;
 use framewell_live::EndReason;
 use framewell_media::{AccessUnit, AudioCodec, TrackKind};
 use framewell_streaming::rtsp::RtspConfig;
@@ -99,6 +100,42 @@ async fn a_reader_that_stops_reading_slows_nobody_and_is_disconnected() {
         units_got < 199,
         "the stalled reader was cut off, after {units_got} units"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_stops_reading_holds_up_no_end() {
+    let clip = encode(spec()).await;
+    let units = video(&clip);
+    let mut server = Server::start(RtspConfig {
+        write_timeout: Duration::from_secs(600),
+        ..RtspConfig::default()
+    })
+    .await;
+    let track = server.track(7, &clip.parameters);
+    track.push(noise(&units[0], 1_000));
+    let mut stalled = Vec::new();
+    for _ in 0..2 {
+        let mut client = Client::connect_narrow(server.addr).await;
+        client.play(&server.url(7)).await;
+        client.access_unit().await.unwrap();
+        stalled.push(client);
+    }
+    // More than any socket takes: who has got a part of it is waited for.
+    track.push(noise(&units[1], 12 << 20));
+    for client in &mut stalled {
+        client.rtp(0).await.unwrap();
+    }
+    let ended = async {
+        let first = server.sessions.list(|_| true)[0].id;
+        server.sessions.end(first, SessionEnd::Ended);
+        while server.sessions.list(|_| true).len() > 1 {
+            tokio::task::yield_now().await;
+        }
+        server.stop.cancel();
+        server.tasks.join_next().await.unwrap().unwrap();
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(10), ended).await;
+    assert!(ended.is_ok(), "still waited for");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -330,4 +330,49 @@ async fn a_publisher_that_sends_nonsense_is_told_and_ended() {
         );
         publisher.is_closed().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_player_that_stops_reading_holds_up_no_end() {
+    let clip = encode(spec()).await;
+    let mut server = Server::start(RtmpConfig {
+        write_timeout: Duration::from_secs(600),
+        ..RtmpConfig::default()
+    })
+    .await;
+    let track = server.registry.track(channel(1));
+    track.begin_run(run_id(1), Arc::new(clip.parameters.clone()));
+    track.push(clip.units[0].clone());
+    let mut stalled = Vec::new();
+    for _ in 0..2 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(8 << 10).unwrap();
+        let stream = socket.connect(server.addr).await.unwrap();
+        let mut client = Client::shake_hands(stream).await;
+        client.greet().await;
+        client.play(&server.live()).await;
+        client.hear_until("onFI").await;
+        client.heard.clear();
+        stalled.push(client);
+    }
+    // More than any socket takes: who has got a part of it is waited for.
+    let filler = vec![b'x'; 12 << 20];
+    assert!(track.push(framewell_media::AccessUnit {
+        data: filler.into(),
+        ..clip.units[1].clone()
+    }));
+    for client in &mut stalled {
+        client.hear_until("xxxx").await;
+    }
+    let ended = async {
+        let first = server.sessions.list(|_| true)[0].id;
+        server.sessions.end(first, EndReason::Ended);
+        while server.sessions.list(|_| true).len() > 1 {
+            tokio::task::yield_now().await;
+        }
+        server.stop.cancel();
+        server.tasks.join_next().await.unwrap().unwrap();
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(10), ended).await;
+    assert!(ended.is_ok(), "still waited for");
 }
