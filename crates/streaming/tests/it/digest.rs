@@ -11,13 +11,13 @@ use std::collections::BTreeMap;
 use tokio::process::Command;
 
 /// A channel with its two tokens, watch and all.
-struct Keys {
+pub(crate) struct Keys {
     account: framewell_model::AccountId,
-    channel: ChannelId,
+    pub(crate) channel: ChannelId,
     tokens: Vec<String>,
 }
 
-async fn create(server: &Server, name: &str) -> Keys {
+pub(crate) async fn create(server: &Server, name: &str) -> Keys {
     let (account, _license) = server.access.create_account(name).await.unwrap();
     let new = NewChannel {
         name: "camera".to_owned(),

@@ -12,6 +12,7 @@ mod gstreamer;
 mod limits;
 mod play;
 mod protocol;
+mod push;
 mod readers;
 mod recorded;
 mod recording;

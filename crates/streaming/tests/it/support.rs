@@ -128,6 +128,12 @@ impl Server {
         format!("rtsp://{}/live/{id}?ticket={}", self.addr, self.ticket(id))
     }
 
+    /// For publishing to channel `id`.
+    pub(crate) fn publish_url(&self, id: i64) -> String {
+        let ticket = self.ticket_for(&MediaScope::Publish(channel(id)), NOW_S + 60);
+        format!("rtsp://{}/publish/{id}?ticket={ticket}", self.addr)
+    }
+
     /// A recording of channel `id`; `more` is the rest of the query.
     pub(crate) fn recorded_url(&self, id: i64, more: &str) -> String {
         let ticket = self.ticket_for(&MediaScope::Footage(channel(id)), NOW_S + 60);

@@ -209,20 +209,23 @@ impl Recorder {
         Ok(self.in_session(Reply::ok().with(headers::TRANSPORT, &transport)))
     }
 
+    /// Who is refused keeps what was announced, and may ask again.
     fn record(&mut self) -> Result<Reply, Refusal> {
-        let State::Announced(announced) = std::mem::take(&mut self.state) else {
-            return Err(StatusCode::MethodNotValidInThisState.into());
+        let announced = match &self.state {
+            State::Nothing => return Err(StatusCode::MethodNotValidInThisState.into()),
+            // RFC 2326 appendix A.2: the state remains.
+            State::Recording { .. } => return Ok(self.in_session(Reply::ok())),
+            State::Announced(announced) => announced,
         };
         let is_video =
             |(stream, _): &(Stream, u8)| matches!(stream.coding, announced::Coding::Video(..));
         if !announced.chosen.iter().any(is_video) {
             return Err(StatusCode::MethodNotValidInThisState.into());
         }
-        let channel = announced.channel;
         let publisher = self
             .service
             .publishers
-            .open(channel, Protocol::Rtsp, self.peer.ip())
+            .open(announced.channel, Protocol::Rtsp, self.peer.ip())
             .map_err(|error| {
                 let status = match error {
                     PublishError::Stopping => StatusCode::ServiceUnavailable,
@@ -230,14 +233,16 @@ impl Recorder {
                 };
                 Refusal::because(status, error.to_string())
             })?;
-        let inlet = Inlet::new(publisher, announced.chosen)
+        let inlet = Inlet::new(publisher, announced.chosen.clone())
             .map_err(|ended| Refusal::because(StatusCode::ServiceUnavailable, ended.to_string()))?;
-        self.state = State::Recording {
-            inlet,
-            session: announced.session,
-            id: announced.id,
-            channel,
-        };
+        if let State::Announced(announced) = std::mem::take(&mut self.state) {
+            self.state = State::Recording {
+                inlet,
+                session: announced.session,
+                id: announced.id,
+                channel: announced.channel,
+            };
+        }
         Ok(self.in_session(Reply::ok()))
     }
 
