@@ -114,12 +114,16 @@ impl Udp {
         }
     }
 
-    /// Reports from there are signs of life, until [`Udp::forget`].
-    pub(super) fn expect(&self, from: SocketAddr, sign: &Sign) {
-        self.signs.lock().insert(from, Arc::clone(sign));
+    /// Reports from there are signs of life, until [`Udp::forget`]; false if they are somebody else's:
+    /// clients behind one address may choose the same ports.
+    #[must_use]
+    pub(super) fn expect(&self, from: SocketAddr, sign: &Sign) -> bool {
+        let mut signs = self.signs.lock();
+        let known = signs.entry(from).or_insert_with(|| Arc::clone(sign));
+        Arc::ptr_eq(known, sign)
     }
 
-    /// Reports from there mean nothing any more, unless somebody else expects them now.
+    /// Reports from there mean nothing any more, unless they are somebody else's.
     pub(super) fn forget(&self, from: SocketAddr, sign: &Sign) {
         let mut signs = self.signs.lock();
         if signs
@@ -205,8 +209,9 @@ mod tests {
         let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let begin = Instant::now();
         let (own, other) = (Sign::new(Mutex::new(begin)), Sign::new(Mutex::new(begin)));
-        udp.expect(client.local_addr().unwrap(), &own);
-        udp.expect("127.0.0.1:9".parse().unwrap(), &other);
+        assert!(udp.expect(client.local_addr().unwrap(), &own));
+        assert!(!udp.expect(client.local_addr().unwrap(), &other));
+        assert!(udp.expect("127.0.0.1:9".parse().unwrap(), &other));
         let server = ("127.0.0.1", udp.ports().unwrap().1);
         stranger.send_to(b"rr", server).await.unwrap();
         client.send_to(b"rr", server).await.unwrap();

@@ -117,3 +117,32 @@ async fn packets_go_to_the_address_of_the_requests_whatever_is_asked() {
     assert_eq!(client.request("PLAY", &url, &[]).await.status, 200);
     assert!(receive(&rtp).await.is_some());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ports_are_one_sessions_until_it_sets_up_others() {
+    let clip = encode(spec()).await;
+    let mut server = Server::start(RtspConfig::default()).await;
+    server.feed(7, &clip);
+    let track = server.url(7).replace('?', "/track0?");
+    let mut owner = Client::connect(server.addr).await;
+    let mut other = Client::connect(server.addr).await;
+    // The test's own: nothing is sent before PLAY.
+    let ports = |rtp: u16| {
+        let rtcp = rtp + 1;
+        format!("Transport: RTP/AVP;unicast;client_port={rtp}-{rtcp}")
+    };
+    let (one, two) = (ports(5_000), ports(5_002));
+    for transport in [&one, &two, &two] {
+        assert_eq!(
+            owner.request("SETUP", &track, &[transport]).await.status,
+            200
+        );
+    }
+    assert_eq!(other.request("SETUP", &track, &[&two]).await.status, 461);
+    assert_eq!(other.request("SETUP", &track, &[&one]).await.status, 200);
+    // What is refused does not undo what was set up.
+    assert_eq!(other.request("SETUP", &track, &[&two]).await.status, 461);
+    assert_eq!(owner.request("SETUP", &track, &[&one]).await.status, 461);
+    assert_eq!(other.request("TEARDOWN", &track, &[]).await.status, 200);
+    assert_eq!(owner.request("SETUP", &track, &[&one]).await.status, 200);
+}

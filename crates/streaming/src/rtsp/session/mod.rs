@@ -4,6 +4,7 @@
 //! The right to it ([`authority`]) is checked at every `DESCRIBE` and `SETUP`, and again at `PLAY`.
 
 mod authority;
+mod carrier;
 mod live;
 mod recorded;
 
@@ -11,11 +12,12 @@ use super::fanout::{Fanouts, Packets, Reader};
 use super::player::Player;
 use super::record::RecordService;
 use super::reply::{Refusal, Reply};
-use super::transport::{self, Transport};
-use super::udp::{Ports, Sign, Udp};
+use super::transport;
+use super::udp::{Sign, Udp};
 use super::uri::{Kind, Target};
-use crate::rtp::{CHANNEL_AUDIO, CHANNEL_VIDEO, Layout, TrackStart};
+use crate::rtp::{Layout, TrackStart};
 use authority::Authority;
+pub(super) use carrier::{Carrier, Chosen};
 use framewell_access::Access;
 use framewell_access::sessions::{self, Activity, NewSession, Protocol, SessionRefused, Sessions};
 use framewell_media::TrackKind;
@@ -46,23 +48,6 @@ pub(super) struct Service {
     pub(super) session_timeout: Duration,
     /// `None` if UDP is not served.
     pub(super) udp: Option<Arc<Udp>>,
-}
-
-/// A track the client has set up.
-#[derive(Debug, Clone)]
-pub(super) struct Chosen {
-    pub(super) track: TrackKind,
-    pub(super) carrier: Carrier,
-    /// For `RTP-Info`.
-    url: Url,
-}
-
-/// What carries the packets of a track.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Carrier {
-    /// Interleaved channel of RTP; RTCP uses the next one.
-    Tcp(u8),
-    Udp(Ports),
 }
 
 #[derive(Debug)]
@@ -291,42 +276,6 @@ impl Session {
         Ok(self.in_session(Reply::ok().with(headers::TRANSPORT, &transport)))
     }
 
-    /// Remembers how a track is carried; the transport header of the answer.
-    fn carry(&mut self, track: TrackKind, wanted: Transport, url: &Url) -> Result<String, Refusal> {
-        let play = self.play.as_mut().ok_or(StatusCode::SessionNotFound)?;
-        let (carrier, transport) = match wanted {
-            Transport::Interleaved(channel) => {
-                let channel = play.free_channel(track, channel)?;
-                let next = channel + 1;
-                let text = format!("RTP/AVP/TCP;unicast;interleaved={channel}-{next}");
-                (Carrier::Tcp(channel), text)
-            }
-            Transport::Udp { rtp, rtcp } => {
-                let udp = self.service.udp.as_ref();
-                let udp = udp.ok_or(StatusCode::UnsupportedTransport)?;
-                let (own, own_rtcp) = udp.ports().map_err(|_| StatusCode::InternalServerError)?;
-                let to = |port| SocketAddr::new(self.peer.ip(), port);
-                let ports = Ports {
-                    rtp: to(rtp),
-                    rtcp: to(rtcp),
-                };
-                udp.expect(ports.rtcp, &self.sign);
-                let text = format!(
-                    "RTP/AVP;unicast;client_port={rtp}-{rtcp};server_port={own}-{own_rtcp}"
-                );
-                (Carrier::Udp(ports), text)
-            }
-        };
-        let play = self.play.as_mut().ok_or(StatusCode::SessionNotFound)?;
-        play.chosen.retain(|other| other.track != track);
-        play.chosen.push(Chosen {
-            track,
-            carrier,
-            url: url.clone(),
-        });
-        Ok(transport)
-    }
-
     async fn play(&mut self, request: &Request<Vec<u8>>) -> Result<Reply, Refusal> {
         self.check_session(request)?;
         let Some(play) = &self.play else {
@@ -395,10 +344,9 @@ impl Session {
         self.is_playing = false;
         self.feed = None;
         let play = self.play.take();
-        for one in play.iter().flat_map(|play| &play.chosen) {
-            if let (Carrier::Udp(ports), Some(udp)) = (one.carrier, &self.service.udp) {
-                udp.forget(ports.rtcp, &self.sign);
-            }
+        let chosen = play.iter().flat_map(|play| &play.chosen);
+        for from in chosen.filter_map(Chosen::reports_from) {
+            self.forget(from);
         }
     }
 
@@ -440,23 +388,6 @@ impl Drop for Session {
 }
 
 impl Play {
-    /// The channel that the client asked for, or the track's own.
-    fn free_channel(&self, track: TrackKind, wanted: Option<u8>) -> Result<u8, Refusal> {
-        let own = match track {
-            TrackKind::Video => CHANNEL_VIDEO,
-            TrackKind::Audio => CHANNEL_AUDIO,
-        };
-        let channel = wanted.unwrap_or(own);
-        let is_taken = |other: &Chosen| {
-            other.track != track
-                && matches!(other.carrier, Carrier::Tcp(taken) if taken.abs_diff(channel) < 2)
-        };
-        if self.chosen.iter().any(is_taken) {
-            return Err(StatusCode::UnsupportedTransport.into());
-        }
-        Ok(channel)
-    }
-
     /// RFC 2326 section 12.33.
     fn rtp_info(&self, [video, audio]: [TrackStart; 2]) -> String {
         let mut text = String::new();
