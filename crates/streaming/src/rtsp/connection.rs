@@ -148,7 +148,7 @@ impl Connection {
                 Event::Read(Ok(_)) => {}
                 Event::Read(Err(error)) => return Err(error.into()),
                 Event::Packets(packets) => self.send(packets, stopped.as_mut()).await?,
-                Event::PlayEnded => self.deadline = Instant::now() + self.config.idle,
+                Event::PlayEnded => self.deadline = Instant::now() + self.config.session_timeout,
                 Event::FeedEnded(error) => return Err(error.into()),
                 Event::PublisherEnded(ended) => return Err(End::Publisher(ended)),
                 Event::Idle => self.check_signs()?,
@@ -227,10 +227,10 @@ impl Connection {
         tracing::debug!(peer = %self.peer, method = ?request.method(), status = u16::from(reply.status()), "rtsp request");
         self.write(&[reply.into_bytes().into()], stopped).await?;
         if had_session || self.channel().is_some() {
-            let is_udp = self.session.sign_of_life().is_some();
-            let patience = match is_udp && self.session.is_playing() {
-                true => self.config.session_timeout,
-                false => self.config.idle,
+            // What a session's clients are told.
+            let patience = match self.channel() {
+                Some(_) => self.config.session_timeout,
+                None => self.config.idle,
             };
             self.deadline = Instant::now() + patience;
         }

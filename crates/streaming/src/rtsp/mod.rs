@@ -46,13 +46,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct RtspConfig {
     /// Most connections at once (default 1,000).
     pub max_connections: usize,
-    /// A connection that has set up nothing for this long is closed, and one that has but does not
-    /// play when it sends no complete request for this long (default 30 s).
+    /// A connection that has set up nothing for this long is closed (default 30 s).
     pub idle: Duration,
     /// A client that does not take data for this long is disconnected (default 20 s).
     pub write_timeout: Duration,
-    /// A client that plays over UDP and shows for this long by nothing that it is there is taken to be
-    /// gone (default 60 s). Also told to clients over TCP, where the connection itself shows it.
+    /// A client with a session that does not play, or plays over UDP, and shows for this long by nothing
+    /// that it is there is taken to be gone (default 60 s). What plays over TCP is shown by the connection.
     pub session_timeout: Duration,
     /// UDP port of RTP, even; RTCP has the next one. 0 takes any free pair (default).
     pub udp_port: u16,

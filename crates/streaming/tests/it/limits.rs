@@ -101,3 +101,26 @@ async fn the_server_ends_with_readers_on_it() {
     server.tasks.join_next().await.unwrap().unwrap();
     while reader.fill().await {}
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_lasts_as_long_as_its_client_is_told() {
+    let clip = encode(spec()).await;
+    let config = RtspConfig {
+        idle: Duration::from_secs(600),
+        session_timeout: Duration::from_secs(1),
+        ..RtspConfig::default()
+    };
+    let mut server = Server::start(config).await;
+    server.feed(7, &clip);
+    let url = server.url(7);
+    for is_paused in [false, true] {
+        let mut client = Client::connect(server.addr).await;
+        client.set_up(&url).await;
+        if is_paused {
+            let answer = client.request("PLAY", &url, &[]).await;
+            assert!(answer.headers["session"].ends_with(";timeout=1"));
+            assert_eq!(client.request("PAUSE", &url, &[]).await.status, 200);
+        }
+        assert!(client.answer().await.is_none(), "the connection ends");
+    }
+}

@@ -122,10 +122,10 @@ async fn pictures_before_the_start_have_rtp_times_before_that_of_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_the_end_a_client_has_the_usual_time_to_ask_for_more() {
+async fn behind_the_end_a_client_has_the_time_it_is_told_to_ask_for_more() {
     let clip = encode(spec()).await;
     let config = RtspConfig {
-        idle: Duration::from_secs(1),
+        session_timeout: Duration::from_secs(1),
         ..RtspConfig::default()
     };
     let server = Server::start(config).await;
