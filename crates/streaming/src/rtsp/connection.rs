@@ -40,6 +40,8 @@ pub(super) enum End {
     Stalled,
     #[error(transparent)]
     Feed(#[from] FeedError),
+    #[error("the client has no right password")]
+    Guessing,
     #[error("the publisher ended: {0}")]
     Publisher(Ended),
     #[error("the server stops")]
@@ -226,6 +228,9 @@ impl Connection {
         self.over = self.session.listed().map(|listed| listed.end_token());
         tracing::debug!(peer = %self.peer, method = ?request.method(), status = u16::from(reply.status()), "rtsp request");
         self.write(&[reply.into_bytes().into()], stopped).await?;
+        if self.session.has_guessed_enough() {
+            return Err(End::Guessing);
+        }
         if had_session || self.channel().is_some() {
             // What a session's clients are told.
             let patience = match self.channel() {

@@ -119,3 +119,24 @@ async fn sha_256_is_offered_first_and_a_nonce_is_good_for_its_connection_only() 
         401
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_may_show_three_wrong_passwords() {
+    let (server, keys, _clip) = live().await;
+    let url = format!("rtsp://{}/live/{}", server.addr, keys.channel);
+    let mut client = Client::connect(server.addr).await;
+    let refused = client.request("DESCRIBE", &url, &[]).await;
+    let nonce = refused.challenges[0].split("nonce=\"").nth(1).unwrap();
+    let nonce = nonce.split('"').next().unwrap();
+    let header = format!(
+        "Authorization: Digest username=\"bob\", realm=\"framewell\", nonce=\"{nonce}\", \
+         uri=\"{url}\", algorithm=SHA-256, response=\"guess\""
+    );
+    let request = format!("DESCRIBE {url} RTSP/1.0\r\nCSeq: 9\r\n{header}\r\n\r\n");
+    // All at once.
+    client.send(request.repeat(5).as_bytes()).await;
+    for _ in 0..3 {
+        assert_eq!(client.answer().await.unwrap().status, 401);
+    }
+    assert!(client.answer().await.is_none(), "the connection ends");
+}

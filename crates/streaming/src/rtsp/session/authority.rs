@@ -8,6 +8,9 @@ use framewell_model::{ErrorKind, Grant, HasKind, Holder, Right};
 use rtsp_types::{Method, Request, StatusCode, headers};
 use url::Url;
 
+/// Wrong passwords that a connection may show: each costs a look into the database.
+const MAX_FAILED_LOGINS: u32 = 3;
+
 /// What a session was set up with; asked again at `PLAY`.
 #[derive(Debug, Clone)]
 pub(super) enum Authority {
@@ -26,9 +29,14 @@ impl Authority {
 }
 
 impl Session {
+    /// Whether the client has shown that it knows no password.
+    pub(crate) const fn has_guessed_enough(&self) -> bool {
+        self.failed_logins >= MAX_FAILED_LOGINS
+    }
+
     /// Whether a request may have its target.
     pub(super) async fn authorise(
-        &self,
+        &mut self,
         target: &Target,
         request: &Request<Vec<u8>>,
     ) -> Result<Authority, Refusal> {
@@ -44,6 +52,7 @@ impl Session {
         let access = &self.service.access;
         let is_shown = |token: &str| answer.is_by(token, method);
         let grant = access.authenticate_proof(target.channel, is_shown).await;
+        self.failed_logins += u32::from(grant.is_err());
         let grant = grant.map_err(|error| refused(target, &error))?;
         self.check_grant(&grant, target).await?;
         Ok(Authority::Token(grant))

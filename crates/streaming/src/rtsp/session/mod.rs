@@ -91,6 +91,7 @@ pub(super) struct Session {
     style: Style,
     /// Of the Digest challenges of this connection.
     nonce: String,
+    failed_logins: u32,
     /// Whether the client wants the replay extension of ONVIF.
     is_onvif_replay: bool,
     /// When the client was last heard of over UDP.
@@ -108,6 +109,7 @@ impl Session {
             presentation: None,
             style: Style::default(),
             nonce: format!("{:032x}", rand::random::<u128>()),
+            failed_logins: 0,
             is_onvif_replay: false,
             sign: Arc::new(Mutex::new(Instant::now())),
         }
