@@ -14,7 +14,7 @@ pub(crate) struct Client {
     pub(crate) stream: TcpStream,
     buffer: Vec<u8>,
     next_sequence: u32,
-    session: Option<String>,
+    pub(crate) session: Option<String>,
 }
 
 #[derive(Debug)]

@@ -146,3 +146,32 @@ async fn ports_are_one_sessions_until_it_sets_up_others() {
     assert_eq!(other.request("TEARDOWN", &track, &[]).await.status, 200);
     assert_eq!(owner.request("SETUP", &track, &[&one]).await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_is_not_sent_over_udp_without_a_pace() {
+    let server = Server::start(RtspConfig::default()).await;
+    server.record(7, run_id(1), &encode(spec()).await);
+    let url = server.recorded_url(7, "");
+    let track = url.replace('?', "/track0?");
+    let (rtp, _rtcp, transport) = port_pair().await;
+    let mut client = Client::connect(server.addr).await;
+    let answer = client.request("SETUP", &track, &[&transport]).await;
+    assert_eq!(answer.status, 200);
+    let unpaced = ["Rate-Control: no"];
+    assert_eq!(client.request("PLAY", &url, &unpaced).await.status, 461);
+    assert_eq!(client.request("PLAY", &url, &[]).await.status, 200);
+    assert!(receive(&rtp).await.is_some());
+    // Nor while it plays.
+    assert_eq!(client.request("PLAY", &url, &unpaced).await.status, 461);
+    // What a session over the connection was played like is over with it.
+    assert_eq!(client.request("TEARDOWN", &url, &[]).await.status, 200);
+    let mut client = Client::connect(server.addr).await;
+    client.set_up(&url).await;
+    assert_eq!(client.request("PLAY", &url, &unpaced).await.status, 200);
+    assert_eq!(client.request("TEARDOWN", &url, &[]).await.status, 200);
+    client.session = None;
+    let (_rtp, _rtcp, transport) = port_pair().await;
+    let answer = client.request("SETUP", &track, &[&transport]).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(client.request("PLAY", &url, &[]).await.status, 200);
+}

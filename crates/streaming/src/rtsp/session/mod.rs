@@ -345,6 +345,7 @@ impl Session {
     fn end(&mut self) {
         self.is_playing = false;
         self.feed = None;
+        self.style = Style::default();
         let play = self.play.take();
         let chosen = play.iter().flat_map(|play| &play.chosen);
         for from in chosen.filter_map(Chosen::reports_from) {

@@ -3,7 +3,7 @@
 //! A PLAY with a range goes there at once, whether it plays, pauses or has ended; RFC 2326 section 10.5
 //! would queue it, which no player wants (ONVIF calls it `Immediate`).
 
-use super::{Feed, Refusal, Reply, Session, header};
+use super::{Carrier, Chosen, Feed, Refusal, Reply, Session, header};
 use crate::rtp::Layout;
 use crate::rtsp::player::{Manner, Player};
 use crate::rtsp::range::{self, RangeHeader, Unit};
@@ -157,6 +157,11 @@ impl Session {
             (None, None) => self.style,
             (None, Some(_)) => Style::default(),
         };
+        let is_udp = |one: &Chosen| matches!(one.carrier, Carrier::Udp(_));
+        if !style.is_paced && self.chosen().iter().any(is_udp) {
+            let reason = "Unsupported Transport: without rate control over TCP only";
+            return Err(Refusal::because(StatusCode::UnsupportedTransport, reason));
+        }
         let manner = Manner {
             speed: style.speed(),
             mark: self.is_onvif_replay.then(|| play_number(request)),
