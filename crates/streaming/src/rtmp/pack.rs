@@ -17,6 +17,10 @@ const CHUNKS_AUDIO: u8 = 4;
 const CHUNKS_DATA: u8 = 5;
 const CHUNKS_VIDEO: u8 = 6;
 
+/// Most advance over a border between runs. RTMP time has 32 bits and clients take half of that, 24 days, as
+/// a jump backwards; a camera whose clock was set must not throw them out.
+const MAX_STEP_MS: i64 = 3_600_000;
+
 /// One access unit on the wire.
 #[derive(Debug, Clone)]
 pub(crate) struct Packed {
@@ -145,13 +149,17 @@ impl Packer {
         })
     }
 
-    /// RTMP time of a unit's decode time. A run begins as far behind the last picture as it was captured.
+    /// RTMP time of a unit's decode time. A run begins as far behind the last picture as it was captured, an
+    /// hour at most.
     fn place(&mut self, run: RunId, unit: &AccessUnit) -> i64 {
         let decode_ms = millis(unit.dts.micros());
         if self.clock.is_none_or(|clock| clock.run != run) {
             let start_ms = match self.newest {
                 None => 0,
-                Some((time_ms, wall)) => time_ms + (unit.wall.micros_since(wall) / 1_000).max(1),
+                Some((time_ms, wall)) => {
+                    let passed_ms = unit.wall.micros_since(wall) / 1_000;
+                    time_ms + passed_ms.clamp(1, MAX_STEP_MS)
+                }
             };
             let offset_ms = start_ms - decode_ms;
             self.clock = Some(RunClock { run, offset_ms });
@@ -425,15 +433,29 @@ mod tests {
     #[test]
     fn a_second_run_follows_the_first_in_time() {
         let clip = spec().encode().unwrap();
+        for (later_us, expected_ms) in [
+            (60_000_000, None),
+            // Of a camera whose clock was set.
+            (90 * 86_400_000_000, Some(MAX_STEP_MS)),
+            (-90 * 86_400_000_000, Some(1)),
+        ] {
+            let (step_ms, gap_ms) = step_to(&clip, later_us);
+            let expected_ms = expected_ms.unwrap_or(gap_ms);
+            assert!((step_ms - expected_ms).abs() <= 200, "{step_ms} {gap_ms}");
+        }
+    }
+
+    /// Longest step of RTMP time when a clip comes again so much later, and how long the pause was.
+    fn step_to(clip: &EncodedClip, later_us: i64) -> (i64, i64) {
         let mut packer = Packer::default();
-        let mut frames = packer.pack(&batch(&clip, &clip.units, 1));
+        let mut frames = packer.pack(&batch(clip, &clip.units, 1));
         let newest = clip.video().map(|unit| unit.wall).max().unwrap();
         let mut again = clip.units.clone();
         for unit in &mut again {
-            unit.wall = unit.wall.plus_micros(60_000_000);
+            unit.wall = unit.wall.plus_micros(later_us);
         }
         let gap_ms = again[0].wall.micros_since(newest) / 1_000;
-        frames.extend(packer.pack(&batch(&clip, &again, 2)));
+        frames.extend(packer.pack(&batch(clip, &again, 2)));
         let messages = read(&frames);
         let times: Vec<i64> = messages
             .iter()
@@ -441,12 +463,8 @@ mod tests {
             .map(|message| i64::from(message.timestamp))
             .collect();
         assert!(times.is_sorted());
-        let step = times
-            .windows(2)
-            .map(|pair| pair[1] - pair[0])
-            .max()
-            .unwrap();
-        assert!((step - gap_ms).abs() <= 200, "{step} {gap_ms}");
+        let steps = times.windows(2).map(|pair| pair[1] - pair[0]);
+        (steps.max().unwrap(), gap_ms)
     }
 
     #[test]
