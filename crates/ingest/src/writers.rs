@@ -22,7 +22,8 @@ pub(crate) enum Writer {
 /// The writers of all channels; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Writers {
-    // Lock order: this before a slot's.
+    // Never held while a publisher is ended: that waits for the unit which it writes, and every other
+    // channel would wait, too.
     channels: Arc<Mutex<BTreeMap<ChannelId, Writer>>>,
 }
 
@@ -33,8 +34,8 @@ impl Writers {
 
     /// Gives the channel to its camera; a publisher that has it is ended.
     pub(crate) fn claim_for_camera(&self, channel: ChannelId) {
-        let mut channels = self.lock();
-        if let Some(Writer::Publisher(slot)) = channels.insert(channel, Writer::Camera) {
+        let before = self.lock().insert(channel, Writer::Camera);
+        if let Some(Writer::Publisher(slot)) = before {
             slot.end(Ended::PulledFromCamera);
         }
     }
@@ -58,8 +59,9 @@ impl Writers {
 
     /// Ends a publisher and gives its channel free.
     pub(crate) fn end(&self, slot: &Arc<Slot>, ended: Ended) {
-        let mut channels = self.lock();
+        // First, so that nobody else writes into the channel before its last unit.
         slot.end(ended);
+        let mut channels = self.lock();
         let channel = slot.channel();
         if let Some(Writer::Publisher(present)) = channels.get(&channel)
             && Arc::ptr_eq(present, slot)

@@ -159,6 +159,9 @@ impl VideoParameters {
     }
 }
 
+/// Most bytes of parameter sets. Encoders send some 100; scaling lists and timing add a few KiB.
+const MAX_SETS_BYTES: usize = 64 << 10;
+
 /// Parameter-set NAL units by kind, each kind in the order it came.
 #[derive(Debug, Default)]
 pub(crate) struct ParameterSets {
@@ -174,11 +177,30 @@ impl ParameterSets {
             .ok_or_else(|| ParameterError::new("parameter sets", "no SPS"))
     }
 
-    /// Keeps a NAL unit unless the same bytes are there already.
-    pub(crate) fn keep(list: &mut Vec<Bytes>, nal: &Bytes) {
-        if !list.contains(nal) {
-            list.push(nal.clone());
+    /// Keeps a NAL unit unless the same bytes are there already. More than `most` are refused at once:
+    /// every further one would be compared with all before it.
+    pub(crate) fn keep(
+        list: &mut Vec<Bytes>,
+        nal: &Bytes,
+        most: usize,
+    ) -> Result<(), ParameterError> {
+        if list.contains(nal) {
+            return Ok(());
         }
+        if list.len() >= most {
+            return Err(ParameterError::new("parameter sets", "too many of a kind"));
+        }
+        list.push(nal.clone());
+        Ok(())
+    }
+
+    /// Refuses sets that are too long together: the record made of them is kept with every GOP.
+    pub(crate) fn check_length(&self) -> Result<(), ParameterError> {
+        let all = self.vps.iter().chain(&self.sps).chain(&self.pps);
+        if all.map(Bytes::len).sum::<usize>() > MAX_SETS_BYTES {
+            return Err(ParameterError::new("parameter sets", "longer than 64 KiB"));
+        }
+        Ok(())
     }
 
     fn into_nals(self) -> Vec<Bytes> {

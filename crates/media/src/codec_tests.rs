@@ -212,3 +212,32 @@ proptest! {
         }
     }
 }
+
+/// A record can count more, but no decoder could tell them apart; and a million of them, each compared with
+/// all before it, would take minutes.
+#[test]
+fn a_flood_of_parameter_sets_is_refused_at_once() {
+    for (codec, texts, header) in [
+        (VideoCodec::H264, &X264_HIGH_B3[..], 0x68),
+        (VideoCodec::H265, &X265_B, 0x44),
+    ] {
+        let mut sets = nals(texts);
+        sets.extend((0..200_000_u32).map(|n| {
+            let [_, a, b, c] = n.to_be_bytes();
+            Bytes::copy_from_slice(&[header, a, b, c])
+        }));
+        let error = VideoParameters::from_parameter_sets(codec, &sets).unwrap_err();
+        assert_eq!(error.why, "too many of a kind", "{codec:?}");
+        let mut long = nals(texts);
+        long.extend([1, 2].map(|n| Bytes::from([&[header, n][..], &[n; 40_000]].concat())));
+        let error = VideoParameters::from_parameter_sets(codec, &long).unwrap_err();
+        assert_eq!(error.why, "longer than 64 KiB", "{codec:?}");
+    }
+    let mut record = parameters(VideoCodec::H265, &X265_B).config.to_vec();
+    record[22] = 1;
+    record.truncate(24);
+    record.extend(u16::MAX.to_be_bytes());
+    record.extend([0, 1, 0x44].repeat(usize::from(u16::MAX)));
+    let error = VideoParameters::from_config(VideoCodec::H265, record.into()).unwrap_err();
+    assert_eq!(error.why, "too many NAL units");
+}

@@ -22,19 +22,20 @@ const GUESSED_REORDER_DEPTH: u32 = 2;
 /// Most frames in a decoded picture buffer (ITU-T H.264 section A.3.1).
 const MAX_DPB_FRAMES: u32 = 16;
 
-/// Sorts NAL units by kind.
+/// Sorts NAL units by kind; refuses more than the record can count.
 pub(crate) fn collect(nals: &[Bytes]) -> Result<ParameterSets, ParameterError> {
     let mut sets = ParameterSets::default();
     for nal in nals {
         match nal.first().map(|header| header & 0x1f) {
-            Some(NAL_SPS) => ParameterSets::keep(&mut sets.sps, nal),
-            Some(NAL_PPS) => ParameterSets::keep(&mut sets.pps, nal),
+            Some(NAL_SPS) => ParameterSets::keep(&mut sets.sps, nal, MAX_SPS)?,
+            Some(NAL_PPS) => ParameterSets::keep(&mut sets.pps, nal, MAX_PPS)?,
             _ => {}
         }
     }
     if sets.pps.is_empty() {
         return Err(ParameterError::new("parameter sets", "no PPS"));
     }
+    sets.check_length()?;
     Ok(sets)
 }
 
@@ -47,12 +48,6 @@ pub(crate) fn build_record(sets: &ParameterSets) -> Result<Bytes, ParameterError
             "shorter than its profile and level",
         ));
     };
-    if sets.sps.len() > MAX_SPS || sets.pps.len() > MAX_PPS {
-        return Err(ParameterError::new(
-            "parameter sets",
-            "too many for one record",
-        ));
-    }
     let mut out = BytesMut::with_capacity(64 + sets.sps.iter().map(Bytes::len).sum::<usize>());
     out.put_slice(&[1, profile, compatibility, level]);
     out.put_u8(0b1111_1100 | LENGTH_SIZE_MINUS_ONE);

@@ -12,6 +12,14 @@ const NAL_VPS: u8 = 32;
 const NAL_SPS: u8 = 33;
 /// `nal_unit_type` of a picture parameter set.
 const NAL_PPS: u8 = 34;
+/// VPS are numbered in 4 bits (section 7.4.3.1).
+const MAX_VPS: usize = 16;
+/// `sps_seq_parameter_set_id` is at most 15 (section 7.4.3.2.1).
+const MAX_SPS: usize = 16;
+/// `pps_pic_parameter_set_id` is at most 63 (section 7.4.3.3.1).
+const MAX_PPS: usize = 64;
+/// Most arrays of a record: one for each kind of NAL unit (6 bits).
+const MAX_ARRAYS: u8 = 64;
 /// `sps_max_sub_layers_minus1` may not be more (section 7.4.3.2.1).
 const MAX_SUB_LAYERS_MINUS1: u8 = 6;
 /// Bytes of the profile part of `profile_tier_level`: space, tier, profile, compatibility, constraints.
@@ -25,14 +33,14 @@ fn nal_type(nal: &[u8]) -> Option<u8> {
     nal.first().map(|header| header >> 1 & 0x3f)
 }
 
-/// Sorts NAL units by kind.
+/// Sorts NAL units by kind; refuses more than can be told apart by their numbers.
 pub(crate) fn collect(nals: &[Bytes]) -> Result<ParameterSets, ParameterError> {
     let mut sets = ParameterSets::default();
     for nal in nals {
         match nal_type(nal) {
-            Some(NAL_VPS) => ParameterSets::keep(&mut sets.vps, nal),
-            Some(NAL_SPS) => ParameterSets::keep(&mut sets.sps, nal),
-            Some(NAL_PPS) => ParameterSets::keep(&mut sets.pps, nal),
+            Some(NAL_VPS) => ParameterSets::keep(&mut sets.vps, nal, MAX_VPS)?,
+            Some(NAL_SPS) => ParameterSets::keep(&mut sets.sps, nal, MAX_SPS)?,
+            Some(NAL_PPS) => ParameterSets::keep(&mut sets.pps, nal, MAX_PPS)?,
             _ => {}
         }
     }
@@ -41,6 +49,7 @@ pub(crate) fn collect(nals: &[Bytes]) -> Result<ParameterSets, ParameterError> {
             return Err(ParameterError::new("parameter sets", why));
         }
     }
+    sets.check_length()?;
     Ok(sets)
 }
 
@@ -86,7 +95,11 @@ pub(crate) fn split_record(record: &Bytes) -> Result<ParameterSets, ParameterErr
         return Err(ParameterError::new("hvcC", "NAL lengths are not 4 bytes"));
     }
     let mut sets = ParameterSets::default();
-    for _ in 0..rest.u8()? {
+    let arrays = rest.u8()?;
+    if arrays > MAX_ARRAYS {
+        return Err(ParameterError::new("hvcC", "too many arrays"));
+    }
+    for _ in 0..arrays {
         let nal_type = rest.u8()? & 0x3f;
         let count = usize::from(rest.u16()?);
         let nals = rest.nals(count)?;

@@ -4,6 +4,9 @@
 use crate::ParameterError;
 use bytes::{BufMut, Bytes, BytesMut};
 
+/// Most NAL units of one array: there are 256 PPS in H.264, fewer of anything in H.265.
+const MAX_NALS: usize = 256;
+
 /// Writes NAL units behind their lengths.
 pub(crate) fn put_nals(out: &mut BytesMut, nals: &[Bytes]) -> Result<(), ParameterError> {
     for nal in nals {
@@ -51,8 +54,11 @@ impl<'a> RecordReader<'a> {
         Ok(u16::from_be_bytes([bytes[0], bytes[1]]))
     }
 
-    /// NAL units behind 16-bit lengths.
+    /// NAL units behind 16-bit lengths; more than one array of a real record has are refused.
     pub(crate) fn nals(&mut self, count: usize) -> Result<Vec<Bytes>, ParameterError> {
+        if count > MAX_NALS {
+            return Err(ParameterError::new(self.what, "too many NAL units"));
+        }
         (0..count)
             .map(|_| {
                 let length = self.u16()?;

@@ -144,25 +144,27 @@ impl Publishers {
         protocol: Protocol,
         peer: IpAddr,
     ) -> Result<Publisher, PublishError> {
-        if self.stopped.is_cancelled() {
-            return Err(PublishError::Stopping);
-        }
-        let mut channels = self.writers.lock();
-        match channels.get(&channel) {
-            Some(Writer::Camera) => return Err(PublishError::HasCamera(channel)),
-            Some(Writer::Publisher(present)) => {
-                let silent = present.silent_for();
-                if silent < self.config.takeover && !present.has_ended() {
-                    return Err(PublishError::Taken {
-                        channel,
-                        protocol: present.protocol(),
-                        since: present.since(),
-                    });
-                }
-                present.end(Ended::Replaced(protocol));
+        let mut channels = loop {
+            let channels = self.writers.lock();
+            if self.stopped.is_cancelled() {
+                return Err(PublishError::Stopping);
             }
-            None => {}
-        }
+            let present = match channels.get(&channel) {
+                Some(Writer::Camera) => return Err(PublishError::HasCamera(channel)),
+                Some(Writer::Publisher(present)) if !present.has_ended() => Arc::clone(present),
+                _ => break channels,
+            };
+            // Ended without the table; whoever has come meanwhile is looked at as this one was.
+            drop(channels);
+            if present.silent_for() < self.config.takeover {
+                return Err(PublishError::Taken {
+                    channel,
+                    protocol: present.protocol(),
+                    since: present.since(),
+                });
+            }
+            present.end(Ended::Replaced(protocol));
+        };
         let slot = Slot::open(NewSlot {
             channel,
             protocol,
@@ -312,5 +314,53 @@ impl Publisher {
 impl Drop for Publisher {
     fn drop(&mut self) {
         self.writers.end(&self.slot, Ended::Lost);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::slot::Wrote;
+    use super::*;
+    use framewell_live::{RingConfig, SystemClock};
+    use std::net::Ipv4Addr;
+    use std::sync::mpsc;
+    use std::thread;
+
+    fn publishers() -> Publishers {
+        let clock: Arc<dyn WallClock> = Arc::new(SystemClock);
+        Publishers::new(
+            Registry::new(RingConfig::default(), Arc::clone(&clock)),
+            Writers::default(),
+            Arc::new(IngestConfig::default()),
+            clock,
+        )
+    }
+
+    fn open(publishers: &Publishers, channel: i64) -> Result<Publisher, PublishError> {
+        let here = Ipv4Addr::LOCALHOST.into();
+        publishers.open(ChannelId::new(channel).unwrap(), Protocol::Rtmp, here)
+    }
+
+    #[test]
+    fn a_unit_that_takes_long_holds_up_no_other_channel() {
+        let (done, is_done) = mpsc::channel();
+        thread::spawn(move || {
+            let publishers = publishers();
+            let slow = open(&publishers, 1).unwrap();
+            let (writers, channel) = (publishers.writers.clone(), slow.channel());
+            let claim = slow.slot.write(|_writing| {
+                let claim = thread::spawn(move || writers.claim_for_camera(channel));
+                let is_claimed = || matches!(open(&publishers, 1), Err(PublishError::HasCamera(_)));
+                while !is_claimed() {
+                    thread::yield_now();
+                }
+                open(&publishers, 2).unwrap();
+                assert!(!claim.is_finished(), "the unit is still being written");
+                Ok(Wrote::Other)
+            });
+            claim.unwrap();
+            done.send(()).unwrap();
+        });
+        is_done.recv_timeout(Duration::from_secs(20)).unwrap();
     }
 }

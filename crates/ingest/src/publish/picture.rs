@@ -13,15 +13,34 @@ pub(super) struct Cleaned {
     pub(super) sets: Vec<Bytes>,
 }
 
-/// Takes parameter sets and delimiters out of length-prefixed NAL units. `None` if the lengths are wrong.
-pub(super) fn clean(codec: VideoCodec, data: &Bytes) -> Option<Cleaned> {
+/// Why a picture is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unclean {
+    /// The lengths are wrong.
+    Lengths,
+    /// No encoder sends so many parameter sets with one picture.
+    Sets,
+}
+
+/// Most parameter sets with one picture: each is compared with every other. H.264 may have 256 PPS, but
+/// encoders send a handful.
+const MAX_SETS: usize = 64;
+/// Most bytes of them.
+const MAX_SETS_BYTES: usize = 64 << 10;
+
+/// Takes parameter sets and delimiters out of length-prefixed NAL units.
+pub(super) fn clean(codec: VideoCodec, data: &Bytes) -> Result<Cleaned, Unclean> {
     let (mut sets, mut kept) = (Vec::new(), Vec::new());
-    let (mut read, mut dropped, mut kept_from) = (0, 0, None);
+    let (mut read, mut dropped, mut kept_from, mut sets_bytes) = (0, 0, None, 0);
     for unit in nal::split_length_prefixed(data) {
         let start = read;
         read += 4 + unit.len();
         let is_kept = match nal::kind(codec, &unit) {
             NalKind::ParameterSet => {
+                sets_bytes += unit.len();
+                if sets.len() >= MAX_SETS || sets_bytes > MAX_SETS_BYTES {
+                    return Err(Unclean::Sets);
+                }
                 // A slice of the picture would hold the whole of it in memory.
                 sets.push(Bytes::copy_from_slice(&unit));
                 false
@@ -37,14 +56,14 @@ pub(super) fn clean(codec: VideoCodec, data: &Bytes) -> Option<Cleaned> {
         }
     }
     if read != data.len() {
-        return None;
+        return Err(Unclean::Lengths);
     }
     let data = match kept_from {
         None => Bytes::new(),
         Some(from) if dropped == 0 => data.slice(from..),
         Some(_) => nal::join_length_prefixed(&kept),
     };
-    Some(Cleaned { data, sets })
+    Ok(Cleaned { data, sets })
 }
 
 /// The parameters that follow from sets among the pictures; `None` if they say nothing new. A set that is
@@ -107,11 +126,23 @@ mod tests {
     }
 
     #[test]
+    fn a_flood_of_parameter_sets_is_refused() {
+        let sets = |count: u16, length: usize| {
+            let set = |n: u16| Bytes::from([&[0x68][..], &n.to_be_bytes().repeat(length)].concat());
+            nal::join_length_prefixed(&(0..count).map(set).collect::<Vec<_>>())
+        };
+        let cleaned = |count, length| clean(VideoCodec::H264, &sets(count, length));
+        assert_eq!(cleaned(64, 2).unwrap().sets.len(), 64);
+        assert_eq!(cleaned(65, 2), Err(Unclean::Sets));
+        assert_eq!(cleaned(2, 20_000), Err(Unclean::Sets));
+    }
+
+    #[test]
     fn wrong_lengths_are_noticed() {
         for bytes in [&[0, 0, 0][..], &[0, 0, 0, 9, 0x65], &[0, 0, 0, 1, 0x65, 7]] {
             assert_eq!(
                 clean(VideoCodec::H264, &Bytes::copy_from_slice(bytes)),
-                None
+                Err(Unclean::Lengths)
             );
         }
         assert!(

@@ -1,6 +1,6 @@
 //! A publisher's place at a channel, seen from both sides: by the one who writes and by whoever ends it.
 
-use super::picture::{clean, updated};
+use super::picture::{Unclean, clean, updated};
 use super::{Ended, Picture, Protocol, Sound};
 use crate::audio::Report;
 use crate::delivery::{AudioInput, Delivery, VideoInput};
@@ -102,7 +102,8 @@ impl Slot {
 
     /// Whether it is over, and its owner may not have noticed.
     pub(super) fn has_ended(&self) -> bool {
-        self.writing.lock().is_none()
+        // Not by `writing`, which is held for as long as a unit takes.
+        self.ended.borrow().is_some()
     }
 
     /// Whether a picture came from which readers can begin.
@@ -210,10 +211,18 @@ impl Writing {
         if picture.data.len() > MAX_PICTURE_BYTES {
             return Err(Ended::Unusable("a picture of more than 16 MiB"));
         }
-        let Some(cleaned) = clean(picture.codec, &picture.data) else {
-            // As if it had been lost on the way.
-            self.track.count_lost(1);
-            return Ok(Wrote::Other);
+        let cleaned = match clean(picture.codec, &picture.data) {
+            Ok(cleaned) => cleaned,
+            Err(Unclean::Lengths) => {
+                // As if it had been lost on the way.
+                self.track.count_lost(1);
+                return Ok(Wrote::Other);
+            }
+            Err(Unclean::Sets) => {
+                return Err(Ended::Unusable(
+                    "a picture with more than 64 parameter sets or 64 KiB of them",
+                ));
+            }
         };
         if !cleaned.sets.is_empty() {
             let known = self.delivery.video_parameters();
