@@ -11,8 +11,8 @@ pub type GopId = u64;
 /// How much a ring keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RingConfig {
-    /// Payload bytes kept beyond the open GOP and the one before it (default 8 MiB: 16 s at
-    /// 4 Mbit/s, longer than a segment; the design's limit per camera is 20 MiB).
+    /// Bytes kept beyond the open GOP and the one before it, of payload and of what it costs to keep it
+    /// (default 8 MiB: 15 s at 4 Mbit/s, longer than a segment; the design's limit per camera is 20 MiB).
     pub max_bytes: usize,
     /// Most media time kept, in microseconds (default 30 s), so that a quiet camera does not pile up
     /// an hour of tiny GOPs.
@@ -37,6 +37,10 @@ impl Default for RingConfig {
 /// frames per second.
 const MAX_GOP_UNITS: usize = 90_000;
 
+/// What a unit costs besides its payload: its handle, in a list that doubles as it grows, and the head
+/// of its allocation. A publisher whose pictures have one byte would fill a ring with millions of them.
+const UNIT_COST: usize = 512;
+
 /// A GOP as readers see it: immutable header, units so far.
 #[derive(Debug, Clone)]
 pub struct Gop {
@@ -59,6 +63,11 @@ impl Gop {
     #[must_use]
     pub fn start(&self) -> Option<WallTime> {
         self.units.first().map(|unit| unit.wall)
+    }
+
+    /// What it takes of the ring's budget.
+    fn cost(&self) -> usize {
+        self.bytes + self.units.len() * UNIT_COST + self.parameters.video.config.len()
     }
 
     /// Latest capture time of a video unit so far.
@@ -91,6 +100,8 @@ pub(crate) struct Ring {
     config: RingConfig,
     gops: VecDeque<Gop>,
     bytes: usize,
+    /// Of all GOPs.
+    cost: usize,
     next_id: GopId,
 }
 
@@ -100,6 +111,7 @@ impl Ring {
             config,
             gops: VecDeque::new(),
             bytes: 0,
+            cost: 0,
             next_id: 1,
         }
     }
@@ -139,14 +151,16 @@ impl Ring {
 
     pub(crate) fn start_gop(&mut self, run: RunId, parameters: Arc<StreamParameters>) {
         self.close_newest();
-        self.gops.push_back(Gop {
+        let gop = Gop {
             id: self.next_id,
             run,
             parameters,
             units: Vec::new(),
             is_closed: false,
             bytes: 0,
-        });
+        };
+        self.cost += gop.cost();
+        self.gops.push_back(gop);
         self.next_id += 1;
     }
 
@@ -158,6 +172,7 @@ impl Ring {
         let len = unit.data.len();
         if gop.bytes + len > self.config.max_gop_bytes || gop.units.len() >= MAX_GOP_UNITS {
             self.bytes -= gop.bytes;
+            self.cost -= gop.bytes + gop.units.len() * UNIT_COST;
             gop.units.clear();
             gop.bytes = 0;
             gop.is_closed = true;
@@ -165,6 +180,7 @@ impl Ring {
         }
         gop.bytes += len;
         self.bytes += len;
+        self.cost += len + UNIT_COST;
         gop.units.push(unit);
         self.evict();
         true
@@ -182,10 +198,11 @@ impl Ring {
                 (Some(newest), Some(end)) => newest.micros_since(end) >= self.config.max_age_us,
                 _ => false,
             };
-            if self.bytes - front.bytes < self.config.max_bytes && !is_old {
+            if self.cost - front.cost() < self.config.max_bytes && !is_old {
                 break;
             }
             self.bytes -= front.bytes;
+            self.cost -= front.cost();
             self.gops.pop_front();
         }
     }

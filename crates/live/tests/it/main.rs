@@ -193,6 +193,21 @@ fn a_quiet_camera_keeps_no_more_than_the_age_limit() {
 }
 
 #[test]
+fn key_frames_of_one_byte_do_not_pile_up() {
+    let config = RingConfig {
+        max_bytes: 1 << 20,
+        max_age_us: i64::MAX,
+        ..RingConfig::default()
+    };
+    let track = Track::new(config, WallTime::from_secs(0));
+    track.begin_run(run(1), parameters(640));
+    feed(&track, 0, 10_000, 1, 1);
+    let kept = track.gop_spans().len();
+    assert!((1_000..=2_100).contains(&kept), "{kept}");
+    assert_eq!(track.ring_bytes(), kept, "what is told is payload");
+}
+
+#[test]
 fn the_gop_at_an_instant_is_the_one_on_screen() {
     let track = track(1 << 20);
     let at = |n: i64| WallTime::from_secs(1_000).plus_micros(n * FRAME_US);
