@@ -1,4 +1,4 @@
-//! Places for what runs long: pushes, batches, streams. So many of a kind run at a time, and one token
+//! Places for what runs long: pushes, batches, streams, uploads. So many of a kind run at a time, and one token
 //! has a share of them, so that an engine which opens too many leaves room for the others. So has one account,
 //! which may have any number of tokens.
 
@@ -17,6 +17,8 @@ pub enum Occupation {
     Batch,
     /// Events or documents as they are stored.
     Stream,
+    /// Files of footage that are received and stored.
+    Upload,
     /// Video: readers and publishers of all protocols.
     Session,
 }
@@ -29,6 +31,7 @@ impl Occupation {
             Self::Push => "push",
             Self::Batch => "batch",
             Self::Stream => "stream",
+            Self::Upload => "upload",
             Self::Session => "session",
         }
     }
@@ -39,6 +42,7 @@ impl Occupation {
             Self::Push => "pushes of pictures",
             Self::Batch => "batches of pictures",
             Self::Stream => "streams of events or documents",
+            Self::Upload => "uploads",
             Self::Session => "sessions of video",
         }
     }

@@ -3,6 +3,7 @@
 use framewell_access::places::{Occupation, Places};
 use framewell_imaging::batch::MAX_BATCHES;
 use framewell_model::OutboundPolicy;
+use framewell_recorder::ImportConfig;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -68,6 +69,9 @@ pub struct ApiConfig {
     pub batches: Places,
     /// The same for streams of events and documents (default 512).
     pub streams: Places,
+    /// The same for uploads of footage (default as many as the recorder takes), half of them for one
+    /// account too: each holds its place as long as its line is slow.
+    pub uploads: Places,
     /// A body that takes longer than this to arrive is refused (default 30 s).
     pub body_timeout: Duration,
     /// A subscriber that heard nothing for this long is told that there is nothing (default 10 s).
@@ -84,6 +88,7 @@ impl Default for ApiConfig {
     fn default() -> Self {
         /// Percent of the places for one token.
         const HALF: u8 = 50;
+        let uploads = ImportConfig::default().at_once;
         Self {
             public: None,
             rtsp_port: 8554,
@@ -94,6 +99,7 @@ impl Default for ApiConfig {
             pushes: Places::new(Occupation::Push, 256, HALF),
             batches: Places::new(Occupation::Batch, MAX_BATCHES, HALF),
             streams: Places::new(Occupation::Stream, 512, HALF),
+            uploads: Places::with_accounts(Occupation::Upload, uploads, HALF, HALF),
             body_timeout: Duration::from_secs(30),
             heartbeat: Duration::from_secs(10),
             outbound: Arc::default(),

@@ -22,10 +22,10 @@ pub(crate) async fn put_upload(
     let start = name.strip_suffix(".mp4").and_then(|name| name.parse().ok());
     // A name that is none belongs to no ticket.
     let start = WallTime::from_micros(start.unwrap_or(i64::MIN));
-    check_ticket(&state, &params, &MediaScope::Upload(channel, start))?;
+    let ticket = check_ticket(&state, &params, &MediaScope::Upload(channel, start))?;
     // The channel may be gone since.
     state.catalog.load_channel(channel).await?;
-    let imported = take_in(&state, channel, start, request).await?;
+    let imported = take_in(&state, ticket.holder, channel, start, request).await?;
     tracing::info!(channel.id = %channel, start = %imported.range.start, end = %imported.range.end, records = imported.records.len(), "footage was uploaded");
     Ok(StatusCode::OK)
 }

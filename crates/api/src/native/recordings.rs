@@ -68,8 +68,9 @@ pub(crate) struct ImportView {
         (status = 400, description = "No MP4 file that can be used, or a time that cannot be; the message says what is wrong", body = ErrorBody),
         (status = 403, description = "The token does not allow it", body = ErrorBody),
         (status = 404, description = "No such channel behind this token", body = ErrorBody),
-        (status = 408, description = "The body stopped arriving", body = ErrorBody),
+        (status = 408, description = "The body stopped arriving, or arrived too slowly", body = ErrorBody),
         (status = 413, description = "The file is too large", body = ErrorBody),
+        (status = 429, description = "As many uploads of this token or account run as one may have; see `Retry-After`", body = ErrorBody),
         (status = 503, description = "As many uploads run as may, or the store is away; see `Retry-After`", body = ErrorBody),
     ),
 )]
@@ -83,7 +84,7 @@ pub(crate) async fn upload_recording(
     let channel = channel_of(&state, &caller, &id).await?;
     let start = instant(&params, "start", state.clock.now())?
         .ok_or_else(|| ApiError::invalid("start is missing: when was the file recorded?"))?;
-    let imported = take_in(&state, channel, start, request).await?;
+    let imported = take_in(&state, &caller.grant, channel, start, request).await?;
     let status = match imported.stored.is_empty() {
         true => StatusCode::OK,
         false => StatusCode::CREATED,

@@ -29,6 +29,7 @@ pub(crate) async fn show_metrics(State(state): State<AppState>) -> Response {
         &config.pushes,
         &config.batches,
         &config.streams,
+        &config.uploads,
         state.sessions.places(),
     ]));
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
@@ -122,7 +123,7 @@ const PLACE_FAMILIES: &[PlaceFamily] = &[
     PlaceFamily {
         name: "framewell_places_taken",
         kind: "gauge",
-        help: "Pushes, batches, streams and sessions that are open",
+        help: "Pushes, batches, streams, uploads and sessions that are open",
         values: |now| vec![("", now.taken)],
     },
     PlaceFamily {
@@ -142,7 +143,7 @@ const PLACE_FAMILIES: &[PlaceFamily] = &[
     },
 ];
 
-fn place_text(kinds: [&Places; 4]) -> String {
+fn place_text(kinds: [&Places; 5]) -> String {
     let mut text = String::new();
     for PlaceFamily {
         name,

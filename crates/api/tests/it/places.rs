@@ -1,10 +1,13 @@
 //! Shares: a token that opens too many pushes, batches or streams leaves room for the others.
 
-use crate::player::stream;
 use crate::site::{Answer, Site, TestChannel, inner};
+use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
 use framewell_access::places::{Occupation, Places};
 use framewell_api::ApiConfig;
+use futures::stream;
+use std::convert::Infallible;
 use std::time::Duration;
 use tokio_tungstenite::tungstenite::Error;
 
@@ -73,7 +76,7 @@ async fn pushes_of_one_token_leave_room_for_others() {
 
 /// A batch of key frames in the ring, by their names: no decoder is asked.
 fn batch(site: &Site, channel: &TestChannel) -> String {
-    stream(site, channel.id);
+    crate::player::stream(site, channel.id);
     let range = "from=2024-05-01T11:59:50Z&to=2024-05-01T11:59:52Z&keyframes=true";
     format!("/v1/channels/{}/images?{range}&as=ndjson", channel.id)
 }
@@ -89,6 +92,41 @@ async fn batches_of_one_token_leave_room_for_others() {
     let uris = [batch(&site, &a), batch(&site, &b)];
     let own = [(&*a.watch, &*uris[0]), (&*b.watch, &*uris[1])];
     three_places(&site, "batch", own).await;
+}
+
+#[tokio::test]
+async fn uploads_of_one_token_leave_room_for_others() {
+    let uploads = Places::new(Occupation::Upload, 3, 50);
+    let site = Site::with(ApiConfig {
+        uploads: uploads.clone(),
+        ..ApiConfig::default()
+    })
+    .await;
+    let channel = site.channel("a").await;
+    let uri = format!(
+        "/v1/channels/{}/recordings?start=2024-05-01T10:00:00Z",
+        channel.id
+    );
+    let headers = [("authorization", channel.all.as_str())];
+    let send = |body: Body| site.send("POST", &uri, &headers, body);
+    let slow = || {
+        send(Body::from_stream(stream::pending::<
+            Result<Bytes, Infallible>,
+        >()))
+    };
+    let third = async {
+        while uploads.occupancy().taken < 2 {
+            tokio::task::yield_now().await;
+        }
+        send(Body::empty()).await
+    };
+    tokio::select! {
+        answer = slow() => panic!("{answer:?}"),
+        answer = slow() => panic!("{answer:?}"),
+        answer = third => assert_refused(&answer, 429, 2),
+    }
+    // Those who broke off hold nothing.
+    assert_eq!(uploads.occupancy().taken, 0);
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ use tokio::sync::Semaphore;
 pub struct ImportConfig {
     /// Most bytes of a file (default 1 GiB).
     pub max_bytes: u64,
-    /// Uploads that are received or stored at a time (default 4); each may take `max_bytes` of the disk twice.
+    /// Uploads that are received or stored at a time (default 8); each may take `max_bytes` of the disk twice.
     pub at_once: usize,
 }
 
@@ -38,7 +38,7 @@ impl Default for ImportConfig {
     fn default() -> Self {
         Self {
             max_bytes: 1 << 30,
-            at_once: 4,
+            at_once: 8,
         }
     }
 }
