@@ -1,7 +1,9 @@
 //! The body of an upload on its way to the disk.
 
+use super::plan::Footage;
 use super::{ImportError, probe};
 use framewell_fmp4::Movie;
+use framewell_model::WallTime;
 use std::io;
 use std::path::{Path, PathBuf};
 use tokio::fs::File;
@@ -49,10 +51,20 @@ impl Upload {
         self.file.write_all(bytes).await.map_err(ImportError::Disk)
     }
 
-    /// Reads the index of the complete body.
-    pub(super) async fn probe(&self) -> Result<Movie, ImportError> {
+    /// Reads the index of the complete body. The turn is over when the index has been read, also if nobody
+    /// waits for it any more.
+    pub(super) async fn probe(
+        &self,
+        start: WallTime,
+        turn: OwnedSemaphorePermit,
+    ) -> Result<(Movie, Footage), ImportError> {
         let (path, len) = (self.path(), self.len);
-        let probing = move || probe::probe(&path, len);
+        let probing = move || {
+            let _turn = turn;
+            let movie = probe::probe(&path, len)?;
+            let footage = Footage::of(&movie.video, start)?;
+            Ok((movie, footage))
+        };
         tokio::task::spawn_blocking(probing)
             .await
             .unwrap_or_else(|panic| Err(ImportError::Disk(io::Error::other(panic))))

@@ -117,6 +117,8 @@ pub struct Importer {
     recorder: Recorder,
     config: ImportConfig,
     places: Arc<Semaphore>,
+    /// One index is read at a time, which takes some 600 MB at worst.
+    probes: Arc<Semaphore>,
     /// One upload of a channel is stored at a time: two of the same footage must see each other.
     channels: Arc<Mutex<BTreeMap<ChannelId, Arc<tokio::sync::Mutex<()>>>>>,
 }
@@ -135,6 +137,7 @@ impl Importer {
             recorder,
             config,
             places: Arc::new(Semaphore::new(config.at_once)),
+            probes: Arc::new(Semaphore::new(1)),
             channels: Arc::default(),
         }
     }
@@ -169,8 +172,9 @@ impl Importer {
         mut upload: Upload,
     ) -> Result<Imported, ImportError> {
         upload.finish().await?;
-        let movie = upload.probe().await?;
-        let footage = plan::Footage::of(&movie, start)?;
+        let turn = Arc::clone(&self.probes).acquire_owned().await;
+        let turn = turn.map_err(|closed| ImportError::Disk(io::Error::other(closed)))?;
+        let (movie, footage) = upload.probe(start, turn).await?;
         let range = footage.range();
         self.check_time(channel, range)?;
         let lock = {
@@ -179,7 +183,10 @@ impl Importer {
         };
         let _alone = lock.lock().await;
         let existing = self.existing(channel, range).await?;
-        let plan = footage.plan(&existing);
+        let planning = tokio::task::spawn_blocking(move || footage.plan(&existing));
+        let plan = planning
+            .await
+            .map_err(|panic| ImportError::Disk(io::Error::other(panic)))?;
         let records = store::store(&self.recorder, channel, &upload, &movie, &plan).await?;
         let catalog = &self.recorder.shared.catalog;
         // Also where an upload before this one was interrupted before it got here.

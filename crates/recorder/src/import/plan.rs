@@ -1,10 +1,13 @@
 //! What of a file is to be stored. Without I/O.
 
 use super::ImportError;
-use framewell_fmp4::{Movie, MovieSample};
+use framewell_fmp4::MovieSample;
 use framewell_footage::CONTINUITY_US;
 use framewell_model::{TimeRange, Timescale, WallTime};
 use std::ops::Range;
+
+/// Most groups of a file: each is read and written alone. Five hours of key frames only, 25 per second.
+const MAX_GROUPS: usize = 500_000;
 
 /// A group of pictures of a file, from a key frame to the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,9 +46,13 @@ fn end_of(sample: &MovieSample) -> i64 {
 }
 
 impl Footage {
-    pub(super) fn of(movie: &Movie, start: WallTime) -> Result<Self, ImportError> {
-        let video = &movie.video;
+    /// Of the pictures of a file.
+    pub(super) fn of(video: &[MovieSample], start: WallTime) -> Result<Self, ImportError> {
         let keys: Vec<usize> = (0..video.len()).filter(|at| video[*at].is_key).collect();
+        if keys.len() > MAX_GROUPS {
+            let text = format!("more than {MAX_GROUPS} key frames");
+            return Err(ImportError::Unusable(text));
+        }
         let mut groups = Vec::with_capacity(keys.len());
         for (number, key) in keys.iter().enumerate() {
             let next = keys.get(number + 1).copied().unwrap_or(video.len());
@@ -75,7 +82,8 @@ impl Footage {
         }
     }
 
-    /// Leaves out the groups that overlap existing footage (ascending by start) by more than rounding.
+    /// Leaves out the groups that overlap existing footage (ascending by start) by more than rounding. Both
+    /// lists may be long: they are walked side by side.
     pub(super) fn plan(self, existing: &[TimeRange]) -> Plan {
         let mut plan = Plan {
             stretches: Vec::new(),
@@ -84,9 +92,16 @@ impl Footage {
             start: self.start,
         };
         let mut before: Option<bool> = None;
+        let existing = not_contained(existing);
+        let mut passed = 0;
         for group in self.groups {
-            let is_there = existing
+            let is_before = |known: &TimeRange| known.end <= group.range.start;
+            while existing.get(passed).is_some_and(is_before) {
+                passed += 1;
+            }
+            let is_there = existing[passed..]
                 .iter()
+                .take_while(|known| known.start < group.range.end)
                 .any(|known| overlap_us(known, &group.range) > slack(&group));
             let goes_on = before.replace(is_there) == Some(is_there);
             let list = if is_there {
@@ -108,6 +123,17 @@ impl Footage {
         }
         plan
     }
+}
+
+/// Leaves out ranges that lie within one before them, so that the ends ascend as the starts do.
+fn not_contained(ranges: &[TimeRange]) -> Vec<TimeRange> {
+    let mut kept: Vec<TimeRange> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        if kept.last().is_none_or(|last| range.end > last.end) {
+            kept.push(*range);
+        }
+    }
+    kept
 }
 
 /// A group of one picture may be shorter than what counts as rounding.
@@ -159,6 +185,41 @@ mod tests {
         let lengths: Vec<usize> = plan.stretches.iter().map(Vec::len).collect();
         assert_eq!(lengths, [3, 4]);
         assert_eq!(plan.stretches[1][0].pictures, 100..125);
+    }
+
+    #[test]
+    fn long_lists_are_walked_side_by_side() {
+        // Each second has footage that is no more than rounding. Pair by pair it would be 2 x 10^10 looks.
+        let known: Vec<TimeRange> = (0..100_000)
+            .map(|s| range(s * 1_000, s * 1_000 + 40))
+            .collect();
+        let plan = footage(200_000).plan(&known);
+        assert_eq!(plan.stored, [range(0, 200_000_000)]);
+    }
+
+    #[test]
+    fn footage_within_other_footage_does_not_hide_it() {
+        let plan = footage(10).plan(&[range(0, 5_000), range(1_000, 2_000), range(8_000, 9_000)]);
+        assert_eq!(plan.existing, [range(0, 5_000), range(8_000, 9_000)]);
+    }
+
+    #[test]
+    fn a_file_of_key_frames_only_has_a_limit() {
+        let picture = |at: i64| MovieSample {
+            offset: 0,
+            size: 5,
+            dts: at * 90,
+            pts: at * 90,
+            duration: 90,
+            is_key: true,
+        };
+        let groups = |count: i64| {
+            let video: Vec<MovieSample> = (0..count).map(picture).collect();
+            Footage::of(&video, WallTime::from_micros(0)).map(|footage| footage.groups.len())
+        };
+        assert_eq!(groups(500_000).unwrap(), 500_000);
+        let error = groups(500_001).unwrap_err().to_string();
+        assert!(error.contains("key frames"), "{error}");
     }
 
     #[test]
