@@ -174,6 +174,21 @@ pub struct Replay {
 }
 
 impl Replay {
+    /// A replay of what is at hand, for the tests of those who play one.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn of_items(items: VecDeque<ReplayItem>, parameters: Arc<StreamParameters>) -> Self {
+        let (_nobody, reads) = mpsc::channel(1);
+        Self {
+            items,
+            reads,
+            _task: JoinSet::new(),
+            key: WallTime::from_secs(0),
+            start: WallTime::from_secs(0),
+            parameters,
+        }
+    }
+
     /// The next item, in decoding order; `None` at the end. Cancel-safe. After an error there is nothing
     /// more.
     pub async fn next(&mut self) -> Result<Option<ReplayItem>, ReplayError> {

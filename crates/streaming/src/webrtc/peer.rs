@@ -18,6 +18,8 @@ const MAX_CONNECTIONS: usize = 4;
 const SEND_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest time that a goodbye may take.
 const GOODBYE: Duration = Duration::from_millis(200);
+/// Datagrams that are taken in a row: then what came of them is sent, and others have their turn.
+const MAX_IN_A_ROW: usize = 64;
 /// How often time may be told to the state machine in a row without anything coming out of it.
 const MAX_IDLE_TURNS: u32 = 8;
 
@@ -70,7 +72,7 @@ impl Peer {
         self.inbox.recv().await
     }
 
-    /// Hands a datagram, and those that wait behind it, to the state machine; events go to `events`.
+    /// Hands a datagram, and some that wait behind it, to the state machine; events go to `events`.
     pub(super) fn take(
         &mut self,
         datagram: Datagram,
@@ -78,11 +80,16 @@ impl Peer {
         events: &mut Vec<Event>,
     ) -> Result<(), RtcError> {
         let mut next = Some(datagram);
-        while let Some(datagram) = next {
+        for left in (0..MAX_IN_A_ROW).rev() {
+            let Some(datagram) = next.take() else {
+                break;
+            };
             self.take_one(&datagram, now)?;
             // What it makes of one must be fetched before it gets the next.
             self.drive(now, events)?;
-            next = self.inbox.try_recv().ok();
+            if left > 0 {
+                next = self.inbox.try_recv().ok();
+            }
         }
         Ok(())
     }
@@ -233,3 +240,7 @@ async fn send_datagram(udp: &UdpSocket, contents: &[u8], to: SocketAddr) -> io::
         }
     }
 }
+
+#[cfg(test)]
+#[path = "peer_tests.rs"]
+pub(super) mod tests;

@@ -16,6 +16,9 @@ const BYTES_PER_MS: f64 = 5_000.0;
 const MOST_LIVE_PICTURES: usize = 3;
 /// When a GOP begins and so much of the one before still waits, the one before is left out.
 const MOST_LATE_US: i64 = 500_000;
+/// Recorded footage is taken while less than this waits: it comes as fast as its client asks for, which
+/// may be faster than anything leaves.
+const MOST_RECORDED_BYTES: usize = 2 << 20;
 
 /// A unit and when it is shown.
 #[derive(Debug, Clone)]
@@ -34,6 +37,8 @@ pub(super) struct Queued {
 #[derive(Debug)]
 pub(super) struct Queue {
     units: VecDeque<Queued>,
+    /// Payload of `units`.
+    bytes: usize,
     budget: f64,
     filled: Instant,
 }
@@ -42,9 +47,20 @@ impl Queue {
     pub(super) const fn new(now: Instant) -> Self {
         Self {
             units: VecDeque::new(),
+            bytes: 0,
             budget: BURST_BYTES,
             filled: now,
         }
+    }
+
+    /// Whether more recorded footage is to be taken.
+    pub(super) const fn takes_recorded(&self) -> bool {
+        self.bytes < MOST_RECORDED_BYTES
+    }
+
+    #[cfg(test)]
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     #[cfg(test)]
@@ -103,6 +119,7 @@ impl Queue {
             } else {
                 clock.place(run, unit.pts.micros(), age_us)
             };
+            self.bytes += unit.data.len();
             self.units.push_back(Queued {
                 unit: unit.clone(),
                 parameters: Arc::clone(parameters),
@@ -142,6 +159,7 @@ impl Queue {
         let is_picture = |queued: &&Queued| queued.unit.track == TrackKind::Video;
         let pictures = self.units.iter().filter(is_picture).count();
         self.units.clear();
+        self.bytes = 0;
         pictures as u64
     }
 
@@ -154,6 +172,7 @@ impl Queue {
             return None;
         }
         let queued = self.units.pop_front()?;
+        self.bytes -= queued.unit.data.len();
         self.budget -= queued.unit.data.len() as f64;
         Some(queued)
     }

@@ -199,7 +199,8 @@ impl Viewer {
 
     async fn wait(&mut self, events: &mut Vec<Event>) -> Result<(), End> {
         let wake = tokio::time::Instant::from_std(self.wake_at());
-        let news = next_news(&mut self.source, &mut self.seeking, self.is_paused);
+        let is_fed = self.is_fed();
+        let news = next_news(&mut self.source, &mut self.seeking, is_fed);
         tokio::select! {
             datagram = self.peer.receive() => match datagram {
                 Some(datagram) => self.peer.take(datagram, Instant::now(), events)?,
@@ -214,6 +215,12 @@ impl Viewer {
             }
         }
         Ok(())
+    }
+
+    /// Whether units are taken from the source.
+    const fn is_fed(&self) -> bool {
+        let is_full = matches!(self.source, Source::Recorded(_)) && !self.queue.takes_recorded();
+        !self.is_paused && !is_full
     }
 
     fn wake_at(&self) -> Instant {
@@ -312,7 +319,8 @@ impl Viewer {
     /// The client cannot decode what it has: it gets the newest GOP again from its key frame, at once.
     fn answer_loss(&mut self, now: Instant) {
         let is_recent = |last: Instant| now.duration_since(last) < KEY_FRAME_EVERY;
-        if self.restarted.is_some_and(is_recent) {
+        // Whoever has paused is sent nothing, and asks again when it goes on.
+        if self.is_paused || self.restarted.is_some_and(is_recent) {
             return;
         }
         metrics::counter!("framewell_webrtc_key_frame_requests_total").increment(1);
@@ -325,6 +333,7 @@ impl Viewer {
             }
             Source::Recorded(recorded) => {
                 if let Some(again) = recorded.again() {
+                    self.leave_out();
                     self.take_recorded(again, now);
                 }
             }
@@ -560,7 +569,7 @@ impl Viewer {
 async fn next_news(
     source: &mut Source,
     seeking: &mut Option<(Seeking, f64)>,
-    is_paused: bool,
+    is_fed: bool,
 ) -> News {
     let found = async {
         match seeking {
@@ -570,8 +579,8 @@ async fn next_news(
     };
     let unit = async {
         match source {
-            Source::Live(live) if !is_paused => News::Live(live.next(Wake::EveryUnit).await),
-            Source::Recorded(recorded) if !is_paused => News::Recorded(recorded.next().await),
+            Source::Live(live) if is_fed => News::Live(live.next(Wake::EveryUnit).await),
+            Source::Recorded(recorded) if is_fed => News::Recorded(recorded.next().await),
             _ => std::future::pending().await,
         }
     };
@@ -599,3 +608,7 @@ fn instant_of(wall: Option<WallTime>, now: Instant, wall_now: WallTime) -> Insta
 fn system_time(wall: WallTime) -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(u64::try_from(wall.micros()).unwrap_or(0))
 }
+
+#[cfg(test)]
+#[path = "viewer_tests.rs"]
+mod tests;
