@@ -10,12 +10,15 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// Datagrams that wait for a session. Beyond it they are lost, as on any network.
 const INBOX: usize = 512;
 /// Addresses that may speak for one session: a browser tries each of its interfaces, and a phone moves.
 const MAX_ADDRESSES: usize = 16;
+
+/// TCP connections of one session at once.
+const MAX_CONNECTIONS: usize = 4;
 
 /// Where a datagram came from, and what goes back.
 #[derive(Debug, Clone)]
@@ -38,9 +41,20 @@ pub(super) struct Datagram {
 pub(super) struct Inbox {
     sender: mpsc::Sender<Datagram>,
     addresses: Arc<AtomicUsize>,
+    connections: Arc<Semaphore>,
 }
 
 impl Inbox {
+    /// The right to one TCP connection more, until it is dropped.
+    pub(super) fn connect(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.connections).try_acquire_owned().ok()
+    }
+
+    /// Waits until the session has ended.
+    pub(super) async fn ended(&self) {
+        self.sender.closed().await;
+    }
+
     /// Hands a datagram over; false when the session has ended. A full inbox loses it.
     pub(super) fn deliver(&self, datagram: Datagram) -> bool {
         match self.sender.try_send(datagram) {
@@ -89,6 +103,7 @@ impl Router {
         let inbox = Inbox {
             sender,
             addresses: Arc::default(),
+            connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
         };
         self.sessions.lock().insert(fragment.to_owned(), inbox);
         let registration = Registration {

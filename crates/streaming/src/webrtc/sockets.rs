@@ -23,6 +23,9 @@ const MAX_DATAGRAM: usize = 2_048;
 const TCP_BATCHES: usize = 4;
 /// Time for the first request of a TCP connection, and for a stalled one to take something.
 const TCP_PATIENCE: Duration = Duration::from_secs(15);
+/// A TCP connection that says nothing for this long has gone: clients check theirs every few seconds
+/// (RFC 7675), and report what they got.
+const TCP_IDLE: Duration = Duration::from_secs(30);
 /// Pause after a failed `accept`, so that a process out of file descriptors does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often another port is tried if the one that UDP got is taken for TCP.
@@ -150,7 +153,7 @@ pub(super) async fn accept_tcp(
                 if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
                     let (router, stop) = (router.clone(), stop.clone());
                     tasks.spawn(async move {
-                        let serving = serve(stream, peer, &router);
+                        let serving = serve(stream, peer, &router, TCP_IDLE);
                         if let Some(Err(error)) = stop.run_until_cancelled(serving).await {
                             tracing::debug!(%peer, %error, "webrtc tcp connection ended");
                         }
@@ -166,7 +169,12 @@ pub(super) async fn accept_tcp(
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, router: &Router) -> io::Result<()> {
+async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: &Router,
+    idle: Duration,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let (mut reader, writer) = stream.into_split();
     let mut unframer = Unframer::default();
@@ -175,9 +183,19 @@ async fn serve(stream: TcpStream, peer: SocketAddr, router: &Router) -> io::Resu
     let Some(inbox) = router.named(&first) else {
         return Err(io::Error::other("the first datagram names no session"));
     };
+    // A session that takes all connections would leave the others without.
+    let Some(_connection) = inbox.connect() else {
+        return Err(io::Error::other("its session has too many connections"));
+    };
     let (batches, waiting) = mpsc::channel(TCP_BATCHES);
-    let reading = read_tcp(&mut reader, &mut unframer, peer, &inbox, batches, first);
+    let mut incoming = Incoming {
+        reader,
+        unframer,
+        idle,
+    };
+    let reading = incoming.read(peer, &inbox, batches, first);
     tokio::select! {
+        () = inbox.ended() => Ok(()),
         read = reading => read,
         written = write_tcp(writer, waiting) => written,
     }
@@ -195,25 +213,36 @@ async fn receive(reader: &mut OwnedReadHalf, unframer: &mut Unframer) -> io::Res
     }
 }
 
-async fn read_tcp(
-    reader: &mut OwnedReadHalf,
-    unframer: &mut Unframer,
-    source: SocketAddr,
-    inbox: &Inbox,
-    batches: mpsc::Sender<Bytes>,
-    first: Bytes,
-) -> io::Result<()> {
-    let mut data = first;
-    loop {
-        let datagram = Datagram {
-            source,
-            way: Way::Tcp(batches.clone()),
-            data,
-        };
-        if !inbox.deliver(datagram) {
-            return Ok(());
+/// What comes over a connection.
+struct Incoming {
+    reader: OwnedReadHalf,
+    unframer: Unframer,
+    /// Longest silence.
+    idle: Duration,
+}
+
+impl Incoming {
+    async fn read(
+        &mut self,
+        source: SocketAddr,
+        inbox: &Inbox,
+        batches: mpsc::Sender<Bytes>,
+        first: Bytes,
+    ) -> io::Result<()> {
+        let mut data = first;
+        loop {
+            let datagram = Datagram {
+                source,
+                way: Way::Tcp(batches.clone()),
+                data,
+            };
+            if !inbox.deliver(datagram) {
+                return Ok(());
+            }
+            let next = receive(&mut self.reader, &mut self.unframer);
+            let next = tokio::time::timeout(self.idle, next).await;
+            data = next.map_err(|_| io::ErrorKind::TimedOut)??;
         }
-        data = receive(reader, unframer).await?;
     }
 }
 
@@ -227,4 +256,72 @@ async fn write_tcp(
         writing.await.map_err(|_| io::ErrorKind::TimedOut)??;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::webrtc::{framing::frame, stun};
+    use tokio::task::JoinHandle;
+
+    /// A connection that names session `one`.
+    async fn connect(router: &Router, idle: Duration) -> (TcpStream, JoinHandle<io::Result<()>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let (stream, peer) = listener.accept().await.unwrap();
+        let router = router.clone();
+        let serving = tokio::spawn(async move { serve(stream, peer, &router, idle).await });
+        let mut framed = Vec::new();
+        frame(&mut framed, &stun::request("one:x"));
+        client.write_all(&framed).await.unwrap();
+        (client, serving)
+    }
+
+    async fn outcome(serving: JoinHandle<io::Result<()>>) -> io::Result<()> {
+        let patience = Duration::from_secs(10);
+        tokio::time::timeout(patience, serving)
+            .await
+            .expect("the connection goes on")
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn connections_end_with_their_session() {
+        let router = Router::default();
+        let (registration, mut inbox) = router.enter("one");
+        let (_client, serving) = connect(&router, TCP_IDLE).await;
+        assert!(inbox.recv().await.is_some());
+        drop((registration, inbox));
+        outcome(serving).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_silent_connection_ends() {
+        let router = Router::default();
+        let (_registration, mut inbox) = router.enter("one");
+        let (_client, serving) = connect(&router, Duration::from_millis(1)).await;
+        assert!(inbox.recv().await.is_some());
+        let ended = outcome(serving).await.unwrap_err();
+        assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_session_has_four_connections() {
+        let router = Router::default();
+        let (_registration, mut inbox) = router.enter("one");
+        let mut open = Vec::new();
+        for _ in 0..4 {
+            open.push(connect(&router, TCP_IDLE).await);
+            assert!(inbox.recv().await.is_some());
+        }
+        let (_client, fifth) = connect(&router, TCP_IDLE).await;
+        assert!(outcome(fifth).await.is_err());
+        // One that has ended makes room.
+        let (client, serving) = open.pop().unwrap();
+        drop(client);
+        assert!(outcome(serving).await.is_err());
+        let (_client, _serving) = connect(&router, TCP_IDLE).await;
+        assert!(inbox.recv().await.is_some());
+    }
 }
