@@ -1,7 +1,8 @@
 //! WebRTC: its settings, and the engine as the API needs it.
 
-use crate::config::check_address;
+use crate::config::{Http, check_address};
 use anyhow::Context;
+use framewell_access::places::{Occupation, Places};
 use framewell_api::{WebRtc as Port, WebRtcRefusal, WebRtcSession, WebRtcWanted};
 use framewell_model::HasKind;
 use framewell_streaming::webrtc::{Engine, Error, Opened, Services, Sockets, Wanted, WebRtcConfig};
@@ -19,7 +20,8 @@ pub(crate) struct WebRtc {
     /// Addresses that clients use, `IP` or `IP:PORT`, where they differ from the machine's own: behind a
     /// gateway, or in a container.
     pub(crate) addresses: Vec<String>,
-    /// Most sessions at once.
+    /// Most sessions at once; beyond it 503. `http.token_share_percent` and `http.account_share_percent` say how
+    /// many of them one token and account may have.
     pub(crate) max_sessions: usize,
 }
 
@@ -56,9 +58,16 @@ impl WebRtc {
     }
 
     /// The engine of these sockets.
-    pub(crate) fn engine(&self, sockets: &Sockets, services: Services) -> anyhow::Result<Engine> {
+    pub(crate) fn engine(
+        &self,
+        http: &Http,
+        sockets: &Sockets,
+        services: Services,
+    ) -> anyhow::Result<Engine> {
+        let (token, account) = (http.token_share_percent, http.account_share_percent);
+        let most = self.max_sessions;
         let config = WebRtcConfig {
-            max_sessions: self.max_sessions,
+            places: Places::with_accounts(Occupation::Session, most, token, account),
             addresses: self.candidates()?,
         };
         Engine::new(&config, sockets, services).context("starting WebRTC failed")

@@ -360,7 +360,9 @@ impl Tasks {
         let ports = (rtsp.local_addr()?.port(), rtmp.public_port(&config.rtmp));
         let mut state = app_state(config, services, metrics, ports)?;
         if let Some(sockets) = webrtc {
-            let engine = config.webrtc.engine(&sockets, services.webrtc())?;
+            let engine = config
+                .webrtc
+                .engine(&config.http, &sockets, services.webrtc())?;
             state.webrtc = Some(Arc::new(Adapter(engine.clone())));
             set.spawn(engine.serve(sockets, stop.clone()));
         }

@@ -8,7 +8,8 @@ use super::router::Router;
 use super::shelf::Shelf;
 use super::sockets::{self, Sockets};
 use super::viewer::{Order, Seat, Viewer};
-use framewell_access::sessions::{Activity, NewSession, Protocol, Sessions};
+use framewell_access::places::Places;
+use framewell_access::sessions::{Activity, NewSession, Protocol, SessionRefused, Sessions};
 use framewell_ingest::publish::{Protocol as PublishProtocol, Publishers};
 use framewell_live::{Registry, Start, Track, Wake};
 use framewell_media::{AudioCodec, StreamParameters};
@@ -39,8 +40,9 @@ const SHELVES: usize = 64;
 /// Settings.
 #[derive(Debug, Clone)]
 pub struct WebRtcConfig {
-    /// Most sessions at once.
-    pub max_sessions: usize,
+    /// How many sessions there may be, and how many of one token and account: fewer than of all protocols
+    /// together, so the share of those leaves nobody a place here.
+    pub places: Places,
     /// Addresses that clients are told to use, with a port only where a gateway forwards another one.
     /// Empty: where the socket listens, or the address that this machine uses towards others.
     pub addresses: Vec<(IpAddr, Option<u16>)>,
@@ -112,8 +114,7 @@ struct Shared {
     ground: Ground,
     udp: Arc<UdpSocket>,
     router: Router,
-    max_sessions: usize,
-    places: Arc<Semaphore>,
+    places: Places,
     // Lock order: neither is held while the other is taken.
     sessions: Mutex<HashMap<String, mpsc::Sender<Order>>>,
     shelves: Mutex<HashMap<ChannelId, Weak<Shelf>>>,
@@ -147,8 +148,7 @@ impl Engine {
                 ground,
                 udp: Arc::clone(&sockets.udp),
                 router: Router::default(),
-                max_sessions: config.max_sessions,
-                places: Arc::new(Semaphore::new(config.max_sessions)),
+                places: config.places.clone(),
                 sessions: Mutex::default(),
                 shelves: Mutex::default(),
                 tasks: TaskTracker::new(),
@@ -163,10 +163,13 @@ impl Engine {
         let Sockets { udp, tcp } = sockets;
         let reading = sockets::read_udp(udp, shared.router.clone(), shared.stop.clone());
         shared.tasks.spawn(reading);
+        let most = usize::try_from(shared.places.occupancy().most).unwrap_or(usize::MAX);
         let accepting = sockets::accept_tcp(
             tcp,
             shared.router.clone(),
-            Arc::new(Semaphore::new(2 * shared.max_sessions)),
+            Arc::new(Semaphore::new(
+                most.saturating_mul(2).min(Semaphore::MAX_PERMITS),
+            )),
             shared.tasks.clone(),
             shared.stop.clone(),
         );
@@ -305,7 +308,7 @@ impl Engine {
         let viewer = Viewer::new(self.peer(rtc, &fragment, now), seat, now);
         let stop = self.shared.stop.clone();
         Ok(Opened {
-            id: self.start(viewer.run(stop), orders)?,
+            id: self.start(wanted.holder, viewer.run(stop), orders)?,
             description,
             left_out,
         })
@@ -337,7 +340,7 @@ impl Engine {
         let peer = self.peer(negotiated.rtc, &negotiated.fragment, now);
         let publishing = Publishing::new(peer, stage, now);
         Ok(Opened {
-            id: self.start(publishing.run(shared.stop.clone()), orders)?,
+            id: self.start(wanted.holder, publishing.run(shared.stop.clone()), orders)?,
             description: negotiated.description,
             left_out: None,
         })
@@ -359,6 +362,7 @@ impl Engine {
     /// Runs a session under a name of its own, if there is a place for it.
     fn start(
         &self,
+        holder: Holder,
         session: impl Future<Output = ()> + Send + 'static,
         orders: mpsc::Sender<Order>,
     ) -> Result<SessionId, Error> {
@@ -366,8 +370,7 @@ impl Engine {
         if shared.stop.is_cancelled() {
             return Err(Error::Failed("the server stops".into()));
         }
-        let place = Arc::clone(&shared.places).try_acquire_owned();
-        let place = place.map_err(|_| Error::Full(shared.max_sessions))?;
+        let place = shared.places.take(holder).map_err(SessionRefused::from)?;
         let id = SessionId::random();
         shared.sessions.lock().insert(id.0.clone(), orders);
         let (this, name) = (self.clone(), id.0.clone());

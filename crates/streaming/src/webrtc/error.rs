@@ -25,10 +25,7 @@ pub enum Error {
     /// The session description cannot be understood or agreed to.
     #[error("the session description is refused: {0}")]
     BadDescription(String),
-    /// All places are taken.
-    #[error("there are {0} webrtc sessions, no more are allowed")]
-    Full(usize),
-    /// Limits of tokens or of the server stand against it.
+    /// All places are taken, or limits of tokens or of the server stand against it.
     #[error(transparent)]
     Refused(#[from] SessionRefused),
     /// The channel takes no publisher now.
@@ -46,7 +43,7 @@ impl HasKind for Error {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NoChannel(_) | Self::NoSession => ErrorKind::NotFound,
-            Self::NotLive(_) | Self::Full(_) => ErrorKind::Unavailable,
+            Self::NotLive(_) => ErrorKind::Unavailable,
             Self::Unplayable { .. } => ErrorKind::FailedPrecondition,
             Self::BadDescription(_) => ErrorKind::InvalidArgument,
             Self::Refused(source) => source.kind(),

@@ -11,7 +11,7 @@ use framewell_footage::{Footage, Spool};
 use framewell_ingest::{Ingest, IngestConfig};
 use framewell_live::{Registry, RingConfig, SystemClock, Track};
 use framewell_media::nal;
-use framewell_model::{AccountId, ChannelId, Holder, Secret, WallClock};
+use framewell_model::{AccountId, ChannelId, ErrorKind, HasKind, Holder, Secret, WallClock};
 use framewell_playback::Playback;
 use framewell_streaming::webrtc::{Engine, Error, Services, Sockets, Wanted, WebRtcConfig};
 use framewell_testkit::encode::{ClipSpec, EncodedClip};
@@ -67,7 +67,7 @@ impl Site {
         let sockets = Sockets::bind("127.0.0.1:0").await.unwrap();
         let addr = sockets.local_addr().unwrap();
         let config = WebRtcConfig {
-            max_sessions,
+            places: Places::new(Occupation::Session, max_sessions, 50),
             addresses: Vec::new(),
         };
         let ingest = Ingest::new(
@@ -365,7 +365,7 @@ async fn what_cannot_be_played_is_refused() {
     })
     .await;
     let plain = encode(spec()).await;
-    let mut site = Site::start(1).await;
+    let mut site = Site::start(2).await;
     site.feed(1, &plain);
     site.feed(2, &b_frames);
     let refused = Client::watch(&site, channel(2), Protocol::Udp)
@@ -393,7 +393,11 @@ async fn what_cannot_be_played_is_refused() {
         .await
         .err()
         .unwrap();
-    assert_eq!(full, Error::Full(1));
+    assert_eq!(full.kind(), ErrorKind::ResourceExhausted, "{full}");
+    // One token's share leaves room for others.
+    let mut other = wanted(1);
+    other.holder.account = AccountId::new(2).unwrap();
+    site.engine.offer(other).await.unwrap();
     site.stop.cancel();
 }
 
