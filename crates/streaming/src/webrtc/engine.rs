@@ -22,7 +22,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-use str0m::Rtc;
+use str0m::{IceCreds, Rtc};
 use tokio::net::UdpSocket;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -290,7 +290,7 @@ impl Engine {
             offered,
             description,
             rtc,
-            fragment,
+            creds,
         } = negotiated;
         let seat = Seat {
             channel: wanted.channel,
@@ -305,7 +305,7 @@ impl Engine {
             offered,
             orders: received,
         };
-        let viewer = Viewer::new(self.peer(rtc, &fragment, now), seat, now);
+        let viewer = Viewer::new(self.peer(rtc, &creds, now), seat, now);
         let stop = self.shared.stop.clone();
         Ok(Opened {
             id: self.start(wanted.holder, viewer.run(stop), orders)?,
@@ -337,7 +337,7 @@ impl Engine {
             session,
             orders: received,
         };
-        let peer = self.peer(negotiated.rtc, &negotiated.fragment, now);
+        let peer = self.peer(negotiated.rtc, &negotiated.creds, now);
         let publishing = Publishing::new(peer, stage, now);
         Ok(Opened {
             id: self.start(wanted.holder, publishing.run(shared.stop.clone()), orders)?,
@@ -346,9 +346,9 @@ impl Engine {
         })
     }
 
-    fn peer(&self, rtc: Rtc, fragment: &str, now: Instant) -> Peer {
+    fn peer(&self, rtc: Rtc, creds: &IceCreds, now: Instant) -> Peer {
         let shared = &self.shared;
-        let (registration, inbox) = shared.router.enter(fragment);
+        let (registration, inbox) = shared.router.enter(creds);
         let parts = Parts {
             rtc,
             inbox,

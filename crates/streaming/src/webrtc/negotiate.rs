@@ -38,8 +38,8 @@ pub(super) struct Ground {
 #[derive(Debug)]
 pub(super) struct Negotiated {
     pub(super) rtc: Rtc,
-    /// User name fragment of our side.
-    pub(super) fragment: String,
+    /// User name fragment and password of our side.
+    pub(super) creds: IceCreds,
     /// Our description.
     pub(super) description: String,
     /// What the pictures are coded in.
@@ -89,7 +89,7 @@ pub(super) fn answer_viewer(
     let answer = rtc.sdp_api().accept_offer(offer).map_err(refused)?;
     Ok(Negotiated {
         rtc,
-        fragment: creds.ufrag,
+        creds,
         description: answer.to_sdp_string(),
         video: codec,
         audio: audio.map(|(codec, _)| codec),
@@ -135,7 +135,7 @@ pub(super) fn offer_viewer(
         .ok_or_else(|| Error::Failed("there is nothing to offer".into()))?;
     Ok(Negotiated {
         rtc,
-        fragment: creds.ufrag,
+        creds,
         description: offer.to_sdp_string(),
         video: codec,
         audio: audio.map(|(codec, _)| codec),
@@ -174,7 +174,7 @@ pub(super) fn answer_publisher(
     let answer = rtc.sdp_api().accept_offer(parse(text)?).map_err(refused)?;
     Ok(Negotiated {
         rtc,
-        fragment: creds.ufrag,
+        creds,
         description: answer.to_sdp_string(),
         video,
         audio: opus.map(|_| AudioCodec::Opus),

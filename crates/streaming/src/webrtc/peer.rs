@@ -2,9 +2,10 @@
 
 use super::framing::frame;
 use super::router::{Datagram, Registration, Way};
+use super::stun;
 use bytes::Bytes;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use str0m::net::{Protocol, Receive, Transmit};
@@ -34,6 +35,8 @@ pub(super) struct Peer {
     addresses: Arc<[SocketAddr]>,
     connections: Vec<(SocketAddr, mpsc::Sender<Bytes>)>,
     outgoing: Vec<Transmit>,
+    /// Where the client had to be to agree on keys.
+    home: Option<IpAddr>,
     /// When the state machine wants to know the time.
     deadline: Instant,
 }
@@ -58,6 +61,7 @@ impl Peer {
             addresses: parts.addresses,
             connections: Vec::new(),
             outgoing: Vec::new(),
+            home: None,
             deadline: now,
         }
     }
@@ -103,6 +107,9 @@ impl Peer {
                 Protocol::Tcp
             }
         };
+        if proto == Protocol::Udp && self.is_strange(source, &datagram.data) {
+            return Ok(());
+        }
         // Anybody can send anything: what makes no sense is not an error of the session.
         let Ok(contents) = datagram.data[..].try_into() else {
             return Ok(());
@@ -123,6 +130,19 @@ impl Peer {
             self.rtc.handle_input(input)?;
         }
         Ok(())
+    }
+
+    /// Whether a datagram would have video sent to where nobody has shown to be: an ICE-lite side asks
+    /// nobody back, so a client could name a victim's address, which UDP lets it forge.
+    fn is_strange(&self, source: SocketAddr, datagram: &[u8]) -> bool {
+        stun::is_stun(datagram) && self.home.is_some_and(|home| home != source.ip())
+    }
+
+    /// The first flight of DTLS has to be read by a client that is to be sent anything else.
+    fn settle(&mut self, transmit: &Transmit) {
+        if matches!(transmit.contents.first(), Some(20..=63)) {
+            self.home.get_or_insert(transmit.destination.ip());
+        }
     }
 
     fn remember(&mut self, source: SocketAddr, batches: &mpsc::Sender<Bytes>) {
@@ -152,6 +172,7 @@ impl Peer {
         loop {
             match self.rtc.poll_output()? {
                 Output::Transmit(transmit) => {
+                    self.settle(&transmit);
                     self.outgoing.push(transmit);
                     idle_turns = 0;
                 }

@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::webrtc::router::Router;
-use crate::webrtc::stun;
-use str0m::RtcConfig;
+use str0m::{Candidate, RtcConfig};
 
 pub(in crate::webrtc) fn from(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
@@ -13,10 +12,18 @@ pub(in crate::webrtc) fn from(port: u16) -> SocketAddr {
 pub(in crate::webrtc) async fn lone_peer(router: &Router) -> Peer {
     str0m::crypto::from_feature_flags().install_process_default();
     let now = Instant::now();
-    let (registration, inbox) = router.enter("one");
+    let (registration, inbox) = router.enter(&stun::creds("one"));
+    let mut rtc = RtcConfig::new()
+        .set_ice_lite(true)
+        .set_local_ice_credentials(stun::creds("one"))
+        .build(now);
+    let candidate = Candidate::host(from(1), Protocol::Udp).unwrap();
+    rtc.add_local_candidate(candidate);
+    rtc.direct_api()
+        .set_remote_ice_credentials(stun::creds("x"));
     let udp = UdpSocket::bind(from(0)).await.unwrap();
     let parts = Parts {
-        rtc: RtcConfig::new().set_ice_lite(true).build(now),
+        rtc,
         inbox,
         registration,
         udp: Arc::new(udp),
@@ -29,7 +36,7 @@ pub(in crate::webrtc) async fn lone_peer(router: &Router) -> Peer {
 async fn a_flood_is_taken_in_turns() {
     let router = Router::default();
     let mut peer = lone_peer(&router).await;
-    let inbox = router.named(&stun::request("one:x")).unwrap();
+    let inbox = router.asked(&stun::signed("one:x")).unwrap();
     let datagram = || Datagram {
         source: from(9),
         way: Way::Udp,
@@ -41,4 +48,32 @@ async fn a_flood_is_taken_in_turns() {
     let (first, mut events) = (peer.receive().await.unwrap(), Vec::new());
     peer.take(first, Instant::now(), &mut events).unwrap();
     assert_eq!(peer.inbox.len(), 200 - MAX_IN_A_ROW);
+}
+
+#[tokio::test]
+async fn a_client_that_has_keys_is_asked_for_at_its_own_address_only() {
+    let router = Router::default();
+    let mut peer = lone_peer(&router).await;
+    let elsewhere = SocketAddr::from(([127, 0, 0, 2], 9));
+    let answers = |peer: &mut Peer, source| {
+        let request = Datagram {
+            source,
+            way: Way::Udp,
+            data: stun::signed("one:x").into(),
+        };
+        let mut events = Vec::new();
+        peer.outgoing.clear();
+        peer.take(request, Instant::now(), &mut events).unwrap();
+        let sent = peer.outgoing.iter();
+        sent.filter(|sent| sent.destination == source).count()
+    };
+    assert_eq!(answers(&mut peer, elsewhere), 1, "nothing is decided yet");
+    peer.settle(&Transmit {
+        proto: Protocol::Udp,
+        source: from(1),
+        destination: from(8),
+        contents: vec![22; 40].into(),
+    });
+    assert_eq!(answers(&mut peer, elsewhere), 0);
+    assert_eq!(answers(&mut peer, from(9)), 1, "its port may change");
 }

@@ -1,7 +1,8 @@
 //! Whose datagram it is.
 //!
 //! A session is known by the user name fragment that it gave out in its description: a STUN request
-//! names it. After the first one its datagrams are told by where they come from, with one look-up.
+//! names it, and is proven by the password given out beside it. After the first one its datagrams are told
+//! by where they come from, with one look-up.
 
 use super::stun;
 use bytes::Bytes;
@@ -9,12 +10,12 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use str0m::IceCreds;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// Datagrams that wait for a session. Beyond it they are lost, as on any network.
 const INBOX: usize = 512;
-/// Addresses that may speak for one session: a browser tries each of its interfaces, and a phone moves.
+/// Addresses that may speak for one session: a browser tries each of its interfaces, and NATs change ports.
 const MAX_ADDRESSES: usize = 16;
 
 /// TCP connections of one session at once.
@@ -40,7 +41,9 @@ pub(super) struct Datagram {
 #[derive(Debug, Clone)]
 pub(super) struct Inbox {
     sender: mpsc::Sender<Datagram>,
-    addresses: Arc<AtomicUsize>,
+    password: Arc<str>,
+    /// Those that have spoken for it.
+    addresses: Arc<Mutex<Vec<SocketAddr>>>,
     connections: Arc<Semaphore>,
 }
 
@@ -71,9 +74,17 @@ impl Inbox {
         !self.sender.is_closed()
     }
 
-    /// One more address speaks for the session, if it may.
-    fn admit(&self) -> bool {
-        self.addresses.fetch_add(1, Ordering::Relaxed) < MAX_ADDRESSES
+    /// This address speaks for the session, if it may; one that did before may again.
+    fn admit(&self, source: SocketAddr) -> bool {
+        let mut addresses = self.addresses.lock();
+        if addresses.contains(&source) {
+            return true;
+        }
+        let has_room = addresses.len() < MAX_ADDRESSES;
+        if has_room {
+            addresses.push(source);
+        }
+        has_room
     }
 }
 
@@ -98,23 +109,30 @@ impl Drop for Registration {
 
 impl Router {
     /// Enters a session under its fragment.
-    pub(super) fn enter(&self, fragment: &str) -> (Registration, mpsc::Receiver<Datagram>) {
+    pub(super) fn enter(&self, creds: &IceCreds) -> (Registration, mpsc::Receiver<Datagram>) {
         let (sender, receiver) = mpsc::channel(INBOX);
         let inbox = Inbox {
             sender,
+            password: creds.pass.as_str().into(),
             addresses: Arc::default(),
             connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
         };
-        self.sessions.lock().insert(fragment.to_owned(), inbox);
+        self.sessions.lock().insert(creds.ufrag.clone(), inbox);
         let registration = Registration {
             router: self.clone(),
-            fragment: fragment.to_owned(),
+            fragment: creds.ufrag.clone(),
         };
         (registration, receiver)
     }
 
-    /// The session that a STUN request names.
-    pub(super) fn named(&self, datagram: &[u8]) -> Option<Inbox> {
+    /// The session that a STUN request is for, by its name and by its password.
+    pub(super) fn asked(&self, datagram: &[u8]) -> Option<Inbox> {
+        let named = self.named(datagram);
+        named.filter(|inbox| stun::is_genuine(datagram, &inbox.password))
+    }
+
+    /// The session that a STUN request names, genuine or not.
+    fn named(&self, datagram: &[u8]) -> Option<Inbox> {
         let fragment = stun::local_fragment(datagram)?;
         self.sessions.lock().get(fragment).cloned()
     }
@@ -162,7 +180,8 @@ impl Addresses {
             .known
             .get(&source)
             .is_some_and(|known| known.sender.same_channel(&inbox.sender));
-        if is_known || !inbox.admit() {
+        // Anybody can send in another's name: only what is genuine moves an address, or uses one up.
+        if is_known || !stun::is_genuine(datagram, &inbox.password) || !inbox.admit(source) {
             return;
         }
         self.known.insert(source, inbox);
@@ -195,40 +214,70 @@ mod tests {
     #[test]
     fn a_request_that_names_a_session_opens_the_way_for_what_follows() {
         let router = Router::default();
-        let (_one, mut first) = router.enter("one");
-        let (_two, mut second) = router.enter("two");
+        let (_one, mut first) = router.enter(&stun::creds("one"));
+        let (_two, mut second) = router.enter(&stun::creds("two"));
         let mut addresses = Addresses::new(router);
         assert!(!deliver(&mut addresses, from(1), &[0x80; 40]));
-        assert!(deliver(&mut addresses, from(1), &stun::request("one:x")));
+        assert!(deliver(&mut addresses, from(1), &stun::signed("one:x")));
         assert!(deliver(&mut addresses, from(1), &[0x80; 40]));
         assert!(first.try_recv().is_ok() && first.try_recv().is_ok());
         // The address comes to belong to somebody else.
-        assert!(deliver(&mut addresses, from(1), &stun::request("two:x")));
+        assert!(deliver(&mut addresses, from(1), &stun::signed("two:x")));
         assert!(deliver(&mut addresses, from(1), &[0x80; 40]));
         assert!(second.try_recv().is_ok() && second.try_recv().is_ok());
         assert!(first.try_recv().is_err());
-        assert!(!deliver(&mut addresses, from(2), &stun::request("three:x")));
+        assert!(!deliver(&mut addresses, from(2), &stun::signed("three:x")));
     }
 
     #[test]
     fn what_belonged_to_an_ended_session_goes_nowhere() {
         let router = Router::default();
-        let (registration, receiver) = router.enter("one");
+        let (registration, receiver) = router.enter(&stun::creds("one"));
         let mut addresses = Addresses::new(router.clone());
-        assert!(deliver(&mut addresses, from(1), &stun::request("one:x")));
+        assert!(deliver(&mut addresses, from(1), &stun::signed("one:x")));
         drop((registration, receiver));
         assert!(!deliver(&mut addresses, from(1), &[0x80; 40]));
-        assert!(router.named(&stun::request("one:x")).is_none());
+        assert!(router.asked(&stun::signed("one:x")).is_none());
     }
 
     #[test]
     fn one_session_cannot_claim_all_addresses() {
         let router = Router::default();
-        let (_registration, _receiver) = router.enter("one");
+        let (_registration, _receiver) = router.enter(&stun::creds("one"));
         let mut addresses = Addresses::new(router);
+        for port in 1..1_000 {
+            addresses.session(from(port), &stun::signed("one:x"));
+        }
+        assert_eq!(addresses.known.len(), MAX_ADDRESSES);
+    }
+
+    #[test]
+    fn what_is_forged_moves_no_address_and_uses_none_up() {
+        let router = Router::default();
+        let (_one, _first) = router.enter(&stun::creds("one"));
+        let (_two, mut second) = router.enter(&stun::creds("two"));
+        let mut addresses = Addresses::new(router.clone());
+        assert!(deliver(&mut addresses, from(1), &stun::signed("two:x")));
         for port in 1..1_000 {
             addresses.session(from(port), &stun::request("one:x"));
         }
-        assert_eq!(addresses.known.len(), MAX_ADDRESSES);
+        assert_eq!(addresses.known.len(), 1);
+        assert!(deliver(&mut addresses, from(1), &[0x80; 40]));
+        assert!(second.try_recv().is_ok() && second.try_recv().is_ok());
+        assert!(deliver(&mut addresses, from(2), &stun::signed("one:x")));
+        assert!(router.asked(&stun::request("one:x")).is_none());
+    }
+
+    #[test]
+    fn an_address_may_come_back_as_often_as_it_likes() {
+        let router = Router::default();
+        let (_one, _first) = router.enter(&stun::creds("one"));
+        let (_two, _second) = router.enter(&stun::creds("two"));
+        let mut addresses = Addresses::new(router);
+        for _ in 0..2 * MAX_ADDRESSES {
+            assert!(deliver(&mut addresses, from(1), &stun::signed("two:x")));
+            assert!(deliver(&mut addresses, from(1), &stun::signed("one:x")));
+        }
+        assert!(deliver(&mut addresses, from(2), &stun::signed("one:x")));
     }
 }

@@ -180,7 +180,7 @@ async fn serve(
     let mut unframer = Unframer::default();
     let first = tokio::time::timeout(TCP_PATIENCE, receive(&mut reader, &mut unframer));
     let first = first.await.map_err(|_| io::ErrorKind::TimedOut)??;
-    let Some(inbox) = router.named(&first) else {
+    let Some(inbox) = router.asked(&first) else {
         return Err(io::Error::other("the first datagram names no session"));
     };
     // A session that takes all connections would leave the others without.
@@ -271,9 +271,10 @@ mod tests {
         let mut client = TcpStream::connect(address).await.unwrap();
         let (stream, peer) = listener.accept().await.unwrap();
         let router = router.clone();
-        let serving = tokio::spawn(async move { serve(stream, peer, &router, idle).await });
+        let serve = async move { serve(stream, peer, &router, idle).await };
+        let serving = TaskTracker::new().spawn(serve);
         let mut framed = Vec::new();
-        frame(&mut framed, &stun::request("one:x"));
+        frame(&mut framed, &stun::signed("one:x"));
         client.write_all(&framed).await.unwrap();
         (client, serving)
     }
@@ -289,7 +290,7 @@ mod tests {
     #[tokio::test]
     async fn connections_end_with_their_session() {
         let router = Router::default();
-        let (registration, mut inbox) = router.enter("one");
+        let (registration, mut inbox) = router.enter(&stun::creds("one"));
         let (_client, serving) = connect(&router, TCP_IDLE).await;
         assert!(inbox.recv().await.is_some());
         drop((registration, inbox));
@@ -299,7 +300,7 @@ mod tests {
     #[tokio::test]
     async fn a_silent_connection_ends() {
         let router = Router::default();
-        let (_registration, mut inbox) = router.enter("one");
+        let (_registration, mut inbox) = router.enter(&stun::creds("one"));
         let (_client, serving) = connect(&router, Duration::from_millis(1)).await;
         assert!(inbox.recv().await.is_some());
         let ended = outcome(serving).await.unwrap_err();
@@ -309,7 +310,7 @@ mod tests {
     #[tokio::test]
     async fn a_session_has_four_connections() {
         let router = Router::default();
-        let (_registration, mut inbox) = router.enter("one");
+        let (_registration, mut inbox) = router.enter(&stun::creds("one"));
         let mut open = Vec::new();
         for _ in 0..4 {
             open.push(connect(&router, TCP_IDLE).await);
