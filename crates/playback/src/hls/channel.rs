@@ -1,9 +1,11 @@
 //! A packager and those who wait for it.
 
+use super::MAX_WAITING_OF_CHANNEL;
 use super::packager::Packager;
 use framewell_live::{Start, Track, Wake};
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 /// A packager that readers share. Cheap to clone.
@@ -13,6 +15,8 @@ pub(super) struct Channel {
     track: Track,
     /// Held by the one of those who wait that follows the ring for all of them.
     lead: Arc<tokio::sync::Mutex<()>>,
+    /// Answers that may still wait for it.
+    waiting: Arc<Semaphore>,
 }
 
 impl Channel {
@@ -21,7 +25,12 @@ impl Channel {
             packager: Arc::new(Mutex::new(packager)),
             track,
             lead: Arc::default(),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING_OF_CHANNEL)),
         }
+    }
+
+    pub(super) fn waiting(&self) -> &Semaphore {
+        &self.waiting
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Packager> {

@@ -42,10 +42,14 @@ const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 /// Longest wait for the first segments of a camera that just connected.
 const MAX_START_WAIT: Duration = Duration::from_secs(10);
 /// Answers that wait for news, on all channels together; each is a connection and a timer. More are told
-/// to come again.
-const MAX_WAITING: usize = 4_096;
+/// to come again. Half of the usual `http.max_connections`, so that there is room for everything else.
+const MAX_WAITING: usize = 2_048;
+/// The same on one channel, so that who asks for one without end leaves room for the others.
+const MAX_WAITING_OF_CHANNEL: usize = MAX_WAITING / 2;
 /// An answer waits for news this many target durations at most (RFC 8216bis section 6.2.5.2).
 const MAX_WAIT_TARGETS: u64 = 3;
+/// And no longer than this, however far apart the key frames of a camera are.
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
 /// A live playlist or segment that cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,7 +78,7 @@ pub enum Error {
     #[error("nothing new of channel {0} came in time")]
     NoNews(ChannelId),
     /// Too many answers wait already.
-    #[error("{MAX_WAITING} answers wait for news already")]
+    #[error("as many answers as may wait for news already")]
     Busy,
 }
 
@@ -203,7 +207,7 @@ impl Live {
         if let Some(found) = found {
             return found;
         }
-        let _place = self.place()?;
+        let _places = self.places(&packager)?;
         let found = packager.wait(deadline(&packager), look).await;
         found.unwrap_or(Err(missing))
     }
@@ -227,13 +231,15 @@ impl Live {
         if let Some(answer) = now {
             return answer;
         }
-        let _place = self.place()?;
+        let _places = self.places(packager)?;
         let answer = packager.wait(deadline(packager), look).await;
         answer.unwrap_or(Err(Error::NoNews(channel)))
     }
 
-    fn place(&self) -> Result<SemaphorePermit<'_>, Error> {
-        self.waiting.try_acquire().map_err(|_| Error::Busy)
+    /// The right to wait for news of a channel.
+    fn places<'a>(&'a self, channel: &'a Channel) -> Result<[SemaphorePermit<'a>; 2], Error> {
+        let place = |places: &'a Semaphore| places.try_acquire().map_err(|_| Error::Busy);
+        Ok([place(channel.waiting())?, place(&self.waiting)?])
     }
 
     fn present(&self, channel: ChannelId) -> Option<Channel> {
@@ -313,5 +319,9 @@ impl Live {
 /// Until when an answer waits.
 fn deadline(packager: &Channel) -> Instant {
     let target_s = u64::try_from(packager.lock().target_s()).unwrap_or(0);
-    Instant::now() + Duration::from_secs(MAX_WAIT_TARGETS * target_s)
+    Instant::now() + longest_wait(target_s)
+}
+
+fn longest_wait(target_s: u64) -> Duration {
+    Duration::from_secs(target_s.saturating_mul(MAX_WAIT_TARGETS)).min(MAX_WAIT)
 }

@@ -154,3 +154,27 @@ fn segments_end_by_their_bytes_if_media_time_stands_still() {
     // Of 400 MiB, what the limit of a channel lets stay.
     assert_eq!(packager.len(), 3);
 }
+
+#[tokio::test]
+async fn who_waits_on_one_channel_leaves_room_for_others() {
+    let (live, track) = live();
+    let other = ChannelId::new(8).unwrap();
+    for track in [track, live.registry.track(other)] {
+        play_into(&track);
+    }
+    let busy = live.ready(channel(), soon()).await.unwrap();
+    let free = live.ready(other, soon()).await.unwrap();
+    let waiting = || live.places(&busy).map(drop);
+    let places: Vec<_> = std::iter::from_fn(|| live.places(&busy).ok()).collect();
+    assert_eq!(places.len(), MAX_WAITING / 2);
+    assert_eq!(waiting(), Err(Error::Busy));
+    assert!(live.places(&free).is_ok());
+    drop(places);
+    assert_eq!(waiting(), Ok(()));
+}
+
+#[test]
+fn long_gops_do_not_make_answers_wait_for_minutes() {
+    assert_eq!(longest_wait(2), Duration::from_secs(6));
+    assert_eq!(longest_wait(60), MAX_WAIT);
+}
