@@ -21,6 +21,10 @@ use track::Track;
 /// takes 48 bytes.
 const MAX_SAMPLES: usize = 6_500_000;
 
+/// Latest time of a sample in ticks, and earliest below zero: 12,000 years at 90 kHz. Sums of times behind it
+/// would run over.
+const MAX_TICKS: i64 = 1 << 55;
+
 /// A box of the top level, as its header tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TopBox {
@@ -124,6 +128,8 @@ impl Movie {
         let (parameters, mut video) = video.ok_or_else(|| moov.bad("no video track"))?;
         let (audio_parameters, audio) = audio.unzip();
         let mut audio = audio.unwrap_or_default();
+        check_times(&moov, &video)?;
+        check_times(&moov, &audio)?;
         let first = video.iter().map(|sample| sample.pts).min().unwrap_or(0);
         if !has_edits && first != 0 {
             // The clock of fragments may start anywhere.
@@ -152,6 +158,14 @@ fn shift(samples: &mut [MovieSample], by: i64) {
         sample.dts = sample.dts.saturating_sub(by);
         sample.pts = sample.pts.saturating_sub(by);
     }
+}
+
+fn check_times(moov: &Reader<'_>, samples: &[MovieSample]) -> Result<(), Error> {
+    let is_far = |ticks: i64| ticks.unsigned_abs() > MAX_TICKS.unsigned_abs();
+    if samples.iter().any(|s| is_far(s.dts) || is_far(s.pts)) {
+        return Err(moov.bad("a time out of range"));
+    }
+    Ok(())
 }
 
 fn check_count(moov: &Reader<'_>, tracks: &[Track]) -> Result<(), Error> {

@@ -131,6 +131,27 @@ fn an_unknown_coding_is_named() {
     assert!(error.contains("vp09 is not supported"), "{error}");
 }
 
+#[test]
+fn times_at_the_end_of_numbers_are_refused() {
+    let dts_at = |time: u64| {
+        let mut file = fragmented();
+        let mut from = 0;
+        while let Some(at) = file[from..].windows(4).position(|w| w == b"tfdt") {
+            let time_at = from + at + 8;
+            assert_eq!(file[time_at - 4], 1, "version 1 has 64 bits");
+            file[time_at..time_at + 8].copy_from_slice(&time.to_be_bytes());
+            from = time_at;
+        }
+        read(&file)
+    };
+    let end = u64::try_from(i64::MAX).unwrap();
+    for time in [end, end - 1, (1 << 55) + 1] {
+        let error = dts_at(time).unwrap_err().to_string();
+        assert!(error.contains("out of range"), "{time}: {error}");
+    }
+    assert!(dts_at(1 << 54).is_ok());
+}
+
 proptest! {
     #[test]
     fn fragments_come_back_sample_by_sample((parameters, units) in any_gop()) {

@@ -107,7 +107,8 @@ impl Track {
         let place = |ticks: i64| {
             let ticks = i128::from(ticks.saturating_sub(self.media_start));
             let scaled = (ticks * i128::from(scale.hz())).div_euclid(i128::from(self.timescale));
-            i64::try_from(scaled).unwrap_or(0).saturating_add(delay)
+            let most = if scaled < 0 { i64::MIN } else { i64::MAX };
+            i64::try_from(scaled).unwrap_or(most).saturating_add(delay)
         };
         // Version 1 of `ctts` has pictures that are shown before they are decoded, by the file's clock.
         let early = self.samples.iter().map(|sample| sample.shift).min();
@@ -116,7 +117,9 @@ impl Track {
         for raw in &self.samples {
             let pts = place(raw.dts.saturating_add(raw.shift));
             let dts = place(raw.dts.saturating_add(early));
-            let dts = samples.last().map_or(dts, |last| dts.max(last.dts + 1));
+            let dts = samples
+                .last()
+                .map_or(dts, |last| dts.max(last.dts.saturating_add(1)));
             let end = place(
                 raw.dts
                     .saturating_add(early)

@@ -204,6 +204,11 @@ impl Importer {
     fn check_time(&self, channel: ChannelId, range: TimeRange) -> Result<(), ImportError> {
         let shared = &self.recorder.shared;
         let now = shared.clock.now();
+        let epoch = WallTime::from_micros(0);
+        if range.start < epoch {
+            let text = format!("the file begins at {}, before {epoch}", range.start);
+            return Err(ImportError::BadTime(text));
+        }
         if range.end.micros_since(now) > MAX_AHEAD_US {
             return Err(ImportError::BadTime(format!(
                 "the file ends at {}, which is in the future",

@@ -176,6 +176,10 @@ async fn limits_and_times_that_cannot_be_are_errors() {
         .await
         .unwrap_err();
     assert!(early.to_string().contains("future"), "{early}");
+    for before in [WallTime::from_micros(-1), WallTime::from_micros(i64::MIN)] {
+        let refused = import(&rig, before, &bytes).await.unwrap_err();
+        assert!(refused.to_string().contains("before 1970"), "{refused}");
+    }
     rig.clock.advance(Duration::from_secs(7_200));
     rig.set_policy(Policy {
         mode: RecMode::On,
