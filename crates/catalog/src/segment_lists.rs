@@ -5,7 +5,10 @@ use crate::segment_rows::{is_state, range, segment, with_columns};
 use crate::slice::count;
 use crate::{Catalog, Error, MAX_SEGMENT_US, Order, Page, Slice};
 use framewell_model::{ChannelId, RecordId, Segment, SegmentId, SegmentState, TimeRange, WallTime};
-use sea_query::{Expr, ExprTrait as _, Query, SelectStatement};
+use sea_query::{Expr, ExprTrait as _, Query, SelectStatement, UnionType};
+
+/// Ranges that one statement looks at: SQLite joins 500 parts at most.
+const RANGES_AT_ONCE: usize = 100;
 
 impl Catalog {
     /// Published segments of a channel that overlap the **closed** interval `[start, end]` (contract
@@ -63,6 +66,42 @@ impl Catalog {
         let select = by_start(timeline, Order::Ascending);
         let rows = self.read("timeline of a channel", &select).await?;
         rows.iter().map(range).collect()
+    }
+
+    /// Which of the ranges, by their numbers, have footage. Each costs one search in an index, and many of
+    /// them one statement.
+    pub async fn ranges_with_footage(
+        &self,
+        channel: ChannelId,
+        ranges: &[TimeRange],
+    ) -> Result<Vec<usize>, Error> {
+        let mut found = Vec::new();
+        for (chunk, ranges) in ranges.chunks(RANGES_AT_ONCE).enumerate() {
+            let first = chunk * RANGES_AT_ONCE;
+            let Some(select) = any_overlapping(channel, ranges) else {
+                break;
+            };
+            let rows = self.read("ranges with footage", &select).await?;
+            for row in &rows {
+                let number: i64 = row.get("number")?;
+                found.extend(usize::try_from(number).map(|number| first + number));
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// The first footage that ends after `at`.
+    pub async fn footage_from(
+        &self,
+        channel: ChannelId,
+        at: WallTime,
+    ) -> Result<Option<TimeRange>, Error> {
+        let later = published(channel)
+            .and_where(Expr::col("start_us").gte(earliest_start(at)))
+            .and_where(Expr::col("end_us").gt(at.micros()))
+            .take();
+        self.first_range(by_start(later, Order::Ascending)).await
     }
 
     /// A published segment of any channel.
@@ -163,6 +202,22 @@ fn overlapping(channel: ChannelId, range: TimeRange) -> SelectStatement {
         .and_where(Expr::col("start_us").gte(earliest_start(range.start)))
         .and_where(Expr::col("end_us").gt(range.start.micros()))
         .take()
+}
+
+/// The numbers of the ranges that a published segment overlaps; `None` without a range.
+fn any_overlapping(channel: ChannelId, ranges: &[TimeRange]) -> Option<SelectStatement> {
+    let parts = (0_i64..).zip(ranges).map(|(number, range)| {
+        let one = by_start(overlapping(channel, *range), Order::Ascending)
+            .expr_as(Expr::val(number), "number")
+            .limit(1)
+            .take();
+        // Inside a query of its own, since the limit of a part would be that of all.
+        Query::select()
+            .column("number")
+            .from_subquery(one, "found")
+            .take()
+    });
+    parts.reduce(|mut all, part| all.union(UnionType::All, part).take())
 }
 
 /// No segment that reaches `at` starts before this.

@@ -162,11 +162,16 @@ async fn the_calendar_has_the_days_with_footage() {
     }
     let utc = json!(["2024-04-28", "2024-04-30", "2024-05-01"]);
     assert_eq!(days("").await, utc);
+    site.record(channel.id, "2023-01-05T10:00:00Z", 10).await;
+    assert_eq!(days("").await[0], "2023-01-05");
+    assert_eq!(
+        days("").await.as_array().unwrap()[1..],
+        utc.as_array().unwrap()[..]
+    );
     let berlin = json!({ "timezone": "Europe/Berlin" });
     let camera = format!("/api/v2/cameras/{}/", channel.id);
     site.put(&channel.all, &camera, &berlin).await.expect(200);
-    assert_eq!(days("").await, utc);
-    let local = json!(["2024-04-28", "2024-04-29", "2024-05-01"]);
+    let local = json!(["2023-01-05", "2024-04-28", "2024-04-29", "2024-05-01"]);
     assert_eq!(days("&daysincamtz=").await, local);
     let other = site.channel("b").await;
     let path = format!("/api/v2/storage/activity/?camid={}", channel.id);

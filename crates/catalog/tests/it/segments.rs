@@ -171,6 +171,21 @@ conformance! {
         assert_eq!(ranges, [range(0, 10), range(10, 20)]);
     }
 
+    async fn many_ranges_are_looked_at_at_once(catalog: &Catalog) {
+        let channel = channel(catalog).await.id;
+        let ranges: Vec<TimeRange> = (0..250).map(|n| range(n * 10, n * 10 + 10)).collect();
+        let found = async |ranges: &[TimeRange]| catalog.ranges_with_footage(channel, ranges).await.unwrap();
+        assert!(found(&[]).await.is_empty() && found(&ranges).await.is_empty());
+        publish_ranges(catalog, channel, &[(10, 20), (12, 15), (35, 41), (2_490, 2_500)]).await;
+        catalog.stage_segment(&segment(channel, range(60, 70)), at(0)).await.unwrap();
+        assert_eq!(found(&ranges).await, [1, 3, 4, 249]);
+        let from = async |seconds| catalog.footage_from(channel, at(seconds)).await.unwrap();
+        assert_eq!(from(-5).await, Some(range(10, 20)));
+        assert_eq!(from(40).await, Some(range(35, 41)));
+        assert_eq!(from(41).await, Some(range(2_490, 2_500)));
+        assert_eq!(from(2_500).await, None);
+    }
+
     async fn the_longest_segment_is_found_at_its_last_moment(catalog: &Catalog) {
         let channel = channel(catalog).await.id;
         let longest = TimeRange { start: at(0), end: at(0).plus_micros(MAX_SEGMENT_US) };
