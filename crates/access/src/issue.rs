@@ -74,14 +74,16 @@ impl Access {
             .await?)
     }
 
-    /// A ticket for a media URL, good until `expire` (whole seconds, rounded down). The ticket itself cannot
-    /// be revoked, so keep it short; sessions that were opened with it end with the token of its holder.
+    /// A ticket for a media URL, good until `expire` (whole seconds, rounded down). What it opens for
+    /// long ends with the token of its holder ([`Access::admit_ticket`]); the ticket itself cannot be revoked,
+    /// so keep it short.
     #[must_use]
     pub fn ticket(&self, holder: Holder, scope: &MediaScope, expire: WallTime) -> String {
         media_ticket(&self.key, holder, &scope.to_string(), expire)
     }
 
-    /// Verifies a ticket from a media URL: who asked for it, and when it ends.
+    /// Verifies a ticket from a media URL: who asked for it, and when it ends. By its signature alone, which is
+    /// enough for single pictures and files.
     pub fn check_ticket(&self, text: &str, scope: &MediaScope) -> Result<MediaTicket, TokenError> {
         verify_media_ticket(&self.key, text, &scope.to_string(), self.clock.now())
     }

@@ -1,10 +1,12 @@
 //! Who may do what: credentials in, [`Grant`](framewell_model::Grant) out, checked against the catalog
 //! at every call.
 //!
-//! Entry point: [`Access::authenticate`], then [`Access::check_channel`]. Nothing is cached, so a
-//! revocation acts on the next call. What a credential allows comes from its row, never from what a
-//! client wrote around it. What does not belong here: HTTP headers, and which route needs which right.
+//! Entry point: [`Access::authenticate`], then [`Access::check_channel`]. Nothing of that is
+//! cached, so a revocation acts on the next call; on what tickets open it acts within seconds
+//! ([`Access::admit_ticket`]). What a credential allows comes from its row, never from what a client wrote
+//! around it. What does not belong here: HTTP headers, and which route needs which right.
 
+mod admitted;
 mod authenticate;
 mod check;
 mod error;
@@ -20,6 +22,7 @@ pub use framewell_token::MediaTicket;
 pub use scope::MediaScope;
 pub use stream::{Admission, StreamUse};
 
+use admitted::Admitted;
 use framewell_catalog::Catalog;
 use framewell_model::WallClock;
 use framewell_token::SigningKey;
@@ -31,6 +34,7 @@ pub struct Access {
     catalog: Catalog,
     key: SigningKey,
     clock: Arc<dyn WallClock>,
+    admitted: Admitted,
 }
 
 impl Access {
@@ -41,6 +45,7 @@ impl Access {
             catalog,
             key,
             clock,
+            admitted: Admitted::default(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What tickets are for.
 
-use framewell_model::{ChannelId, EventId, ImageId, RecordId, WallTime};
+use framewell_model::{ChannelId, EventId, ImageId, RecordId, Right, WallTime};
 use std::fmt;
 
 /// What a media ticket opens: exactly one thing.
@@ -22,6 +22,37 @@ pub enum MediaScope {
     Upload(ChannelId, WallTime),
     /// One stored picture.
     StoredImage(ChannelId, ImageId),
+}
+
+impl MediaScope {
+    /// The channel that it is about.
+    #[must_use]
+    pub const fn channel(&self) -> ChannelId {
+        match self {
+            Self::Live(channel)
+            | Self::Footage(channel)
+            | Self::Publish(channel)
+            | Self::Record(channel, _)
+            | Self::EventFile(channel, _)
+            | Self::Image(channel, _)
+            | Self::Upload(channel, _)
+            | Self::StoredImage(channel, _) => *channel,
+        }
+    }
+
+    /// What the token that a ticket is asked for with has to allow.
+    #[must_use]
+    pub const fn right(&self) -> Right {
+        match self {
+            Self::Publish(_) | Self::Upload(..) => Right::Publish,
+            Self::Live(_)
+            | Self::Footage(_)
+            | Self::Record(..)
+            | Self::EventFile(..)
+            | Self::Image(..)
+            | Self::StoredImage(..) => Right::Watch,
+        }
+    }
 }
 
 /// The text inside the ticket. It must not change: tickets that are out would end.

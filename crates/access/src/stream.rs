@@ -53,7 +53,8 @@ impl Access {
         stream: StreamUse,
     ) -> Result<Admission, Error> {
         if text.expose().starts_with(TICKET_PREFIX) {
-            let ticket = self.check_ticket(text.expose(), &stream.scope(channel))?;
+            let scope = stream.scope(channel);
+            let ticket = self.admit_ticket(text.expose(), &scope).await?;
             return match self.catalog.load_channel(channel).await {
                 Ok(_) => Ok(Admission {
                     holder: ticket.holder,

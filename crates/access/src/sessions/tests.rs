@@ -189,3 +189,21 @@ fn the_ticket_of_a_visit_that_was_ended_opens_nothing_until_it_expires() {
     sessions.measure(1.0);
     assert!(visit("a").is_ok());
 }
+
+#[test]
+fn the_ticket_of_a_visit_whose_token_was_revoked_opens_nothing_until_it_expires() {
+    let (sessions, clock) = sessions(2, None, None);
+    let visit = |ticket| sessions.visit(ticket, new(Protocol::Hls, 1));
+    let session = visit("a").unwrap();
+    for entry in sessions.shared.open.lock().values() {
+        entry.end(EndReason::Revoked);
+    }
+    assert_eq!(visit("a").unwrap_err(), SessionRefused::Ended);
+    drop(session);
+    sessions.measure(1.0);
+    assert!(sessions.list(|_| true).is_empty());
+    assert_eq!(visit("a").unwrap_err(), SessionRefused::Ended);
+    clock.set(100);
+    sessions.measure(1.0);
+    assert!(visit("a").is_ok());
+}

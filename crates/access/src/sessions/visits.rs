@@ -36,26 +36,37 @@ impl Visits {
         let Some(ticket) = found.map(|(ticket, _)| ticket.clone()) else {
             return;
         };
+        if let Some(visit) = self.here.remove(&ticket) {
+            self.remember(ticket, visit.until);
+        }
+    }
+
+    fn remember(&mut self, ticket: Box<str>, until: WallTime) {
         if self.bans.len() >= MAX_BANS
             && let Some(first) = self.bans.iter().min_by_key(|(_, until)| **until)
         {
             let first = first.0.clone();
             self.bans.remove(&first);
         }
-        if let Some(visit) = self.here.remove(&ticket) {
-            self.bans.insert(ticket, visit.until);
-        }
+        self.bans.insert(ticket, until);
     }
 
-    /// Forgets who is gone. What is returned is to be dropped without the lock.
+    /// Forgets who is gone, but for tickets whose session was ended. What is returned is to be dropped without the lock.
     #[must_use]
     pub(super) fn sweep(&mut self, now: WallTime) -> Vec<Arc<Session>> {
         self.bans.retain(|_, until| *until > now);
         let is_gone = |visit: &Visit| {
             now.micros_since(visit.seen) > MAX_IDLE_US || visit.session.end_reason().is_some()
         };
-        let gone = self.here.extract_if(|_, visit| is_gone(visit));
-        gone.map(|(_, visit)| visit.session).collect()
+        let gone: Vec<_> = self.here.extract_if(|_, visit| is_gone(visit)).collect();
+        let mut sessions = Vec::with_capacity(gone.len());
+        for (ticket, visit) in gone {
+            if visit.session.end_reason().is_some() {
+                self.remember(ticket, visit.until);
+            }
+            sessions.push(visit.session);
+        }
+        sessions
     }
 }
 
@@ -64,7 +75,7 @@ impl Sessions {
     /// last one. `new.expire` is when the ticket ends.
     ///
     /// # Errors
-    /// There are too many sessions, too much is sent, or somebody ended the session of this ticket.
+    /// There are too many sessions, too much is sent, or the session of this ticket was ended.
     pub fn visit(&self, ticket: &str, new: NewSession) -> Result<Arc<Session>, SessionRefused> {
         let now = self.shared.clock.now();
         let mut visits = self.shared.visits.lock();
@@ -72,6 +83,10 @@ impl Sessions {
             return Err(SessionRefused::Ended);
         }
         match visits.here.entry(ticket.into()) {
+            // It stays until the next sweep, which bans its ticket.
+            Entry::Occupied(known) if known.get().session.end_reason().is_some() => {
+                Err(SessionRefused::Ended)
+            }
             Entry::Occupied(mut known) => {
                 known.get_mut().seen = now;
                 Ok(Arc::clone(&known.get().session))

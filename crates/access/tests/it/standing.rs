@@ -8,7 +8,9 @@ use framewell_access::sessions::{
     Activity, EndReason, NewSession, Protocol, Session, Sessions, SessionsConfig,
 };
 use framewell_catalog::TokenTarget;
-use framewell_model::{Access as Level, ChannelId, GroupPatch, Holder, Secret, WallClock};
+use framewell_model::{
+    Access as Level, ChannelId, ErrorKind, GroupPatch, HasKind as _, Holder, Secret, WallClock,
+};
 use std::sync::Arc;
 
 fn sessions(world: &World) -> Sessions {
@@ -74,6 +76,42 @@ async fn a_session_ends_when_its_token_is_revoked() {
     let revoked = Some(EndReason::Revoked);
     assert_eq!((a.end_reason(), b.end_reason()), (revoked, None));
     assert!(a.end_token().is_cancelled());
+}
+
+#[tokio::test]
+async fn a_ticket_is_admitted_until_seconds_after_its_token_is_revoked() {
+    let world = World::new().await;
+    let (account, _) = world.account("site").await;
+    let channel = world.channel(account).await;
+    let token = world.channel_token(account, channel, Level::Watch).await;
+    let holder = holder(&world, token.expose(), channel).await;
+    let scope = MediaScope::Footage(channel);
+    let end = world.clock.now().plus_micros(3_600_000_000);
+    let ticket = world.access.ticket(holder, &scope, end);
+    let admit = async || {
+        let admitted = world.access.admit_ticket(&ticket, &scope).await;
+        admitted
+            .map(|ticket| ticket.holder)
+            .map_err(|error| error.kind())
+    };
+    assert_eq!(admit().await, Ok(holder));
+    let target = TokenTarget::Channel(channel, Level::Watch);
+    world.access.revoke(account, target).await.unwrap();
+    // The answer is not asked for again with every file.
+    world.pass(4);
+    assert_eq!(admit().await, Ok(holder));
+    world.pass(2);
+    assert_eq!(admit().await, Err(ErrorKind::Unauthenticated));
+    // The signature alone still opens single files.
+    assert!(world.access.check_ticket(&ticket, &scope).is_ok());
+    // A token that may only watch publishes nothing, whatever its tickets say.
+    let other = world.channel(account).await;
+    let token = world.channel_token(account, other, Level::Watch).await;
+    let scope = MediaScope::Publish(other);
+    let watcher = self::holder(&world, token.expose(), other).await;
+    let ticket = world.access.ticket(watcher, &scope, end);
+    let refused = world.access.admit_ticket(&ticket, &scope).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::PermissionDenied);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Who may open a stream.
 
 use crate::World;
-use framewell_access::{MediaScope, StreamUse};
+use framewell_access::{Credential, MediaScope, StreamUse};
 use framewell_catalog::TokenTarget;
 use framewell_model::{
     Access as Level, ChannelId, ErrorKind, HasKind as _, Holder, Secret, WallClock as _,
@@ -34,13 +34,14 @@ async fn tokens_of_level_all_publish_and_tokens_of_level_watch_do_not() {
 #[tokio::test]
 async fn a_ticket_opens_its_channel_for_its_use() {
     let world = World::new().await;
-    let (account, _) = world.account("mine").await;
+    let (account, license) = world.account("mine").await;
     let (channel, beside) = (world.channel(account).await, world.channel(account).await);
     let end = world.clock.now().plus_micros(60_000_000);
-    let holder = Holder {
-        account,
-        serial: None,
-    };
+    let grant = world
+        .access
+        .authenticate(&Credential::License(license))
+        .await;
+    let holder: Holder = (&grant.unwrap()).into();
     let ticket = |scope: &MediaScope| Secret::new(world.access.ticket(holder, scope, end));
     let publish = ticket(&MediaScope::Publish(channel));
     let admitted = world

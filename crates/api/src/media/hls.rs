@@ -66,7 +66,7 @@ pub(crate) async fn show_hls_file(
     let missing = || ApiError::not_found("this HLS file");
     let channel: ChannelId = channel.parse().map_err(|_| missing())?;
     let file = File::of_name(&name).ok_or_else(missing)?;
-    let session = visit(&state, &params, channel, Activity::Live)?;
+    let session = visit(&state, &params, channel, Activity::Live).await?;
     let live = state.playback.hls();
     let query = params.only("ticket");
     match file {

@@ -78,7 +78,7 @@ pub(crate) async fn show_recorded_hls(
     let channel: ChannelId = channel.parse().map_err(|_| missing())?;
     let span = span_of_name(&span).ok_or_else(missing)?;
     let file = File::of_name(&name).ok_or_else(missing)?;
-    let session = visit(&state, &params, channel, Activity::Recorded)?;
+    let session = visit(&state, &params, channel, Activity::Recorded).await?;
     let recorded = state.playback.recorded_hls();
     match file {
         File::Playlist(kind) => {

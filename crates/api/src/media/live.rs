@@ -1,6 +1,6 @@
 //! `/media/live/{channel}/stream.mp4` and `/media/live/{channel}/stream`: live fragments by ticket.
 
-use super::check_ticket;
+use super::admit_ticket;
 use crate::AppState;
 use crate::error::ApiError;
 use crate::native::socket::Upgrade;
@@ -12,7 +12,7 @@ use framewell_access::{MediaScope, MediaTicket};
 use framewell_model::ChannelId;
 
 /// The channel of a ticketed URL.
-fn admit(
+async fn admit(
     state: &AppState,
     channel: &str,
     params: &Params,
@@ -20,7 +20,7 @@ fn admit(
     let channel: ChannelId = channel
         .parse()
         .map_err(|_| ApiError::not_found("this stream"))?;
-    let ticket = check_ticket(state, params, &MediaScope::Live(channel))?;
+    let ticket = admit_ticket(state, params, &MediaScope::Live(channel)).await?;
     Ok((channel, ticket))
 }
 
@@ -29,7 +29,7 @@ pub(crate) async fn show_live_stream(
     Path(channel): Path<String>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let (channel, ticket) = admit(&state, &channel, &params)?;
+    let (channel, ticket) = admit(&state, &channel, &params).await?;
     open_live(state, channel, &ticket, &params, None).await
 }
 
@@ -39,6 +39,6 @@ pub(crate) async fn follow_live_stream(
     params: Params,
     upgrade: Upgrade,
 ) -> Result<Response, ApiError> {
-    let (channel, ticket) = admit(&state, &channel, &params)?;
+    let (channel, ticket) = admit(&state, &channel, &params).await?;
     open_live(state, channel, &ticket, &params, Some(upgrade)).await
 }

@@ -18,7 +18,7 @@ use framewell_model::{ChannelId, ErrorKind, HasKind};
 use std::sync::Arc;
 
 /// The session of a player that comes and goes: all that it fetches with one ticket.
-fn visit(
+async fn visit(
     state: &AppState,
     params: &Params,
     channel: ChannelId,
@@ -29,7 +29,7 @@ fn visit(
         Activity::Recorded => MediaScope::Footage(channel),
         Activity::Publish => MediaScope::Publish(channel),
     };
-    let ticket = check_ticket(state, params, &scope)?;
+    let ticket = admit_ticket(state, params, &scope).await?;
     let new = NewSession {
         protocol: Protocol::Hls,
         activity,
@@ -49,15 +49,23 @@ pub(crate) fn check_ticket(
     params: &Params,
     scope: &MediaScope,
 ) -> Result<MediaTicket, ApiError> {
-    let ticket = params.get("ticket").unwrap_or_default();
-    if ticket.is_empty() {
-        return Err(ApiError::new(
-            ErrorKind::Unauthenticated,
-            "this URL needs a ticket",
-        ));
-    }
     state
         .access
-        .check_ticket(ticket, scope)
+        .check_ticket(ticket_of(params)?, scope)
         .map_err(|error| ApiError::new(error.kind(), error.to_string()))
+}
+
+/// The same for what goes on for long, or opens much: the token behind the ticket has to stand, too.
+pub(crate) async fn admit_ticket(
+    state: &AppState,
+    params: &Params,
+    scope: &MediaScope,
+) -> Result<MediaTicket, ApiError> {
+    let ticket = ticket_of(params)?;
+    Ok(state.access.admit_ticket(ticket, scope).await?)
+}
+
+fn ticket_of(params: &Params) -> Result<&str, ApiError> {
+    let ticket = params.get("ticket").filter(|ticket| !ticket.is_empty());
+    ticket.ok_or_else(|| ApiError::new(ErrorKind::Unauthenticated, "this URL needs a ticket"))
 }

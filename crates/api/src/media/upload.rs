@@ -1,6 +1,6 @@
 //! `PUT /upload/{channel}/{name}`: a file that was announced (contract section 7.2).
 
-use super::check_ticket;
+use super::admit_ticket;
 use crate::AppState;
 use crate::error::ApiError;
 use crate::params::Params;
@@ -22,7 +22,8 @@ pub(crate) async fn put_upload(
     let start = name.strip_suffix(".mp4").and_then(|name| name.parse().ok());
     // A name that is none belongs to no ticket.
     let start = WallTime::from_micros(start.unwrap_or(i64::MIN));
-    let ticket = check_ticket(&state, &params, &MediaScope::Upload(channel, start))?;
+    let scope = MediaScope::Upload(channel, start);
+    let ticket = admit_ticket(&state, &params, &scope).await?;
     // The channel may be gone since.
     state.catalog.load_channel(channel).await?;
     let imported = take_in(&state, ticket.holder, channel, start, request).await?;

@@ -8,7 +8,7 @@ use super::types::ErrorBody;
 use crate::auth::Caller;
 use crate::body::read_bounded;
 use crate::error::ApiError;
-use crate::media::check_ticket;
+use crate::media::{admit_ticket, check_ticket};
 use crate::origin::Origin;
 use crate::params::Params;
 use crate::webrtc::{WebRtc, WebRtcRefusal, WebRtcSession, WebRtcWanted};
@@ -73,12 +73,14 @@ pub(crate) async fn open_whep_by_ticket(
     let missing = || ApiError::not_found("this channel");
     let channel: ChannelId = channel.parse().map_err(|_| missing())?;
     // A ticket for all footage opens live video, too.
-    let footage = check_ticket(&state, &params, &MediaScope::Footage(channel)).ok();
-    let has_recorded = footage.is_some();
-    let ticket = match footage {
-        Some(ticket) => ticket,
-        None => check_ticket(&state, &params, &MediaScope::Live(channel))?,
+    let footage = MediaScope::Footage(channel);
+    let has_recorded = check_ticket(&state, &params, &footage).is_ok();
+    let scope = if has_recorded {
+        footage
+    } else {
+        MediaScope::Live(channel)
     };
+    let ticket = admit_ticket(&state, &params, &scope).await?;
     let wanted = WebRtcWanted {
         channel,
         has_recorded,

@@ -7,7 +7,7 @@ use super::whep::{SDP, check_type, created, engine, read_description, refused};
 use crate::AppState;
 use crate::auth::Caller;
 use crate::error::ApiError;
-use crate::media::check_ticket;
+use crate::media::admit_ticket;
 use crate::origin::Origin;
 use crate::params::Params;
 use crate::webrtc::WebRtcWanted;
@@ -61,7 +61,7 @@ pub(crate) async fn open_whip_by_ticket(
 ) -> Result<Response, ApiError> {
     let missing = || ApiError::not_found("this channel");
     let channel: ChannelId = channel.parse().map_err(|_| missing())?;
-    let ticket = check_ticket(&state, &params, &MediaScope::Publish(channel))?;
+    let ticket = admit_ticket(&state, &params, &MediaScope::Publish(channel)).await?;
     // A ticket outlives its channel.
     state.catalog.load_channel(channel).await?;
     let wanted = WebRtcWanted {

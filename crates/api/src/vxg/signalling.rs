@@ -3,7 +3,7 @@
 
 use crate::AppState;
 use crate::error::ApiError;
-use crate::media::check_ticket;
+use crate::media::admit_ticket;
 use crate::native::socket::send;
 use crate::native::whep::engine;
 use crate::params::Params;
@@ -64,7 +64,7 @@ pub(crate) async fn watch(
 ) -> Result<Response, ApiError> {
     let missing = || ApiError::not_found("this camera");
     let channel: ChannelId = camid.parse().map_err(|_| missing())?;
-    let ticket = check_ticket(&state, &params, &MediaScope::Live(channel))?;
+    let ticket = admit_ticket(&state, &params, &MediaScope::Live(channel)).await?;
     let wanted = WebRtcWanted {
         channel,
         has_recorded: false,

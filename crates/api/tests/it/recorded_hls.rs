@@ -1,6 +1,9 @@
 //! URLs of recorded HLS and what they answer.
 
 use crate::site::{Site, assert_compat_error, text};
+use framewell_catalog::TokenTarget;
+use framewell_model::Access as Level;
+use std::time::Duration;
 
 #[tokio::test]
 async fn a_recorded_range_has_a_url_that_lasts_as_long_as_it_takes_to_watch() {
@@ -103,5 +106,29 @@ async fn what_a_ticket_fetches_over_hls_is_one_session_that_can_be_ended() {
         let session = format!("/v1/sessions/{}", text(&sessions[0]["id"]));
         site.delete(&channel.all, &session).await.expect(204);
         assert_compat_error(&site.get("", url).await, 403, "access_deny");
+    }
+}
+
+#[tokio::test]
+async fn hls_of_a_revoked_token_is_refused_within_seconds() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
+    let id = channel.id;
+    let live = format!("/v1/channels/{id}/live");
+    let live = site.get(&channel.watch, &live).await.expect(200);
+    let recorded = format!("/v1/channels/{id}/hls?start=-1h&end=-1m");
+    let recorded = site.get(&channel.watch, &recorded).await.expect(200);
+    let urls = [&live["hls"], &recorded["url"]]
+        .map(|url| text(url).trim_start_matches("http://vms.test:8080"));
+    for url in urls {
+        // There is no video, and they are let in.
+        site.get("", url).await.expect(404);
+    }
+    let account = site.state.catalog.load_channel(id).await.unwrap().account;
+    let target = TokenTarget::Channel(id, Level::Watch);
+    site.state.access.revoke(account, target).await.unwrap();
+    site.clock.advance(Duration::from_secs(6));
+    for url in urls {
+        assert_compat_error(&site.get("", url).await, 401, "invalid_auth");
     }
 }

@@ -48,10 +48,7 @@ async fn a_channel_that_does_not_exist_is_not_found() {
     let server = live_server().await;
     let mut client = Client::connect(server.addr).await;
     assert_eq!(
-        client
-            .request("DESCRIBE", &server.url(99), &[])
-            .await
-            .status,
+        client.request("DESCRIBE", &server.url(9), &[]).await.status,
         404
     );
     let other = format!("rtsp://{}/vod/7?ticket={}", server.addr, server.ticket(7));

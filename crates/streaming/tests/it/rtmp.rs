@@ -3,12 +3,12 @@
 use crate::support::{NOW_S, channel, encode, pace, run_id, spec};
 use framewell_access::places::{Occupation, Places};
 use framewell_access::sessions::{EndReason, Sessions, SessionsConfig};
-use framewell_access::{Access, MediaScope};
+use framewell_access::{Access, Credential, MediaScope};
 use framewell_catalog::{Catalog, CatalogConfig};
 use framewell_ingest::{Ingest, IngestConfig};
 use framewell_live::{Registry, RingConfig, Track};
 use framewell_media::TrackKind;
-use framewell_model::{AccountId, Holder, NewChannel, RecMode, Secret, WallTime};
+use framewell_model::{Holder, NewChannel, RecMode, Secret, WallTime};
 use framewell_streaming::rtmp::{RtmpConfig, RtmpService, serve};
 use framewell_testkit::clock::MovableClock;
 use framewell_testkit::encode::EncodedClip;
@@ -29,7 +29,7 @@ struct Server {
     addr: SocketAddr,
     registry: Registry,
     access: Access,
-    account: AccountId,
+    holder: Holder,
     sessions: Sessions,
     stop: CancellationToken,
     tasks: JoinSet<()>,
@@ -49,7 +49,8 @@ impl Server {
         let clock: Arc<MovableClock> = Arc::new(MovableClock::new(WallTime::from_secs(NOW_S)));
         let key = SigningKey::new(vec![7; 32]).unwrap();
         let access = Access::new(catalog.clone(), key, Arc::clone(&clock) as _);
-        let (account, _) = access.create_account("tests").await.unwrap();
+        let (account, license) = access.create_account("tests").await.unwrap();
+        let grant = access.authenticate(&Credential::License(license)).await;
         let new = NewChannel {
             name: "one".into(),
             rec_mode: RecMode::Off,
@@ -85,7 +86,7 @@ impl Server {
             addr,
             registry,
             access,
-            account,
+            holder: (&grant.unwrap()).into(),
             sessions,
             stop,
             tasks,
@@ -95,11 +96,10 @@ impl Server {
 
     fn name(&self, scope: &MediaScope) -> String {
         let expire = WallTime::from_secs(NOW_S + 60);
-        let holder = Holder {
-            account: self.account,
-            serial: None,
-        };
-        format!("1?ticket={}", self.access.ticket(holder, scope, expire))
+        format!(
+            "1?ticket={}",
+            self.access.ticket(self.holder, scope, expire)
+        )
     }
 
     fn live(&self) -> String {

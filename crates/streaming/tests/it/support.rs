@@ -2,19 +2,20 @@
 
 use framewell_access::places::{Occupation, Places};
 use framewell_access::sessions::{Sessions, SessionsConfig};
-use framewell_access::{Access, MediaScope};
+use framewell_access::{Access, Credential, MediaScope};
 use framewell_blob::BlobStore;
 use framewell_catalog::{Catalog, CatalogConfig};
 use framewell_footage::{Footage, Spool};
 use framewell_ingest::{Ingest, IngestConfig};
 use framewell_live::{Registry, RingConfig, Track};
 use framewell_media::{AccessUnit, StreamParameters, TrackKind};
-use framewell_model::{AccountId, ChannelId, Holder, RunId, Secret, WallTime};
+use framewell_model::{ChannelId, Holder, NewChannel, RecMode, RunId, Secret, WallTime};
 use framewell_playback::Playback;
 use framewell_streaming::rtsp::{RtspConfig, RtspSources, serve};
 use framewell_testkit::clock::MovableClock;
 use framewell_testkit::encode::{ClipSpec, EncodedClip};
 use framewell_token::SigningKey;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub(crate) struct Server {
     pub(crate) spool: Spool,
     pub(crate) sessions: Sessions,
     pub(crate) folder: tempfile::TempDir,
+    /// Whose tickets these are.
+    holder: Holder,
 }
 
 pub(crate) fn channel(id: i64) -> ChannelId {
@@ -48,6 +51,26 @@ pub(crate) fn run_id(number: u8) -> RunId {
     format!("00000000-0000-7000-8000-0000000000{number:02x}")
         .parse()
         .unwrap()
+}
+
+/// An account that owns channels 1 to 9.
+async fn owner_of_channels(access: &Access, catalog: &Catalog) -> Holder {
+    let (account, license) = access.create_account("owner").await.unwrap();
+    for id in 1..=9 {
+        let new = NewChannel {
+            name: format!("camera {id}"),
+            rec_mode: RecMode::Off,
+            timezone: "UTC".to_owned(),
+            source: None,
+            retention_s: None,
+            meta: BTreeMap::new(),
+        };
+        let now = WallTime::from_secs(NOW_S);
+        let created = catalog.create_channel(account, &new, now).await.unwrap();
+        assert_eq!(created.id, channel(id));
+    }
+    let grant = access.authenticate(&Credential::License(license)).await;
+    (&grant.unwrap()).into()
 }
 
 impl Server {
@@ -62,6 +85,7 @@ impl Server {
         let clock = Arc::new(MovableClock::new(WallTime::from_secs(NOW_S)));
         let key = SigningKey::new(vec![7; 32]).unwrap();
         let access = Access::new(catalog.clone(), key, Arc::clone(&clock) as _);
+        let holder = owner_of_channels(&access, &catalog).await;
         let registry = Registry::new(RingConfig::default(), Arc::clone(&clock) as _);
         let blobs = BlobStore::local(&folder.path().join("objects")).unwrap();
         let spool = Spool::new();
@@ -100,6 +124,7 @@ impl Server {
             spool,
             sessions,
             folder,
+            holder,
         }
     }
 
@@ -116,12 +141,8 @@ impl Server {
     }
 
     fn ticket_for(&self, scope: &MediaScope, end_s: i64) -> String {
-        let holder = Holder {
-            account: AccountId::new(1).expect("positive"),
-            serial: None,
-        };
         self.access
-            .ticket(holder, scope, WallTime::from_secs(end_s))
+            .ticket(self.holder, scope, WallTime::from_secs(end_s))
     }
 
     pub(crate) fn url(&self, id: i64) -> String {

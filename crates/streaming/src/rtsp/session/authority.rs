@@ -41,7 +41,7 @@ impl Session {
         request: &Request<Vec<u8>>,
     ) -> Result<Authority, Refusal> {
         if let Some(ticket) = &target.ticket {
-            let holder = self.check_ticket(ticket, target)?;
+            let holder = self.admit_ticket(ticket, target).await?;
             let text = ticket.clone();
             return Ok(Authority::Ticket { text, holder });
         }
@@ -61,7 +61,9 @@ impl Session {
     /// Whether what the session was set up with still holds.
     pub(super) async fn check_authority(&self, play: &Play) -> Result<(), Refusal> {
         match &play.authority {
-            Authority::Ticket { text, .. } => self.check_ticket(text, &play.target).map(|_| ()),
+            Authority::Ticket { text, .. } => {
+                self.admit_ticket(text, &play.target).await.map(|_| ())
+            }
             Authority::Token(grant) => {
                 let standing = self.service.access.recheck(grant).await;
                 standing.map_err(|error| refused(&play.target, &error))?;
@@ -70,17 +72,13 @@ impl Session {
         }
     }
 
-    fn check_ticket(&self, ticket: &str, target: &Target) -> Result<Holder, Refusal> {
+    async fn admit_ticket(&self, ticket: &str, target: &Target) -> Result<Holder, Refusal> {
         let scope = match target.kind {
             Kind::Live => MediaScope::Live(target.channel),
             Kind::Recorded { .. } => MediaScope::Footage(target.channel),
         };
-        let checked = self.service.access.check_ticket(ticket, &scope);
-        checked.map(|ticket| ticket.holder).map_err(|error| {
-            // Strangers can make as many as they like.
-            tracing::debug!(channel.id = %target.channel, %error, "rtsp ticket refused");
-            StatusCode::Unauthorized.into()
-        })
+        let admitted = self.service.access.admit_ticket(ticket, &scope).await;
+        Ok(admitted.map_err(|error| refused(target, &error))?.holder)
     }
 
     async fn check_grant(&self, grant: &Grant, target: &Target) -> Result<(), Refusal> {
@@ -91,6 +89,7 @@ impl Session {
 }
 
 fn refused(target: &Target, error: &framewell_access::Error) -> StatusCode {
+    // Strangers can make as many as they like.
     tracing::debug!(channel.id = %target.channel, %error, "rtsp login refused");
     match error.kind() {
         ErrorKind::PermissionDenied => StatusCode::Forbidden,
