@@ -277,6 +277,12 @@ impl Session {
         self.entry.id
     }
 
+    /// Who pays for it.
+    #[must_use]
+    pub fn holder(&self) -> Holder {
+        self.entry.new.holder
+    }
+
     /// Counts bytes that went to the client, or came from a publisher. Cheap: one addition.
     pub fn add_bytes(&self, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);

@@ -9,13 +9,16 @@ use crate::AppState;
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::ranged::RangedFile;
+use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use framewell_access::sessions::Activity;
+use framewell_access::sessions::{Activity, Session};
 use framewell_model::{ChannelId, SegmentId, WallTime};
-use framewell_playback::hls::recorded::{Kind, Span};
+use framewell_playback::hls::recorded::{Kind, PlaylistText, Span};
 use futures::{StreamExt, TryStreamExt};
+use std::convert::Infallible;
+use std::sync::Arc;
 
 /// One file of a recorded presentation.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,13 +86,9 @@ pub(crate) async fn show_recorded_hls(
     match file {
         File::Playlist(kind) => {
             let (query, now) = (params.only("ticket"), state.clock.now());
-            let text = recorded.playlist(channel, span, kind, &query, now).await?;
-            session.add_bytes(text.len());
-            let headers = [
-                (header::CONTENT_TYPE, super::hls::PLAYLIST),
-                (header::CACHE_CONTROL, "no-store"),
-            ];
-            Ok((headers, text).into_response())
+            let holder = session.holder();
+            let text = recorded.playlist(channel, span, kind, &query, now, holder);
+            Ok(playlist(text.await?, session))
         }
         File::Init(segment) => {
             let headers = [
@@ -114,6 +113,26 @@ pub(crate) async fn show_recorded_hls(
             ranged.respond(&headers)
         }
     }
+}
+
+/// Long playlists are as much of a load as media: they count while they are sent.
+fn playlist(text: PlaylistText, session: Arc<Session>) -> Response {
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(super::hls::PLAYLIST),
+        ),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (
+            header::CONTENT_LENGTH,
+            HeaderValue::from(text.as_str().len()),
+        ),
+    ];
+    let pieces = text.into_pieces().map(move |piece| {
+        session.add_bytes(piece.len());
+        Ok::<_, Infallible>(piece)
+    });
+    (headers, Body::from_stream(futures::stream::iter(pieces))).into_response()
 }
 
 #[cfg(test)]

@@ -18,6 +18,9 @@ use framewell_playback::hls::recorded::{Kind, Span};
 const MAX_RANGE_US: i64 = 7 * 86_400_000_000;
 /// A span without an end can be watched so long.
 const OPEN_END_US: i64 = 86_400_000_000;
+/// One that begins so long ago has an end in its URL, as far away as its ticket lasts: how long its segments
+/// are goes by the length of the whole.
+const LONG_OPEN_US: i64 = 6 * 3_600_000_000;
 
 /// Get a URL to play recorded footage over HLS
 ///
@@ -86,7 +89,16 @@ fn span(params: &Params, now: WallTime) -> Result<Span, ApiError> {
     if range.micros() > MAX_RANGE_US {
         return Err(ApiError::invalid("a playlist holds at most 7 days"));
     }
-    Ok(Span { start, end })
+    Ok(Span {
+        start,
+        end: end.or_else(|| end_of_long(start, now)),
+    })
+}
+
+fn end_of_long(start: WallTime, now: WallTime) -> Option<WallTime> {
+    let is_long = now.micros_since(start) > LONG_OPEN_US;
+    let last = start.plus_micros(MAX_RANGE_US);
+    is_long.then(|| now.plus_micros(OPEN_END_US).min(last))
 }
 
 /// How long somebody who watches from start to end needs, from now.
@@ -111,6 +123,14 @@ mod tests {
         assert_eq!(watching("start=-2h&end=+1h"), 3 * 3_600);
         assert_eq!(watching("start=+1h&end=+2h"), 2 * 3_600);
         assert_eq!(watching("start=-1h"), 25 * 3_600);
+        assert_eq!(watching("start=-7h"), 31 * 3_600);
+        let end_s = |query: &str| {
+            let span = span(&Params::parse(Some(query)), now).unwrap();
+            span.end.map(|end| end.micros_since(now) / 1_000_000)
+        };
+        assert_eq!(end_s("start=-6h"), None);
+        assert_eq!(end_s("start=-7h"), Some(24 * 3_600));
+        assert_eq!(end_s("start=-167h"), Some(3_600));
         let refused = |query: &str| span(&Params::parse(Some(query)), now).is_err();
         for query in [
             "",

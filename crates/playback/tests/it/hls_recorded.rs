@@ -5,7 +5,9 @@ use crate::support::{channel, encode, later, spec};
 use framewell_catalog::NewSegment;
 use framewell_fmp4::{FragmentEntry, SegmentIndex};
 use framewell_media::AudioCodec;
-use framewell_model::{ClockSource, ErrorKind, HasKind, RunId, SegmentId, TimeRange, WallTime};
+use framewell_model::{
+    AccountId, ClockSource, ErrorKind, HasKind, Holder, RunId, SegmentId, TimeRange, WallTime,
+};
 use framewell_playback::hls::recorded::{Error, Kind, Span};
 use framewell_testkit::encode::{ClipSpec, EncodedClip};
 use framewell_testkit::m3u8::{Playlist, Resource};
@@ -35,8 +37,12 @@ async fn read_at(
     now: WallTime,
 ) -> Result<Playlist, Error> {
     let hls = recording.playback.recorded_hls();
-    let text = hls.playlist(recording.channel, span, kind, "ticket=t", now);
-    Ok(Playlist::read(&text.await?, "ticket=t").unwrap())
+    let holder = Holder {
+        account: AccountId::new(1).unwrap(),
+        serial: None,
+    };
+    let text = hls.playlist(recording.channel, span, kind, "ticket=t", now, holder);
+    Ok(Playlist::read(text.await?.as_str(), "ticket=t").unwrap())
 }
 
 fn segment_of(uri: &str) -> framewell_model::SegmentId {

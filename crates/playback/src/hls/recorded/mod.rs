@@ -4,31 +4,36 @@
 //! anew: the clock in the headers of the fragments is moved while they are read, to that of the run
 //! ([`framewell_fmp4::continue_run`]), so that stored segments that follow each other are one stream.
 
+mod desk;
 mod groups;
 mod media;
 mod playlist;
 #[cfg(test)]
 mod tests;
 
+pub use desk::PlaylistText;
 pub use media::MediaFile;
 pub use playlist::Kind;
 
 use super::packager::playable;
 use bytes::Bytes;
+use desk::Desk;
 use framewell_fmp4::{build_init, fingerprint};
 use framewell_footage::{Footage, Piece};
-use framewell_model::{ChannelId, ErrorKind, HasKind, SegmentId, TimeRange, WallTime};
+use framewell_model::{ChannelId, ErrorKind, HasKind, Holder, SegmentId, TimeRange, WallTime};
 use groups::Groups;
 use playlist::Writer;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 
-/// Longest playlist: a week. Its text has some 20 MB.
+/// Longest playlist: a week.
 const MAX_RANGE_US: i64 = 7 * 86_400_000_000;
+/// Longest playlist without an end. It has short segments, because how long it becomes is not known and
+/// segments that were told must not change.
+const MAX_OPEN_US: i64 = 32 * 3_600_000_000;
+/// Longer playlists have longer segments, so that there are not more than about this many: 6 MB of text.
+const MAX_SEGMENTS: i64 = 20_000;
 /// Footage is looked up in stretches of this length: no more indexes than those of one are in memory.
 const STRETCH_US: i64 = 2 * 3_600_000_000;
-/// Playlists that are made at a time; others wait.
-const MAX_AT_ONCE: usize = 4;
 /// Media segments last this long, or up to the key frame behind that.
 const AIM_US: i64 = 5_000_000;
 /// The same in playlists of a [`LONG_US`] and more, whose text would otherwise be twice as long.
@@ -51,8 +56,18 @@ pub enum Error {
         start: WallTime,
     },
     /// The range is too long.
-    #[error("a playlist holds {} days at most", MAX_RANGE_US / 86_400_000_000)]
+    #[error(
+        "a playlist holds {} days at most, and {} hours without an end",
+        MAX_RANGE_US / 86_400_000_000,
+        MAX_OPEN_US / 3_600_000_000
+    )]
     TooLong,
+    /// The holder has too many playlists made, or takes too slowly what was made.
+    #[error("this token has as many playlists made as one may")]
+    Share,
+    /// All together have.
+    #[error("as many playlists are being made and sent as may")]
+    Busy,
     /// The segment was deleted after the playlist was made, or never was one of the channel.
     #[error("segment {segment} of channel {channel} is not recorded, or no longer")]
     Gone {
@@ -71,6 +86,8 @@ impl HasKind for Error {
         match self {
             Self::Empty { .. } | Self::Gone { .. } => ErrorKind::NotFound,
             Self::TooLong => ErrorKind::InvalidArgument,
+            Self::Share => ErrorKind::ResourceExhausted,
+            Self::Busy => ErrorKind::Unavailable,
             Self::Footage(source) => source.kind(),
         }
     }
@@ -94,6 +111,20 @@ impl Span {
             _ => Kind::Event,
         }
     }
+
+    /// How long media segments are at least, the same whenever the playlist is asked for; `None` if it is
+    /// too long, as it is now.
+    fn aim_us(&self, now: WallTime) -> Option<i64> {
+        let Some(end) = self.end else {
+            let is_short = now.micros_since(self.start) <= MAX_OPEN_US;
+            return is_short.then_some(AIM_US);
+        };
+        match end.micros_since(self.start) {
+            length if length > MAX_RANGE_US => None,
+            length if length >= LONG_US => Some(LONG_AIM_US.max(length / MAX_SEGMENTS)),
+            _ => Some(AIM_US),
+        }
+    }
 }
 
 fn is_settled(end: WallTime, now: WallTime) -> bool {
@@ -104,14 +135,14 @@ fn is_settled(end: WallTime, now: WallTime) -> bool {
 #[derive(Debug, Clone)]
 pub struct Recorded {
     footage: Footage,
-    places: Arc<Semaphore>,
+    desk: Desk,
 }
 
 impl Recorded {
     pub(crate) fn new(footage: Footage) -> Self {
         Self {
             footage,
-            places: Arc::new(Semaphore::new(MAX_AT_ONCE)),
+            desk: Desk::new(),
         }
     }
 
@@ -120,6 +151,8 @@ impl Recorded {
     ///
     /// An EVENT playlist grows by whole segments while the span does, and gets its end when the footage up
     /// to the span's end is there.
+    ///
+    /// Few are made at a time, of one holder and of all; others wait for some seconds.
     pub async fn playlist(
         &self,
         channel: ChannelId,
@@ -127,26 +160,15 @@ impl Recorded {
         kind: Kind,
         query: &str,
         now: WallTime,
-    ) -> Result<String, Error> {
+        holder: Holder,
+    ) -> Result<PlaylistText, Error> {
         let until = span.end.map_or(now, |end| end.min(now));
-        let range = TimeRange::new(span.start, until.max(span.start));
-        let range = range.filter(|range| range.micros() <= MAX_RANGE_US);
-        let range = range.ok_or(Error::TooLong)?;
-        let length_us = span.end.map_or(0, |end| end.micros_since(span.start));
-        if length_us > MAX_RANGE_US {
-            return Err(Error::TooLong);
-        }
-        let aim_us = if length_us >= LONG_US {
-            LONG_AIM_US
-        } else {
-            AIM_US
-        };
+        let range = TimeRange::new(span.start, until.max(span.start)).ok_or(Error::TooLong)?;
+        let aim_us = span.aim_us(now).ok_or(Error::TooLong)?;
         let is_ended = kind == Kind::Vod || span.end.is_some_and(|end| is_settled(end, now));
-        let Ok(_place) = self.places.acquire().await else {
-            unreachable!("the semaphore is never closed");
-        };
+        let turn = self.desk.turn(holder).await?;
         let mut groups = Groups::new(range, aim_us, is_ended);
-        let mut writer = Writer::new(kind, query);
+        let mut writer = Writer::new(kind, query, aim_us);
         for stretch in stretches(range) {
             for piece in self.pieces_from(channel, stretch, range).await? {
                 let parameters = self.parameters(&piece).await?;
@@ -155,10 +177,10 @@ impl Recorded {
         }
         groups.finish(&mut |group| writer.push(&group));
         let text = writer.finish(span.start, is_ended);
-        text.ok_or(Error::Empty {
+        turn.finish(text.ok_or(Error::Empty {
             channel,
             start: span.start,
-        })
+        })?)
     }
 
     /// Init segment for the media of a stored segment.

@@ -10,6 +10,8 @@ const VERSION: u8 = 7;
 /// Least target duration in seconds of a playlist that grows: it must not change then, and segments end
 /// at the first key frame past their aim.
 const LEAST_EVENT_TARGET_S: i64 = 15;
+/// How far past their aim the first key frame may be.
+const EVENT_SLACK_US: i64 = 5_000_000;
 
 /// `EXT-X-PLAYLIST-TYPE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,10 +43,10 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(kind: Kind, query: &str) -> Self {
+    pub(super) fn new(kind: Kind, query: &str, aim_us: i64) -> Self {
         let target_s = match kind {
             Kind::Vod => 1,
-            Kind::Event => LEAST_EVENT_TARGET_S,
+            Kind::Event => LEAST_EVENT_TARGET_S.max((aim_us + EVENT_SLACK_US) / 1_000_000),
         };
         Self {
             kind,

@@ -1,6 +1,7 @@
-//! What is read for a byte range.
+//! What is read for a byte range, and how long segments are.
 
 use super::media::{Read, reads};
+use super::{MAX_SEGMENTS, Span};
 use framewell_fmp4::FragmentEntry;
 use framewell_model::{ClockSource, WallTime};
 use std::ops::Range;
@@ -90,4 +91,29 @@ fn every_range_is_given_whole_and_in_order() {
             assert_eq!(at, start + length);
         }
     }
+}
+
+#[test]
+fn segments_of_long_playlists_are_longer_and_an_open_one_does_not_become_too_long() {
+    const HOUR_S: i64 = 3_600;
+    let start = WallTime::from_secs(1_000_000);
+    let aim_s = |length_s: Option<i64>, now_s: i64| {
+        let at = |seconds: i64| start.plus_micros(seconds * 1_000_000);
+        let end = length_s.map(at);
+        let aim_us = Span { start, end }.aim_us(at(now_s))?;
+        Some(aim_us / 1_000_000)
+    };
+    assert_eq!(aim_s(Some(5 * HOUR_S), 0), Some(5));
+    assert_eq!(aim_s(Some(6 * HOUR_S), 0), Some(10));
+    let week_s = 168 * HOUR_S;
+    for now_s in [0, week_s] {
+        let aim_s = aim_s(Some(week_s), now_s).unwrap();
+        assert!(
+            week_s / aim_s <= MAX_SEGMENTS + MAX_SEGMENTS / 50,
+            "{aim_s}"
+        );
+    }
+    assert_eq!(aim_s(Some(week_s + 1), 0), None);
+    assert_eq!(aim_s(None, 32 * HOUR_S), Some(5));
+    assert_eq!(aim_s(None, 32 * HOUR_S + 1), None);
 }
