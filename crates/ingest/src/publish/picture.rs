@@ -7,7 +7,7 @@ use framewell_media::{ParameterError, VideoCodec, VideoParameters};
 /// A picture without what does not belong into an access unit.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Cleaned {
-    /// The rest, with lengths; the bytes as they came wherever that is possible.
+    /// The rest, with lengths; the bytes as they came wherever that is possible and keeps little else.
     pub(super) data: Bytes,
     /// The parameter sets that were among it.
     pub(super) sets: Vec<Bytes>,
@@ -60,7 +60,8 @@ pub(super) fn clean(codec: VideoCodec, data: &Bytes) -> Result<Cleaned, Unclean>
     }
     let data = match kept_from {
         None => Bytes::new(),
-        Some(from) if dropped == 0 => data.slice(from..),
+        // A small slice of what came would hold all of it in memory, counted as what it is itself.
+        Some(from) if dropped == 0 && from <= data.len() / 2 => data.slice(from..),
         Some(_) => nal::join_length_prefixed(&kept),
     };
     Ok(Cleaned { data, sets })
@@ -108,12 +109,22 @@ mod tests {
 
     #[test]
     fn sets_and_delimiters_in_front_are_cut_off_without_a_copy() {
-        let data = units(&[&[9, 0xf0], &[0x67, 1], &[0x68, 2], &[0x65, 3]]);
+        let slice = &[0x65, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17];
+        let data = units(&[&[9, 0xf0], &[0x67, 1], &[0x68, 2], slice]);
         let cleaned = clean(VideoCodec::H264, &data).unwrap();
-        assert_eq!(cleaned.data, units(&[&[0x65, 3]]));
+        assert_eq!(cleaned.data, units(&[slice]));
         assert_eq!(cleaned.sets, [&[0x67, 1][..], &[0x68, 2]]);
         let end = data.as_ptr() as usize + data.len();
         assert_eq!(cleaned.data.as_ptr() as usize + cleaned.data.len(), end);
+    }
+
+    #[test]
+    fn a_small_rest_does_not_hold_what_was_cut_off() {
+        let delimiter = Bytes::from([&[9][..], &[0; 100_000]].concat());
+        let data = nal::join_length_prefixed(&[delimiter, Bytes::from_static(&[0x65, 3])]);
+        let cleaned = clean(VideoCodec::H264, &data).unwrap();
+        assert_eq!(cleaned.data, units(&[&[0x65, 3]]));
+        assert!(!data.as_ptr_range().contains(&cleaned.data.as_ptr()));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::{Ended, Picture, Protocol, Sound};
 use crate::audio::Report;
 use crate::delivery::{AudioInput, Delivery, VideoInput};
 use crate::status::StatusBoard;
+use bytes::Bytes;
 use framewell_live::{EndReason, Track};
 use framewell_media::{AudioParameters, TrackKind, VideoParameters};
 use framewell_model::{ChannelId, ChannelStatus, WallClock, WallTime};
@@ -256,7 +257,8 @@ impl Writing {
             self.delivery.audio(AudioInput {
                 ticks: sound.ticks,
                 npt_ticks: sound.elapsed_ticks,
-                data: sound.data,
+                // It may be a small slice of a large packet.
+                data: Bytes::copy_from_slice(&sound.data),
                 arrival,
             });
         }

@@ -86,6 +86,9 @@ pub(crate) fn read_video(body: &Bytes) -> Result<VideoTag, ProtocolError> {
     }
 }
 
+/// Most bytes of modifiers before a picture, which is a slice of the message and holds them in memory.
+const MAX_MODIFIERS: usize = 1 << 10;
+
 fn read_enhanced_video(body: &Bytes) -> Result<VideoTag, ProtocolError> {
     let cut_off = ProtocolError::Media("a video message that is cut off");
     let frame = body[0] >> 4 & 0x07;
@@ -103,6 +106,9 @@ fn read_enhanced_video(body: &Bytes) -> Result<VideoTag, ProtocolError> {
             at += 2;
         }
         at += size;
+        if at > MAX_MODIFIERS {
+            return Err(ProtocolError::Media("modifiers that are too long"));
+        }
         packet = *body.get(at).ok_or(cut_off.clone())? & 0x0f;
         at += 1;
     }
@@ -285,6 +291,13 @@ mod tests {
             read_video(&Bytes::from_static(nanoseconds)).unwrap(),
             picture
         );
+        let long = [
+            &b"\x97\xff\x7f\xff"[..],
+            &[0; 0x8000],
+            b"\x11avc1\0\0\x05nals",
+        ]
+        .concat();
+        assert!(read_video(&Bytes::from(long)).is_err());
         let frame = read_audio(&Bytes::from_static(b"\x91mp4aframe")).unwrap();
         assert_eq!(frame, AudioTag::Aac(Bytes::from_static(b"frame")));
         let old = read_video(&Bytes::from_static(b"\x1c\x01\0\0\0nals")).unwrap();

@@ -95,7 +95,12 @@ impl VideoDepacketizer {
         let unit = std::mem::replace(&mut self.unit, BytesMut::new());
         is_whole.then(|| Frame {
             ticks,
-            data: unit.freeze(),
+            // A small access unit would hold all that was set aside for it.
+            data: if unit.len() < unit.capacity() / 2 {
+                Bytes::copy_from_slice(&unit)
+            } else {
+                unit.freeze()
+            },
         })
     }
 
@@ -291,6 +296,14 @@ mod tests {
         let frames = stream.push(&packet(2, 20, true, b"\x41b")).frames;
         assert_eq!(frames.len(), 2);
         assert_eq!((frames[0].ticks, frames[1].ticks), (10, 20));
+    }
+
+    #[test]
+    fn a_small_access_unit_holds_little_memory() {
+        let mut stream = VideoDepacketizer::new(VideoCodec::H264);
+        let mut frames = stream.push(&packet(1, 10, true, b"\x65a")).frames;
+        let frame = BytesMut::from(frames.remove(0).data);
+        assert!(frame.capacity() < 100, "{}", frame.capacity());
     }
 
     #[test]
