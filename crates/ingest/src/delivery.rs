@@ -50,6 +50,8 @@ pub(crate) struct Delivery {
     audio: Option<AudioParameters>,
     parameters: Option<Arc<StreamParameters>>,
     run: Option<Run>,
+    /// How many have begun.
+    runs: u64,
     video_report: Option<Report>,
     audio_report: Option<Report>,
 }
@@ -83,6 +85,7 @@ impl Delivery {
             audio,
             parameters: None,
             run: None,
+            runs: 0,
             video_report: None,
             audio_report: None,
         }
@@ -128,6 +131,11 @@ impl Delivery {
     /// Whether a run is open: the camera has given a key frame.
     pub(crate) const fn is_active(&self) -> bool {
         self.run.is_some()
+    }
+
+    /// How many runs have begun.
+    pub(crate) const fn runs(&self) -> u64 {
+        self.runs
     }
 
     /// The session is over.
@@ -257,6 +265,7 @@ impl Delivery {
         let id = RunId::from_uuid(Uuid::now_v7());
         self.track.begin_run(id, Arc::clone(parameters));
         self.run = Some(run);
+        self.runs += 1;
         self.align_audio();
         self.status.active(id);
     }

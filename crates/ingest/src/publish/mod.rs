@@ -10,6 +10,7 @@
 //! publisher that sends no picture for a while is ended by [`Publishers::run`].
 
 mod error;
+mod jumps;
 mod picture;
 mod slot;
 

@@ -1,5 +1,6 @@
 //! A publisher's place at a channel, seen from both sides: by the one who writes and by whoever ends it.
 
+use super::jumps::JumpLimit;
 use super::picture::{Unclean, clean, updated};
 use super::{Ended, Picture, Protocol, Sound};
 use crate::audio::Report;
@@ -73,6 +74,7 @@ impl Slot {
             writing: Mutex::new(Some(Writing {
                 delivery: Delivery::new(new.track.clone(), status.clone(), None),
                 track: new.track,
+                jumps: JumpLimit::default(),
             })),
             status,
             ended: watch::Sender::new(None),
@@ -182,6 +184,7 @@ pub(super) enum Wrote {
 pub(super) struct Writing {
     delivery: Delivery,
     track: Track,
+    jumps: JumpLimit,
 }
 
 impl Writing {
@@ -242,6 +245,11 @@ impl Writing {
             data: cleaned.data,
             arrival,
         });
+        if self.jumps.is_exceeded(self.delivery.runs(), Instant::now()) {
+            return Err(Ended::Unusable(
+                "times that jump again and again: 10 times in 10 s",
+            ));
+        }
         Ok(if self.delivery.is_active() {
             Wrote::Picture
         } else {

@@ -319,3 +319,16 @@ async fn what_cannot_be_used_costs_the_publisher_only() {
     assert!(matches!(huge, Err(Ended::Unusable(_))), "{huge:?}");
     rig.stop().await;
 }
+
+#[tokio::test]
+async fn a_publisher_whose_time_jumps_with_every_picture_is_ended() {
+    let clip = spec().encode().unwrap();
+    let rig = Rig::new(impatient());
+    let publisher = open(&rig.ingest.publishers()).unwrap();
+    begin(&publisher, &clip);
+    let key = &clip.units[..1];
+    let mut jumps = (0..).map(|jump| send(&publisher, &clip, key, jump * 900_000));
+    let ended = jumps.by_ref().take(20).find_map(Result::err).unwrap();
+    assert!(matches!(ended, Ended::Unusable(_)), "{ended}");
+    assert!(ended.to_string().contains("jump"), "{ended}");
+}
