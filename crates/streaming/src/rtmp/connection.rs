@@ -75,6 +75,17 @@ enum State {
     Publishing(Inlet),
 }
 
+impl State {
+    /// The state after the client has ended what it began. One that has begun nothing has no more time
+    /// than before: a stranger could keep its place for ever.
+    fn stopped(&self, patience: Duration) -> Self {
+        match *self {
+            Self::Idle { deadline } => Self::Idle { deadline },
+            Self::Playing { .. } | Self::Publishing(_) => idle(patience),
+        }
+    }
+}
+
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -371,7 +382,8 @@ impl Connection {
 
     /// The client ends what it began; it may begin anew.
     fn stop(&mut self) {
-        let before = std::mem::replace(&mut self.state, idle(self.shared.config.idle));
+        let after = self.state.stopped(self.shared.config.idle);
+        let before = std::mem::replace(&mut self.state, after);
         self.session = None;
         self.chunks.set_max_message(MAX_COMMAND);
         if let State::Publishing(inlet) = before {
@@ -471,4 +483,16 @@ fn idle(patience: Duration) -> State {
 /// Whether a track delivers now: its newest GOP is still open.
 fn is_streaming(track: &Track) -> bool {
     track.newest_gop().is_some_and(|gop| !gop.is_closed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ending_nothing_wins_no_time() {
+        let deadline = Instant::now();
+        let after = State::Idle { deadline }.stopped(Duration::from_secs(10));
+        assert!(matches!(after, State::Idle { deadline: kept } if kept == deadline));
+    }
 }
