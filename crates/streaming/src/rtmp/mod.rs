@@ -105,7 +105,7 @@ pub async fn serve(
                     tasks.spawn(hold(stream, peer, shared.clone(), stop.clone(), permit));
                 }
                 // The handshake has no word for it.
-                Err(_) => tracing::warn!(%peer, "too many rtmp connections"),
+                Err(_) => crate::count_turned_away("rtmp", peer),
             },
             Err(error) => {
                 tracing::warn!(%error, "accepting an rtmp connection failed");

@@ -159,7 +159,7 @@ async fn hold(connection: Connection, stop: CancellationToken, permit: OwnedSema
 
 /// Says so, if it can be said at once, and closes.
 fn turn_away(stream: &TcpStream, peer: SocketAddr) {
-    tracing::warn!(%peer, "too many rtsp connections");
+    crate::count_turned_away("rtsp", peer);
     stream
         .try_write(b"RTSP/1.0 503 Too Many Connections\r\n\r\n")
         .ok();
