@@ -225,6 +225,7 @@ async fn long_jobs_take_turns() {
     let mut rig = Rig::new().await;
     let order: Arc<Mutex<Vec<i64>>> = Arc::default();
     let seen = Arc::clone(&order);
+    let clock = Arc::clone(&rig.clock);
     let short_turns = JobsConfig {
         turn: Duration::ZERO,
         ..CONFIG
@@ -232,8 +233,10 @@ async fn long_jobs_take_turns() {
     let first = rig.create(json!(1)).await;
     let second = rig.create(json!(2)).await;
     rig.run_with(short_turns, 1, move |work| {
-        let order = Arc::clone(&seen);
+        let (order, clock) = (Arc::clone(&seen), Arc::clone(&clock));
         async move {
+            // Two turns never end at the same instant.
+            clock.advance(Duration::from_micros(2));
             order.lock().push(work.parameters()?);
             let next = work.position::<i64>()?.unwrap_or(0) + 1;
             work.save(0.3, &next).await?;
