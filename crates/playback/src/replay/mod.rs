@@ -1,7 +1,7 @@
 //! Recorded footage as access units, for every protocol that plays it.
 //!
-//! A task of each replay finds ([`finder`]), reads and tells ([`teller`]) one read ahead of its reader:
-//! at most two reads of [`MAX_READ_BYTES`] (or of one fragment, if that is larger) are in memory, and
+//! A task of each replay finds (`finder`), reads and tells (`teller`) one read ahead of its reader:
+//! at most two reads of `MAX_READ_BYTES` (or of one fragment, if that is larger) are in memory, and
 //! nothing is read while nobody takes it. Payload is shared with what was read, never copied.
 
 mod finder;

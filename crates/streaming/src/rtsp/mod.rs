@@ -1,10 +1,10 @@
 //! The RTSP server (RFC 2326): live and recorded play, over the connection or over UDP, and publishing
-//! over the connection ([`record`]).
+//! over the connection (`record`).
 //!
 //! `rtsp://host:port/live/<channel>?ticket=…`, `rtsp://host:port/rec/<channel>?start=…&ticket=…` and
 //! `rtsp://host:port/publish/<channel>?ticket=…`.
-//! Live packets are shared by all readers of a channel ([`fanout`]), recordings are read for each
-//! ([`player`]). Limits: [`RtspConfig`] and the constants of the modules.
+//! Live packets are shared by all readers of a channel (`fanout`), recordings are read for each
+//! (`player`). Limits: [`RtspConfig`] and the constants of the modules.
 
 mod connection;
 mod digest;

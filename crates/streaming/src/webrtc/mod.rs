@@ -1,9 +1,9 @@
 //! WebRTC: watching with WHEP and with the vendor's signalling, publishing with WHIP, over str0m.
 //!
 //! All sessions share one UDP port and the TCP port of the same number. A task reads the socket and
-//! takes each datagram to its session ([`router`]); a session has a task of its own, which follows the
+//! takes each datagram to its session (`router`); a session has a task of its own, which follows the
 //! channel's ring, lets str0m packetise one shared payload, and sends everything that a picture became
-//! in one go. Nothing waits for a viewer: who is slow skips to a key frame ([`queue`]).
+//! in one go. Nothing waits for a viewer: who is slow skips to a key frame (`queue`).
 //!
 //! What does not belong here: HTTP and websockets, which carry the descriptions, and rights.
 
