@@ -1,7 +1,6 @@
 //! Publishers, request by request.
 
 use crate::client::Client;
-use crate::digest::create;
 use crate::support::Server;
 use framewell_streaming::rtsp::RtspConfig;
 
@@ -27,8 +26,7 @@ async fn announce(server: &Server, url: &str) -> Client {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_record_changes_nothing_and_a_refused_one_may_be_asked_again() {
     let server = Server::start(RtspConfig::default()).await;
-    let id = create(&server, "one").await.channel.get();
-    let url = server.publish_url(id);
+    let url = server.publish_url(7);
     let mut first = announce(&server, &url).await;
     for _ in 0..2 {
         assert_eq!(first.request("RECORD", &url, &[]).await.status, 200);
