@@ -16,6 +16,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("framewell-media", 1),
     ("framewell-fmp4", 1),
     ("framewell-token", 1),
+    ("framewell-wire", 1),
     ("framewell-live", 2),
     ("framewell-blob", 2),
     ("framewell-catalog", 2),
@@ -48,6 +49,11 @@ const SIDEWAYS: &[(&str, &str, &str)] = &[
         "framewell-fmp4",
         "framewell-media",
         "boxes are written from access units and codec parameters",
+    ),
+    (
+        "framewell-wire",
+        "framewell-media",
+        "packets and messages become access units and codec parameters",
     ),
     (
         "framewell-footage",

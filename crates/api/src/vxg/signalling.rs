@@ -15,31 +15,15 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use framewell_access::MediaScope;
 use framewell_model::ChannelId;
-use serde::Deserialize;
+use framewell_wire::webrtc::signalling::{self, MAX_MESSAGE, Said};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest message: a session description inside JSON.
-const MAX_MESSAGE: usize = 128 << 10;
 /// Time for the client's greeting, and then for its answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a silent client is asked whether it is there.
 const PING: Duration = Duration::from_secs(15);
-
-/// What a client sends to the publisher, which we are.
-#[derive(Debug, Deserialize)]
-struct FromClient {
-    sdp: Option<Description>,
-    // `ice` is not needed: this side is ICE-lite and learns a client's addresses from its checks.
-}
-
-#[derive(Debug, Deserialize)]
-struct Description {
-    #[serde(rename = "type")]
-    kind: String,
-    sdp: String,
-}
 
 /// The upgrade with room for session descriptions.
 pub(crate) struct Upgrade(WebSocketUpgrade);
@@ -100,7 +84,7 @@ async fn greet(socket: &mut WebSocket) -> Option<()> {
     let heard = tokio::time::timeout(PATIENCE, next_text(socket))
         .await
         .ok()??;
-    if !heard.starts_with("HELLO") {
+    if !signalling::is_greeting(&heard) {
         complain(socket, "HELLO was expected").await;
         return None;
     }
@@ -143,13 +127,12 @@ async fn negotiate(socket: &mut WebSocket, engine: &dyn WebRtc, session: WebRtcS
 
 /// An answer is handed on; everything else is passed over.
 async fn hear(engine: &dyn WebRtc, id: &str, text: &str) -> Result<(), String> {
-    let Ok(FromClient { sdp: Some(answer) }) = serde_json::from_str(text) else {
-        return Ok(());
+    let answer = match signalling::read(text) {
+        Said::Nothing => return Ok(()),
+        Said::OtherDescription => return Err("an answer was expected".to_owned()),
+        Said::Answer(answer) => answer,
     };
-    if answer.kind != "answer" {
-        return Err("an answer was expected".to_owned());
-    }
-    let accepted = engine.accept(id.to_owned(), answer.sdp).await;
+    let accepted = engine.accept(id.to_owned(), answer).await;
     accepted.map_err(|refusal| refusal.message)
 }
 

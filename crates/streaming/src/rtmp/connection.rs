@@ -3,7 +3,6 @@
 use super::Shared;
 use super::chunk::{ChunkReader, Message};
 use super::conversation::{Conversation, Wish};
-use super::error::ProtocolError;
 use super::handshake::Handshake;
 use super::inlet::{Inlet, Refused};
 use super::pack::{Packed, Packer};
@@ -15,6 +14,7 @@ use framewell_access::sessions::{Activity, NewSession, Protocol as Over, Session
 use framewell_ingest::publish::{Ended, Protocol};
 use framewell_live::{Start, Track, Wake};
 use framewell_model::{ChannelId, ErrorKind, HasKind};
+use framewell_wire::rtmp::ProtocolError;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -127,7 +127,7 @@ impl Connection {
             peer,
             shared,
             input: BytesMut::new(),
-            handshake: Handshake::default(),
+            handshake: Handshake::new(rand::random()),
             chunks: ChunkReader::new(MAX_COMMAND),
             conversation: Conversation::default(),
             state,

@@ -1,10 +1,10 @@
 //! From RTMP messages to pictures and sound of a publisher.
 
 use super::chunk::{Message, kind};
-use super::error::ProtocolError;
 use super::flv::{self, AudioTag, VideoTag};
 use framewell_ingest::publish::{Ended, Picture, Publisher, Sound};
 use framewell_media::{AudioCodec, AudioParameters, ParameterError, VideoParameters};
+use framewell_wire::rtmp::ProtocolError;
 
 /// Samples of an AAC frame (ISO/IEC 14496-3 section 4.5.1.1).
 const AAC_SAMPLES: i64 = 1_024;

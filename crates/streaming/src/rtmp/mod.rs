@@ -1,19 +1,12 @@
 //! The RTMP server (RTMP 1.0; Enhanced RTMP v2 for H.265): live play and publish.
 //!
 //! `rtmp://host:port/app/<channel>_main?ticket=…` plays, `rtmp://host:port/publish/<channel>?ticket=…`
-//! publishes; a token does for a ticket. Everything but the sockets is sans-IO: handshake, chunks, AMF0,
-//! commands, and the bodies of pictures and sound. Limits: [`RtmpConfig`] and the constants of the modules.
+//! publishes; a token does for a ticket. Handshake, chunks, AMF0, commands, and the bodies of pictures and
+//! sound are in [`framewell_wire::rtmp`]. Limits: [`RtmpConfig`] and the constants of the modules.
 
-mod amf0;
-mod chunk;
 mod connection;
-mod conversation;
-mod error;
-mod flv;
-mod handshake;
 mod inlet;
 mod pack;
-mod target;
 
 use crate::fanout::Fanouts;
 use connection::Connection;
@@ -21,6 +14,7 @@ use framewell_access::Access;
 use framewell_access::sessions::Sessions;
 use framewell_ingest::publish::Publishers;
 use framewell_live::Registry;
+use framewell_wire::rtmp::{amf0, chunk, conversation, flv, handshake, target};
 use pack::Packed;
 use std::net::SocketAddr;
 use std::sync::Arc;

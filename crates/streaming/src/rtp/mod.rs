@@ -6,7 +6,6 @@
 
 mod audio;
 mod clock;
-pub(crate) mod depacketize;
 mod packetizer;
 mod payload;
 mod report;

@@ -135,7 +135,7 @@ impl Connection {
         // token's lock.
         let mut stopped = pin!(stop.cancelled());
         loop {
-            while let Some(incoming) = self.decoder.next()? {
+            while let Some(incoming) = self.decoder.take()? {
                 match incoming {
                     Incoming::Request(request) => self.answer(&request, stopped.as_mut()).await?,
                     Incoming::Packet { channel, data } => {

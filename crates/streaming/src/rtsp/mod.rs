@@ -7,18 +7,13 @@
 //! (`player`). Limits: [`RtspConfig`] and the constants of the modules.
 
 mod connection;
-mod digest;
 mod fanout;
 mod player;
-mod range;
 mod record;
 mod reply;
 mod sdp;
 mod session;
-mod transport;
 mod udp;
-mod uri;
-mod wire;
 
 use connection::Connection;
 use fanout::Fanouts;
@@ -27,6 +22,7 @@ use framewell_access::sessions::Sessions;
 use framewell_ingest::publish::Publishers;
 use framewell_live::Registry;
 use framewell_playback::Playback;
+use framewell_wire::rtsp::{digest, range, transport, uri, wire};
 use record::RecordService;
 use session::Service;
 use std::net::SocketAddr;

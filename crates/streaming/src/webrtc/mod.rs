@@ -8,12 +8,9 @@
 //! What does not belong here: HTTP and websockets, which carry the descriptions, and rights.
 
 mod clock;
-mod control;
 mod engine;
 mod error;
-mod framing;
 mod negotiate;
-mod offer;
 mod peer;
 mod publisher;
 mod queue;
@@ -23,6 +20,8 @@ mod shelf;
 mod sockets;
 mod stun;
 mod viewer;
+
+use framewell_wire::webrtc::{control, framing, offer};
 
 pub use engine::{Engine, Opened, Services, SessionId, Wanted, WebRtcConfig};
 pub use error::Error;

@@ -203,7 +203,7 @@ async fn serve(
 
 async fn receive(reader: &mut OwnedReadHalf, unframer: &mut Unframer) -> io::Result<Bytes> {
     loop {
-        if let Some(datagram) = unframer.next().map_err(io::Error::other)? {
+        if let Some(datagram) = unframer.take().map_err(io::Error::other)? {
             return Ok(datagram);
         }
         unframer.buffer().reserve(MAX_DATAGRAM);

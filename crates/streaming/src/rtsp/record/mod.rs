@@ -4,17 +4,16 @@
 //! connection; UDP is refused with 461, upon which encoders fall back to TCP. The credential is checked at
 //! `ANNOUNCE`, whose connection it is good for.
 
-mod announced;
 mod inlet;
 
 use super::reply::{Refusal, Reply};
 use super::transport;
-use announced::Stream;
 use bytes::Bytes;
 use framewell_access::sessions::{Activity, NewSession, Protocol as Over, Session, Sessions};
 use framewell_access::{Access, StreamUse};
 use framewell_ingest::publish::{Ended, Protocol, PublishError, Publishers};
 use framewell_model::{ChannelId, ErrorKind, HasKind, Secret};
+use framewell_wire::rtsp::announced::{self, Stream};
 use inlet::Inlet;
 use rtsp_types::{Method, Request, StatusCode, headers};
 use std::net::SocketAddr;

@@ -1,15 +1,15 @@
 //! Bodies of audio and video messages (Adobe Flash Video File Format 10.1, annex E.4; Enhanced RTMP v2).
 
-use super::error::ProtocolError;
+use super::ProtocolError;
 use bytes::Bytes;
 use framewell_media::{AudioCodec, VideoCodec};
 
 /// `FourCC` of H.264 in Enhanced RTMP.
-pub(crate) const AVC1: [u8; 4] = *b"avc1";
+pub const AVC1: [u8; 4] = *b"avc1";
 /// `FourCC` of H.265 in Enhanced RTMP.
-pub(crate) const HVC1: [u8; 4] = *b"hvc1";
+pub const HVC1: [u8; 4] = *b"hvc1";
 /// `FourCC` of AAC in Enhanced RTMP.
-pub(crate) const MP4A: [u8; 4] = *b"mp4a";
+pub const MP4A: [u8; 4] = *b"mp4a";
 
 /// Bit of the first byte that says that a `FourCC` follows (Enhanced RTMP v2, "Enhanced Video").
 const ENHANCED: u8 = 0x80;
@@ -28,14 +28,16 @@ const SOUND_AAC: u8 = 10;
 
 /// What a video message holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum VideoTag {
+pub enum VideoTag {
     /// A decoder configuration record.
     Parameters(VideoCodec, Bytes),
     /// A picture: NAL units with lengths.
     Picture {
+        /// How it is coded.
         codec: VideoCodec,
         /// Presentation time minus decode time.
         composition_ms: i32,
+        /// NAL units behind lengths of four bytes.
         data: Bytes,
     },
     /// Nothing for us: end of sequence, commands, colour metadata.
@@ -44,21 +46,26 @@ pub(crate) enum VideoTag {
 
 /// What an audio message holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum AudioTag {
+pub enum AudioTag {
     /// An `AudioSpecificConfig`.
     AacParameters(Bytes),
+    /// A frame of AAC.
     Aac(Bytes),
     /// G.711 at 8 kHz.
     Pcm {
+        /// Which of the two laws.
         codec: AudioCodec,
+        /// 1 or 2.
         channels: u16,
+        /// A byte for each sample of each channel.
         data: Bytes,
     },
+    /// Nothing for us.
     Nothing,
 }
 
 /// Reads the body of a video message.
-pub(crate) fn read_video(body: &Bytes) -> Result<VideoTag, ProtocolError> {
+pub fn read_video(body: &Bytes) -> Result<VideoTag, ProtocolError> {
     let Some(&first) = body.first() else {
         return Ok(VideoTag::Nothing);
     };
@@ -159,7 +166,7 @@ fn coded(codec: VideoCodec, body: &Bytes, at: usize) -> Option<VideoTag> {
 }
 
 /// Reads the body of an audio message.
-pub(crate) fn read_audio(body: &Bytes) -> Result<AudioTag, ProtocolError> {
+pub fn read_audio(body: &Bytes) -> Result<AudioTag, ProtocolError> {
     let Some(&first) = body.first() else {
         return Ok(AudioTag::Nothing);
     };
@@ -194,7 +201,7 @@ pub(crate) fn read_audio(body: &Bytes) -> Result<AudioTag, ProtocolError> {
 }
 
 /// What stands before a decoder configuration record.
-pub(crate) fn video_parameters_header(codec: VideoCodec) -> Vec<u8> {
+pub fn video_parameters_header(codec: VideoCodec) -> Vec<u8> {
     match codec {
         VideoCodec::H264 => vec![FRAME_KEY << 4 | CODEC_AVC, 0, 0, 0, 0],
         VideoCodec::H265 => [&[ENHANCED | FRAME_KEY << 4], &HVC1[..]].concat(),
@@ -202,7 +209,7 @@ pub(crate) fn video_parameters_header(codec: VideoCodec) -> Vec<u8> {
 }
 
 /// What stands before the NAL units of a picture.
-pub(crate) fn picture_header(codec: VideoCodec, is_key: bool, composition_ms: i32) -> Vec<u8> {
+pub fn picture_header(codec: VideoCodec, is_key: bool, composition_ms: i32) -> Vec<u8> {
     let frame = if is_key { FRAME_KEY } else { FRAME_INTER } << 4;
     let [_, composition @ ..] = composition_ms.to_be_bytes();
     let mut header = match codec {
@@ -221,12 +228,12 @@ pub(crate) fn picture_header(codec: VideoCodec, is_key: bool, composition_ms: i3
 const AAC_FLAGS: u8 = SOUND_AAC << 4 | 0x0f;
 
 /// What stands before an `AudioSpecificConfig`.
-pub(crate) fn aac_parameters_header() -> Vec<u8> {
+pub fn aac_parameters_header() -> Vec<u8> {
     vec![AAC_FLAGS, 0]
 }
 
 /// What stands before an audio frame; `None` for a coding that RTMP does not carry.
-pub(crate) fn sound_header(codec: AudioCodec, channels: u16) -> Option<Vec<u8>> {
+pub fn sound_header(codec: AudioCodec, channels: u16) -> Option<Vec<u8>> {
     let stereo = u8::from(channels > 1);
     // 16 bits per sample after decoding; the rate is not told, it is 8 kHz.
     match codec {

@@ -1,6 +1,6 @@
 //! The chunk stream (RTMP 1.0 section 5.3): messages cut into pieces, pieces of several messages mixed.
 
-use super::error::ProtocolError;
+use super::ProtocolError;
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::BTreeMap;
 
@@ -18,29 +18,42 @@ const MAX_RESERVED: usize = 64 << 10;
 const SPARE_BYTES: usize = 256 << 10;
 
 /// Types of messages (RTMP 1.0 sections 5.4 and 7.1).
-pub(crate) mod kind {
-    pub(crate) const SET_CHUNK_SIZE: u8 = 1;
-    pub(crate) const ABORT: u8 = 2;
-    pub(crate) const ACKNOWLEDGEMENT: u8 = 3;
-    pub(crate) const USER_CONTROL: u8 = 4;
-    pub(crate) const WINDOW_SIZE: u8 = 5;
-    pub(crate) const PEER_BANDWIDTH: u8 = 6;
-    pub(crate) const AUDIO: u8 = 8;
-    pub(crate) const VIDEO: u8 = 9;
-    pub(crate) const COMMAND_AMF3: u8 = 17;
-    pub(crate) const DATA: u8 = 18;
-    pub(crate) const COMMAND: u8 = 20;
+pub mod kind {
+    /// How long the chunks of the sender are from now on.
+    pub const SET_CHUNK_SIZE: u8 = 1;
+    /// An unfinished message will not go on.
+    pub const ABORT: u8 = 2;
+    /// So many bytes have come.
+    pub const ACKNOWLEDGEMENT: u8 = 3;
+    /// Begin and end of streams, pings.
+    pub const USER_CONTROL: u8 = 4;
+    /// After how many bytes the sender wants to hear that they came.
+    pub const WINDOW_SIZE: u8 = 5;
+    /// How many bytes may be on the way.
+    pub const PEER_BANDWIDTH: u8 = 6;
+    /// Sound.
+    pub const AUDIO: u8 = 8;
+    /// Pictures.
+    pub const VIDEO: u8 = 9;
+    /// A command in AMF3.
+    pub const COMMAND_AMF3: u8 = 17;
+    /// What an encoder says about its stream.
+    pub const DATA: u8 = 18;
+    /// A command in AMF0.
+    pub const COMMAND: u8 = 20;
 }
 
 /// A whole message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Message {
-    pub(crate) kind: u8,
+pub struct Message {
+    /// One of [`kind`], or another number.
+    pub kind: u8,
     /// Milliseconds, modulo 2^32.
-    pub(crate) timestamp: u32,
+    pub timestamp: u32,
     /// The message stream it belongs to; 0 for the connection itself.
-    pub(crate) stream: u32,
-    pub(crate) body: Bytes,
+    pub stream: u32,
+    /// What it says.
+    pub body: Bytes,
 }
 
 /// What a chunk's header says, or those before it said.
@@ -65,7 +78,7 @@ struct Stream {
 
 /// Reads chunks. It handles `Set Chunk Size` and `Abort` itself.
 #[derive(Debug)]
-pub(crate) struct ChunkReader {
+pub struct ChunkReader {
     chunk: usize,
     max_message: usize,
     streams: BTreeMap<u32, Stream>,
@@ -84,7 +97,8 @@ struct Header {
 }
 
 impl ChunkReader {
-    pub(crate) const fn new(max_message: usize) -> Self {
+    /// Refuses messages of more than `max_message` bytes.
+    pub const fn new(max_message: usize) -> Self {
         Self {
             chunk: DEFAULT_CHUNK,
             max_message,
@@ -95,12 +109,12 @@ impl ChunkReader {
     }
 
     /// Allows longer messages: those of a client that has shown that it may send them.
-    pub(crate) const fn set_max_message(&mut self, bytes: usize) {
+    pub const fn set_max_message(&mut self, bytes: usize) {
         self.max_message = bytes;
     }
 
     /// The next whole message, or `None` until more bytes come.
-    pub(crate) fn next(&mut self, input: &mut BytesMut) -> Result<Option<Message>, ProtocolError> {
+    pub fn next(&mut self, input: &mut BytesMut) -> Result<Option<Message>, ProtocolError> {
         loop {
             let (id, missing) = match self.current {
                 Some(current) => current,
@@ -263,10 +277,10 @@ fn read_fields(input: &BytesMut, header: &Header, before: Fields) -> Option<(Fie
 }
 
 /// Size of the chunks that we send.
-pub(crate) const SENT_CHUNK: usize = 64 << 10;
+pub const SENT_CHUNK: usize = 64 << 10;
 
 /// Puts the header of a message's first chunk into `out`: 12 bytes, 16 with an extended time.
-pub(crate) fn write_first_header(out: &mut Vec<u8>, id: u8, message: &Outgoing) {
+pub fn write_first_header(out: &mut Vec<u8>, id: u8, message: &Outgoing) {
     let field = message.timestamp.min(EXTENDED);
     let length = u32::try_from(message.length).unwrap_or(u32::MAX);
     out.push(id & 0x3f);
@@ -278,7 +292,7 @@ pub(crate) fn write_first_header(out: &mut Vec<u8>, id: u8, message: &Outgoing) 
 }
 
 /// The header of each further chunk.
-pub(crate) fn write_next_header(out: &mut Vec<u8>, id: u8, timestamp: u32) {
+pub fn write_next_header(out: &mut Vec<u8>, id: u8, timestamp: u32) {
     out.push(0xc0 | id & 0x3f);
     write_extended(out, timestamp);
 }
@@ -291,16 +305,19 @@ fn write_extended(out: &mut Vec<u8>, timestamp: u32) {
 
 /// What a header says.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Outgoing {
-    pub(crate) kind: u8,
-    pub(crate) timestamp: u32,
-    pub(crate) stream: u32,
+pub struct Outgoing {
+    /// One of [`kind`].
+    pub kind: u8,
+    /// Milliseconds, modulo 2^32.
+    pub timestamp: u32,
+    /// The message stream it belongs to.
+    pub stream: u32,
     /// Of the whole message.
-    pub(crate) length: usize,
+    pub length: usize,
 }
 
 /// Writes a whole message in chunks of `chunk` bytes.
-pub(crate) fn write_message(out: &mut Vec<u8>, id: u8, message: &Message, chunk: usize) {
+pub fn write_message(out: &mut Vec<u8>, id: u8, message: &Message, chunk: usize) {
     let header = Outgoing {
         kind: message.kind,
         timestamp: message.timestamp,

@@ -1,6 +1,6 @@
 //! AMF0 ("Action Message Format -- AMF 0", Adobe 2007): the values that RTMP commands are made of.
 
-use super::error::ProtocolError;
+use super::ProtocolError;
 
 /// Values inside values: commands of real clients have two levels.
 const MAX_DEPTH: usize = 8;
@@ -9,38 +9,48 @@ const MAX_VALUES: usize = 512;
 
 /// A value. Kinds that no command uses (references, XML, typed objects) are refused.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Value {
+pub enum Value {
+    /// A number; all of them are floats.
     Number(f64),
+    /// True or false.
     Boolean(bool),
+    /// A text, short or long.
     Text(String),
     /// Members in the order they came.
     Object(Vec<(String, Value)>),
     /// As an object; writers put the number of members before it.
     EcmaArray(Vec<(String, Value)>),
+    /// Values in their order.
     Array(Vec<Value>),
+    /// Nothing.
     Null,
+    /// Not even nothing.
     Undefined,
     /// Milliseconds since 1970.
     Date(f64),
 }
 
 impl Value {
-    pub(crate) fn text(text: impl Into<String>) -> Self {
+    /// A text.
+    pub fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
     }
 
-    pub(crate) fn object<const N: usize>(members: [(&str, Self); N]) -> Self {
+    /// An object of these members.
+    pub fn object<const N: usize>(members: [(&str, Self); N]) -> Self {
         Self::Object(members.map(|(name, value)| (name.to_owned(), value)).into())
     }
 
-    pub(crate) fn as_text(&self) -> Option<&str> {
+    /// The text, if it is one.
+    pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
             _ => None,
         }
     }
 
-    pub(crate) const fn as_number(&self) -> Option<f64> {
+    /// The number, if it is one.
+    pub const fn as_number(&self) -> Option<f64> {
         match self {
             Self::Number(number) => Some(*number),
             _ => None,
@@ -48,7 +58,7 @@ impl Value {
     }
 
     /// A member of an object.
-    pub(crate) fn get(&self, name: &str) -> Option<&Self> {
+    pub fn get(&self, name: &str) -> Option<&Self> {
         match self {
             Self::Object(members) | Self::EcmaArray(members) => members
                 .iter()
@@ -60,7 +70,7 @@ impl Value {
 }
 
 /// All values of a message body.
-pub(crate) fn decode_all(bytes: &[u8]) -> Result<Vec<Value>, ProtocolError> {
+pub fn decode_all(bytes: &[u8]) -> Result<Vec<Value>, ProtocolError> {
     let mut reader = Reader {
         rest: bytes,
         left: MAX_VALUES,
@@ -165,7 +175,7 @@ impl<'a> Reader<'a> {
 }
 
 /// The bytes of some values.
-pub(crate) fn encode_all(values: &[Value]) -> Vec<u8> {
+pub fn encode_all(values: &[Value]) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     for value in values {
         encode(&mut out, value);

@@ -2,7 +2,7 @@
 
 /// What a client sent that RTMP does not allow, or that is more than we take.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ProtocolError {
+pub enum ProtocolError {
     /// RTMPE and other versions are not spoken.
     #[error("rtmp version {0} is not spoken here")]
     Version(u8),

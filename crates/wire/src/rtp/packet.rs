@@ -4,17 +4,22 @@ use bytes::Bytes;
 
 /// A packet without its header.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Packet {
-    pub(crate) is_marked: bool,
-    pub(crate) payload_type: u8,
-    pub(crate) sequence: u16,
-    pub(crate) timestamp: u32,
-    pub(crate) payload: Bytes,
+pub struct Packet {
+    /// Ends an access unit of pictures.
+    pub is_marked: bool,
+    /// What the session description says about it.
+    pub payload_type: u8,
+    /// Counts packets, modulo 2^16.
+    pub sequence: u16,
+    /// In the clock of the payload, modulo 2^32.
+    pub timestamp: u32,
+    /// Without padding.
+    pub payload: Bytes,
 }
 
 impl Packet {
     /// `None` for what is no RTP packet.
-    pub(crate) fn parse(data: &Bytes) -> Option<Self> {
+    pub fn parse(data: &Bytes) -> Option<Self> {
         let [first, second, ..] = *data.get(..12)? else {
             return None;
         };
@@ -46,14 +51,14 @@ impl Packet {
 
 /// Order and time of one stream: how many packets are missing, and times without their wrap.
 #[derive(Debug, Default)]
-pub(crate) struct Clock {
+pub struct Clock {
     next: Option<u16>,
     newest: Option<i64>,
 }
 
 impl Clock {
     /// Packets missing before this one; `None` for one that came late or twice.
-    pub(crate) fn missing_before(&mut self, sequence: u16) -> Option<u64> {
+    pub fn missing_before(&mut self, sequence: u16) -> Option<u64> {
         /// Further back than this a stream has begun anew.
         const LATE: u16 = 1_000;
         let missing = match self.next {
@@ -68,7 +73,7 @@ impl Clock {
     }
 
     /// The time, unwrapped near the newest.
-    pub(crate) fn place(&mut self, timestamp: u32) -> i64 {
+    pub fn place(&mut self, timestamp: u32) -> i64 {
         let placed = match self.newest {
             None => i64::from(timestamp),
             Some(newest) => {

@@ -14,22 +14,28 @@ const INTERLEAVED_HEAD_BYTES: usize = 4;
 
 /// Bytes that are no RTSP, or too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum WireError {
+pub enum WireError {
+    /// The head of a request does not end.
     #[error("request head is longer than {MAX_HEAD_BYTES} bytes")]
     HeadTooLong,
+    /// A request announces too long a body.
     #[error("request body is longer than {MAX_BODY_BYTES} bytes")]
     BodyTooLong,
+    /// Something else than RTSP.
     #[error("bytes that are no rtsp message")]
     Malformed,
 }
 
 /// Something a client sent.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Incoming {
+pub enum Incoming {
+    /// A whole request.
     Request(Box<Request<Vec<u8>>>),
     /// An interleaved packet: receiver reports of those who play.
     Packet {
+        /// Its number.
         channel: u8,
+        /// RTP or RTCP.
         data: bytes::Bytes,
     },
     /// A response to nothing: read and dropped.
@@ -38,7 +44,7 @@ pub(crate) enum Incoming {
 
 /// Collects bytes and gives out messages.
 #[derive(Debug, Default)]
-pub(crate) struct Decoder {
+pub struct Decoder {
     buffer: bytes::BytesMut,
     /// Up to here no end of a head was found, so that a trickle of bytes is not scanned again and again.
     scanned: usize,
@@ -46,12 +52,12 @@ pub(crate) struct Decoder {
 
 impl Decoder {
     /// Where the socket's bytes go.
-    pub(crate) const fn buffer(&mut self) -> &mut bytes::BytesMut {
+    pub const fn buffer(&mut self) -> &mut bytes::BytesMut {
         &mut self.buffer
     }
 
     /// The next complete message, if there is one.
-    pub(crate) fn next(&mut self) -> Result<Option<Incoming>, WireError> {
+    pub fn take(&mut self) -> Result<Option<Incoming>, WireError> {
         self.skip_blank_lines();
         match self.buffer.first() {
             None => Ok(None),
@@ -161,7 +167,7 @@ mod tests {
     fn drain(decoder: &mut Decoder) -> (Vec<Incoming>, Option<WireError>) {
         let mut found = Vec::new();
         loop {
-            match decoder.next() {
+            match decoder.take() {
                 Ok(Some(incoming)) => found.push(incoming),
                 Ok(None) => return (found, None),
                 Err(error) => return (found, Some(error)),
@@ -205,10 +211,10 @@ mod tests {
         let head = b"ANNOUNCE rtsp://h/publish/7 RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 5\r\n\r\n";
         for piece in [&head[..], b"bo", b"dy"] {
             decoder.buffer().extend_from_slice(piece);
-            assert_eq!(decoder.next(), Ok(None));
+            assert_eq!(decoder.take(), Ok(None));
         }
         decoder.buffer().extend_from_slice(b"!");
-        let Ok(Some(Incoming::Request(request))) = decoder.next() else {
+        let Ok(Some(Incoming::Request(request))) = decoder.take() else {
             panic!()
         };
         assert_eq!(request.body(), b"body!");

@@ -10,7 +10,7 @@ const MAX_FRAMES: usize = 256;
 
 /// Takes the packets of an AAC stream apart.
 #[derive(Debug, Default)]
-pub(crate) struct AacDepacketizer {
+pub struct AacDepacketizer {
     clock: Clock,
     /// A frame in several packets: its size, and what has come.
     open: Option<(usize, BytesMut)>,
@@ -18,7 +18,7 @@ pub(crate) struct AacDepacketizer {
 
 impl AacDepacketizer {
     /// Takes in the next packet.
-    pub(crate) fn push(&mut self, packet: &Packet) -> Output {
+    pub fn push(&mut self, packet: &Packet) -> Output {
         let mut output = Output::default();
         let Some(missing) = self.clock.missing_before(packet.sequence) else {
             return output;
@@ -36,7 +36,7 @@ impl AacDepacketizer {
     }
 
     /// An RTP time on the clock of the frames.
-    pub(crate) fn place(&mut self, timestamp: u32) -> i64 {
+    pub fn place(&mut self, timestamp: u32) -> i64 {
         self.clock.place(timestamp)
     }
 

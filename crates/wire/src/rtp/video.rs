@@ -18,7 +18,7 @@ const H265_FRAGMENT: u8 = 49;
 
 /// Puts the packets of a video stream together.
 #[derive(Debug)]
-pub(crate) struct VideoDepacketizer {
+pub struct VideoDepacketizer {
     codec: VideoCodec,
     clock: Clock,
     /// The open access unit: its RTP time, and its NAL units with lengths.
@@ -38,7 +38,8 @@ enum Part {
 }
 
 impl VideoDepacketizer {
-    pub(crate) fn new(codec: VideoCodec) -> Self {
+    /// For pictures of this coding.
+    pub fn new(codec: VideoCodec) -> Self {
         Self {
             codec,
             clock: Clock::default(),
@@ -49,8 +50,13 @@ impl VideoDepacketizer {
         }
     }
 
+    /// What it was made for.
+    pub const fn codec(&self) -> VideoCodec {
+        self.codec
+    }
+
     /// Takes in the next packet.
-    pub(crate) fn push(&mut self, packet: &Packet) -> Output {
+    pub fn push(&mut self, packet: &Packet) -> Output {
         let mut output = Output::default();
         let Some(missing) = self.clock.missing_before(packet.sequence) else {
             return output;
@@ -81,7 +87,7 @@ impl VideoDepacketizer {
     }
 
     /// An RTP time on the clock of the frames.
-    pub(crate) fn place(&mut self, timestamp: u32) -> i64 {
+    pub fn place(&mut self, timestamp: u32) -> i64 {
         self.clock.place(timestamp)
     }
 

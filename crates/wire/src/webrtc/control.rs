@@ -11,7 +11,7 @@ const SPEEDS: std::ops::RangeInclusive<f64> = 0.1..=16.0;
 
 /// A wish of a viewer.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Wish {
+pub enum Wish {
     /// Recorded footage from here on, at this speed.
     Seek(WallTime, f64),
     /// What the camera sees now.
@@ -32,7 +32,7 @@ struct Message {
 }
 
 /// Reads the wishes of a message. The error is words for the viewer.
-pub(super) fn read(message: &[u8]) -> Result<Vec<Wish>, String> {
+pub fn read(message: &[u8]) -> Result<Vec<Wish>, String> {
     if message.len() > MAX_MESSAGE {
         return Err(format!("a message has at most {MAX_MESSAGE} bytes"));
     }
@@ -62,32 +62,32 @@ pub(super) fn read(message: &[u8]) -> Result<Vec<Wish>, String> {
 }
 
 /// The first picture after a change: when it was captured, and whether it is live.
-pub(super) fn playing(time: WallTime, is_live: bool, speed: f64) -> Value {
+pub fn playing(time: WallTime, is_live: bool, speed: f64) -> Value {
     json!({ "type": "playing", "time": time.to_rfc3339(), "live": is_live, "speed": speed })
 }
 
 /// Recorded footage has a hole here and goes on behind it.
-pub(super) fn gap(start: WallTime, end: WallTime) -> Value {
+pub fn gap(start: WallTime, end: WallTime) -> Value {
     json!({ "type": "gap", "start": start.to_rfc3339(), "end": end.to_rfc3339() })
 }
 
 /// Nothing is sent until the viewer asks for it.
-pub(super) fn paused() -> Value {
+pub fn paused() -> Value {
     json!({ "type": "paused" })
 }
 
 /// Pictures that this viewer was too slow for.
-pub(super) fn missed(pictures: u64) -> Value {
+pub fn missed(pictures: u64) -> Value {
     json!({ "type": "missed", "frames": pictures })
 }
 
 /// A wish that cannot be fulfilled; what played before goes on.
-pub(super) fn refused(kind: ErrorKind, message: &str) -> Value {
+pub fn refused(kind: ErrorKind, message: &str) -> Value {
     json!({ "type": "error", "error": { "code": kind.label(), "message": message } })
 }
 
 /// Recorded footage is over, or the session is.
-pub(super) fn ended(reason: &str) -> Value {
+pub fn ended(reason: &str) -> Value {
     json!({ "type": "end", "reason": reason })
 }
 

@@ -1,6 +1,6 @@
 //! The handshake (RTMP 1.0 section 5.2): a version and 1,536 bytes from each side, sent back by the other.
 
-use super::error::ProtocolError;
+use super::ProtocolError;
 use bytes::{Buf, BytesMut};
 
 /// C1, S1, C2 and S2 (RTMP 1.0 sections 5.2.3 and 5.2.4).
@@ -8,24 +8,32 @@ const PACKET: usize = 1_536;
 const VERSION: u8 = 3;
 
 /// The server's side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Handshake {
-    /// C0 and C1 are missing.
-    #[default]
-    Waiting,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handshake {
+    /// C0 and C1 are missing. S1 will be filled with this.
+    Waiting(u64),
     /// C2 is missing.
     Answered,
+    /// Messages follow.
     Done,
 }
 
 impl Handshake {
+    /// `random` is what S1 is filled with.
+    pub const fn new(random: u64) -> Self {
+        Self::Waiting(random)
+    }
+
     /// Takes what it needs from `input` and writes answers. True when the handshake is over.
-    pub(crate) fn advance(
+    ///
+    /// # Errors
+    /// A version that is not spoken here.
+    pub fn advance(
         &mut self,
         input: &mut BytesMut,
         output: &mut Vec<u8>,
     ) -> Result<bool, ProtocolError> {
-        if *self == Self::Waiting {
+        if let Self::Waiting(random) = *self {
             match input.first() {
                 Some(&VERSION) => {}
                 Some(&version) => return Err(ProtocolError::Version(version)),
@@ -39,7 +47,7 @@ impl Handshake {
             output.push(VERSION);
             // S1: time zero, four zero bytes, and random ones, which here need not be: they only tell
             // apart connections that somebody mixes up.
-            let filling = rand::random::<u64>().to_be_bytes();
+            let filling = random.to_be_bytes();
             output.extend([0; 8]);
             output.extend(filling.iter().cycle().take(PACKET - 8));
             // S2 repeats C1.
@@ -70,7 +78,7 @@ mod tests {
         sent.extend(c2);
         sent.push(99);
         for piece in [1, 100, 5_000] {
-            let (mut handshake, mut output) = (Handshake::default(), Vec::new());
+            let (mut handshake, mut output) = (Handshake::new(5), Vec::new());
             let mut input = BytesMut::new();
             let mut is_done = false;
             for bytes in sent.chunks(piece) {
@@ -89,7 +97,7 @@ mod tests {
     fn other_protocols_are_refused_at_the_first_byte() {
         for first in [b'G', 6, 0x16] {
             let mut input = BytesMut::from(&[first][..]);
-            let refused = Handshake::default().advance(&mut input, &mut Vec::new());
+            let refused = Handshake::new(5).advance(&mut input, &mut Vec::new());
             assert_eq!(refused, Err(ProtocolError::Version(first)));
         }
     }

@@ -9,12 +9,15 @@ use std::fmt::Write as _;
 
 /// Longest header that is looked at. Clients send about 300 bytes.
 const MAX_HEADER_BYTES: usize = 2_048;
-pub(crate) const REALM: &str = "framewell";
+/// The name that challenges go by.
+pub const REALM: &str = "framewell";
 
 /// Hash of RFC 7616 section 3.3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Algorithm {
+pub enum Algorithm {
+    /// For clients that know nothing else.
     Md5,
+    /// For all others.
     Sha256,
 }
 
@@ -46,7 +49,7 @@ impl Algorithm {
 ///
 /// Without `qop`: the connection's own nonce is what keeps an answer from being used again, and clients
 /// of RTSP are many that know the old form only.
-pub(crate) fn challenges(nonce: &str) -> [String; 2] {
+pub fn challenges(nonce: &str) -> [String; 2] {
     [Algorithm::Sha256, Algorithm::Md5].map(|algorithm| {
         let name = algorithm.name();
         format!("Digest realm=\"{REALM}\", nonce=\"{nonce}\", algorithm={name}")
@@ -55,12 +58,13 @@ pub(crate) fn challenges(nonce: &str) -> [String; 2] {
 
 /// What a client answers to a challenge.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub struct Answer {
     algorithm: Algorithm,
     user: String,
     realm: String,
     nonce: String,
-    pub(crate) uri: String,
+    /// What was asked for, in the client's words.
+    pub uri: String,
     response: String,
     /// `qop`, `nc` and `cnonce`, of a client that wants them although nobody asked.
     quality: Option<[String; 3]>,
@@ -68,7 +72,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// `None` if the header is no Digest that can be checked.
-    pub(crate) fn parse(header: &str) -> Option<Self> {
+    pub fn parse(header: &str) -> Option<Self> {
         if header.len() > MAX_HEADER_BYTES {
             return None;
         }
@@ -104,12 +108,12 @@ impl Answer {
     }
 
     /// Whether it answers a challenge with this nonce.
-    pub(crate) fn is_to(&self, nonce: &str) -> bool {
+    pub fn is_to(&self, nonce: &str) -> bool {
         self.nonce == nonce && self.realm == REALM
     }
 
     /// Whether it was made with this password for a request of this method.
-    pub(crate) fn is_by(&self, password: &str, method: &str) -> bool {
+    pub fn is_by(&self, password: &str, method: &str) -> bool {
         let secret = self.algorithm.hash(&[&self.user, &self.realm, password]);
         let request = self.algorithm.hash(&[method, &self.uri]);
         let expected = match &self.quality {

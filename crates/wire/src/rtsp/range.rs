@@ -12,7 +12,7 @@ const MAX_NPT_S: i64 = 100 * 366 * 86_400;
 
 /// How a client counts time; it is answered in the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unit {
+pub enum Unit {
     /// UTC (RFC 2326 section 3.7).
     Clock,
     /// Seconds from the beginning of what the URL names (RFC 2326 section 3.6).
@@ -21,15 +21,18 @@ pub(crate) enum Unit {
 
 /// What a client asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RangeHeader {
-    pub(crate) unit: Unit,
+pub struct RangeHeader {
+    /// How its times are written.
+    pub unit: Unit,
     /// `None`: from where it stands.
-    pub(crate) start: Option<Moment>,
-    pub(crate) end: Option<Moment>,
+    pub start: Option<Moment>,
+    /// `None`: as far as it goes.
+    pub end: Option<Moment>,
 }
 
+/// A time of a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Moment {
+pub enum Moment {
     /// UTC.
     At(WallTime),
     /// Microseconds from the beginning.
@@ -40,7 +43,7 @@ pub(crate) enum Moment {
 
 impl Moment {
     /// As absolute time, with the beginning of what the URL names at `zero`; `None` for now.
-    pub(crate) const fn wall(self, zero: WallTime) -> Option<WallTime> {
+    pub const fn wall(self, zero: WallTime) -> Option<WallTime> {
         match self {
             Self::At(wall) => Some(wall),
             Self::Offset(micros) => Some(zero.plus_micros(micros)),
@@ -51,7 +54,7 @@ impl Moment {
 
 impl RangeHeader {
     /// `None` for units that are not served (SMPTE) and for what is no range.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         // A start time behind a semicolon is for a transport schedule of the sender's own.
         let range = text.split(';').next()?.trim();
         let (unit, span) = range.split_once('=')?;
@@ -80,7 +83,7 @@ impl RangeHeader {
 }
 
 /// `20261123T150621.250Z`, fractions of any length (RFC 2326 section 3.7).
-pub(crate) fn parse_clock(text: &str) -> Option<WallTime> {
+pub fn parse_clock(text: &str) -> Option<WallTime> {
     if text.len() > MAX_TIME_BYTES {
         return None;
     }
@@ -139,7 +142,7 @@ fn parse_npt(text: &str) -> Option<Moment> {
 }
 
 /// The value of an answer. `zero` is the beginning of what the URL names.
-pub(crate) fn format(unit: Unit, zero: WallTime, start: WallTime, end: Option<WallTime>) -> String {
+pub fn format(unit: Unit, zero: WallTime, start: WallTime, end: Option<WallTime>) -> String {
     let moment = |at: WallTime| match unit {
         Unit::Clock => clock_text(at),
         Unit::Npt => npt_text(at.micros_since(zero)),

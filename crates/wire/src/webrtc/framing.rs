@@ -9,22 +9,22 @@ const MAX_DATAGRAM: usize = 4 << 10;
 /// A frame longer than any datagram that belongs here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a frame of {0} bytes, more than {MAX_DATAGRAM}")]
-pub(super) struct TooLong(usize);
+pub struct TooLong(usize);
 
 /// Cuts a stream into datagrams.
 #[derive(Debug, Default)]
-pub(super) struct Unframer {
+pub struct Unframer {
     buffer: BytesMut,
 }
 
 impl Unframer {
     /// Where received bytes go; it holds at most one datagram and one read.
-    pub(super) fn buffer(&mut self) -> &mut BytesMut {
+    pub fn buffer(&mut self) -> &mut BytesMut {
         &mut self.buffer
     }
 
     /// The next whole datagram. Empty ones are passed over.
-    pub(super) fn next(&mut self) -> Result<Option<Bytes>, TooLong> {
+    pub fn take(&mut self) -> Result<Option<Bytes>, TooLong> {
         loop {
             let Some(&[high, low]) = self.buffer.first_chunk() else {
                 return Ok(None);
@@ -45,7 +45,7 @@ impl Unframer {
 }
 
 /// Appends a datagram as it goes on a stream; one of 64 KiB or more is left out.
-pub(super) fn frame(out: &mut Vec<u8>, datagram: &[u8]) {
+pub fn frame(out: &mut Vec<u8>, datagram: &[u8]) {
     if let Ok(length) = u16::try_from(datagram.len()) {
         out.extend_from_slice(&length.to_be_bytes());
         out.extend_from_slice(datagram);
@@ -61,7 +61,7 @@ mod tests {
     fn a_frame_of_64_kib_is_refused_before_it_is_read() {
         let mut unframer = Unframer::default();
         unframer.buffer().extend_from_slice(&[0xff, 0xff]);
-        assert_eq!(unframer.next(), Err(TooLong(65_535)));
+        assert_eq!(unframer.take(), Err(TooLong(65_535)));
     }
 
     proptest! {
@@ -79,7 +79,7 @@ mod tests {
             let mut read = Vec::new();
             for chunk in wire.chunks(cut) {
                 unframer.buffer().extend_from_slice(chunk);
-                while let Some(datagram) = unframer.next().unwrap() {
+                while let Some(datagram) = unframer.take().unwrap() {
                     read.push(datagram.to_vec());
                 }
             }

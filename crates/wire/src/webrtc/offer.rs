@@ -9,20 +9,21 @@ const MAX_FORMATS: usize = 128;
 
 /// A payload format of an offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Format {
-    pub(super) payload_type: u8,
+pub struct Format {
+    /// Of its RTP packets.
+    pub payload_type: u8,
     /// Lower case, for example `h264`.
     name: String,
     clock_rate: u32,
     /// `fmtp` parameters, keys in lower case.
     parameters: BTreeMap<String, String>,
     /// Payload type of its retransmissions (RFC 4588).
-    pub(super) resend: Option<u8>,
+    pub resend: Option<u8>,
 }
 
 impl Format {
     /// `profile-level-id` of H.264 (RFC 6184 section 8.1); Baseline 1 if it is not said.
-    pub(super) fn profile_level_id(&self) -> u32 {
+    pub fn profile_level_id(&self) -> u32 {
         const UNSAID: u32 = 0x42_00_0a;
         let text = self.parameters.get("profile-level-id");
         text.and_then(|text| u32::from_str_radix(text, 16).ok())
@@ -31,7 +32,7 @@ impl Format {
     }
 
     /// A number among the parameters.
-    pub(super) fn number(&self, name: &str) -> Option<u8> {
+    pub fn number(&self, name: &str) -> Option<u8> {
         self.parameters.get(name)?.parse().ok()
     }
 
@@ -43,14 +44,14 @@ impl Format {
 
 /// The payload formats of an offer, in its order of preference.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Offer {
+pub struct Offer {
     video: Vec<Format>,
     audio: Vec<Format>,
 }
 
 impl Offer {
     /// Reads what can be read; whether it is a session description at all is for others to say.
-    pub(super) fn read(text: &str) -> Self {
+    pub fn read(text: &str) -> Self {
         let mut offer = Self::default();
         let mut kind = None;
         let mut open = Vec::new();
@@ -86,7 +87,7 @@ impl Offer {
 
     /// The format to send `video` in: of H.264 one with fragmentation units, of the picture's own
     /// profile if there is one. Decoders in browsers take more than the profiles they name.
-    pub(super) fn video(&self, video: &VideoParameters) -> Option<&Format> {
+    pub fn video(&self, video: &VideoParameters) -> Option<&Format> {
         match video.codec {
             VideoCodec::H265 => self.video.iter().find(|format| format.name == "h265"),
             VideoCodec::H264 => {
@@ -99,7 +100,7 @@ impl Offer {
     }
 
     /// The format to send `audio` in. AAC has none: no browser takes it over RTP.
-    pub(super) fn audio(&self, audio: &AudioParameters) -> Option<&Format> {
+    pub fn audio(&self, audio: &AudioParameters) -> Option<&Format> {
         let is_telephony = audio.sample_rate == 8_000 && audio.channels == 1;
         let (name, rate) = match audio.codec {
             AudioCodec::Opus => ("opus", 48_000),
@@ -112,7 +113,7 @@ impl Offer {
     }
 
     /// The formats of H.264 and H.265 that a publisher may send in.
-    pub(super) fn sendable_video(&self) -> impl Iterator<Item = (VideoCodec, &Format)> {
+    pub fn sendable_video(&self) -> impl Iterator<Item = (VideoCodec, &Format)> {
         self.video.iter().filter_map(|format| match &*format.name {
             "h264" if format.is_fragmenting_h264() => Some((VideoCodec::H264, format)),
             "h265" => Some((VideoCodec::H265, format)),
@@ -121,12 +122,12 @@ impl Offer {
     }
 
     /// The format of Opus that a publisher may send in.
-    pub(super) fn sendable_opus(&self) -> Option<&Format> {
+    pub fn sendable_opus(&self) -> Option<&Format> {
         self.audio.iter().find(|format| format.name == "opus")
     }
 
     /// Names of the offered video codings, for a refusal.
-    pub(super) fn video_names(&self) -> Vec<&str> {
+    pub fn video_names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.video.iter().map(|format| &*format.name).collect();
         names.sort_unstable();
         names.dedup();

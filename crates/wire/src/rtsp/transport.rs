@@ -5,15 +5,20 @@
 
 /// How a client wants the packets of a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Transport {
+pub enum Transport {
     /// Over the RTSP connection, RTP under this channel number and RTCP under the next one; or under any.
     Interleaved(Option<u8>),
     /// Over UDP, to these ports of the client's address.
-    Udp { rtp: u16, rtcp: u16 },
+    Udp {
+        /// Of packets.
+        rtp: u16,
+        /// Of reports.
+        rtcp: u16,
+    },
 }
 
 /// The first alternative that this server can do.
-pub(crate) fn choose(header: &str, has_udp: bool) -> Option<Transport> {
+pub fn choose(header: &str, has_udp: bool) -> Option<Transport> {
     let mut alternatives = header.split(',').filter_map(parse_alternative);
     alternatives.find(|one| has_udp || matches!(one, Transport::Interleaved(_)))
 }
@@ -47,7 +52,7 @@ fn parse_alternative(text: &str) -> Option<Transport> {
 
 /// The channel number of RTP for a stream that the client sends, or none in particular: the first
 /// interleaved alternative. `mode` is not looked at: the method says what is meant.
-pub(crate) fn choose_record(header: &str) -> Option<Option<u8>> {
+pub fn choose_record(header: &str) -> Option<Option<u8>> {
     header.split(',').find_map(|text| {
         let mut parts = text.split(';').map(str::trim);
         if !parts.next()?.eq_ignore_ascii_case("RTP/AVP/TCP") {

@@ -8,26 +8,33 @@ use url::Url;
 
 /// What a request URL names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target {
-    pub(crate) channel: ChannelId,
-    pub(crate) kind: Kind,
-    pub(crate) track: Option<TrackKind>,
-    pub(crate) ticket: Option<String>,
+pub struct Target {
+    /// Whose pictures.
+    pub channel: ChannelId,
+    /// Which of them.
+    pub kind: Kind,
+    /// `None`: all tracks.
+    pub track: Option<TrackKind>,
+    /// What shall open it.
+    pub ticket: Option<String>,
 }
 
 /// What of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// What the camera sees now.
     Live,
     /// Recorded from `start` or the oldest footage on, up to `end` or as far as it reaches.
     Recorded {
+        /// `None`: the oldest footage.
         start: Option<WallTime>,
+        /// `None`: as far as it reaches.
         end: Option<WallTime>,
     },
 }
 
 /// Last path segment of a track's control URL.
-pub(crate) const fn track_name(track: TrackKind) -> &'static str {
+pub const fn track_name(track: TrackKind) -> &'static str {
     match track {
         TrackKind::Video => "track0",
         TrackKind::Audio => "track1",
@@ -42,7 +49,7 @@ fn track_of(name: &str) -> Option<TrackKind> {
 
 impl Target {
     /// `None` if the URL is none of ours, or has a time that is none.
-    pub(crate) fn parse(url: &Url) -> Option<Self> {
+    pub fn parse(url: &Url) -> Option<Self> {
         let mut segments = url.path_segments()?.filter(|segment| !segment.is_empty());
         let face = segments.next()?;
         let channel = segments.next()?.parse().ok()?;
@@ -81,7 +88,7 @@ impl Target {
 
     /// The control URL of a track, absolute: joining a relative one to a base with a query is done
     /// differently by every client (RFC 2326 appendix C.1.1 leaves it to RFC 1808).
-    pub(crate) fn control_url(base: &Url, track: TrackKind) -> Url {
+    pub fn control_url(base: &Url, track: TrackKind) -> Url {
         let mut url = base.clone();
         let path = base.path().trim_end_matches('/');
         url.set_path(&format!("{path}/{}", track_name(track)));

@@ -9,17 +9,17 @@ const MAX_NAME: usize = 4_096;
 
 /// A channel and what shall open it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target {
+pub struct Target {
     /// `None`: the channel of the token.
-    pub(crate) channel: Option<ChannelId>,
+    pub channel: Option<ChannelId>,
     /// Ticket or token.
-    pub(crate) credential: Option<Secret<String>>,
+    pub credential: Option<Secret<String>>,
 }
 
 impl Target {
     /// From the application of `connect` and the name of `publish` or `play`. Clients cut a URL between
     /// the two in different places, and some leave the query at the application.
-    pub(crate) fn parse(app: &str, name: &str) -> Option<Self> {
+    pub fn parse(app: &str, name: &str) -> Option<Self> {
         if app.len() + name.len() > MAX_NAME {
             return None;
         }

@@ -1,12 +1,12 @@
 //! The commands of one connection (RTMP 1.0 section 7.2): messages in, wishes and answers out. Sans-IO.
 
+use super::ProtocolError;
 use super::amf0::{self, Value};
 use super::chunk::{self, Message, kind};
-use super::error::ProtocolError;
 use bytes::Bytes;
 
 /// The message stream that pictures and sound travel in: the first and only one.
-pub(crate) const MEDIA_STREAM: u32 = 1;
+pub const MEDIA_STREAM: u32 = 1;
 /// After so many bytes a side wants to hear that they came (RTMP 1.0 section 5.4.4).
 const WINDOW_BYTES: u32 = 2_500_000;
 /// Chunk stream of control messages (RTMP 1.0 section 5.4).
@@ -21,7 +21,7 @@ const EVENT_PING_RESPONSE: u16 = 7;
 
 /// What a client wants, beyond what is answered here.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Wish {
+pub enum Wish {
     /// To send the stream of this name.
     Publish(String),
     /// To be sent the stream of this name.
@@ -34,7 +34,7 @@ pub(crate) enum Wish {
 
 /// State of one connection's commands.
 #[derive(Debug, Default)]
-pub(crate) struct Conversation {
+pub struct Conversation {
     /// The application of `connect`.
     app: Option<String>,
     has_stream: bool,
@@ -47,21 +47,22 @@ pub(crate) struct Conversation {
 
 impl Conversation {
     /// Bytes for the client, since the last call.
-    pub(crate) fn take_output(&mut self) -> Vec<u8> {
+    pub fn take_output(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.output)
     }
 
-    pub(crate) fn output(&mut self) -> &mut Vec<u8> {
+    /// Where bytes for the client go.
+    pub fn output(&mut self) -> &mut Vec<u8> {
         &mut self.output
     }
 
     /// The application of `connect`; empty before it.
-    pub(crate) fn app(&self) -> &str {
+    pub fn app(&self) -> &str {
         self.app.as_deref().unwrap_or_default()
     }
 
     /// Counts bytes that came, and says so as often as the client wants to hear it.
-    pub(crate) fn received(&mut self, bytes: usize) {
+    pub fn received(&mut self, bytes: usize) {
         self.received = self
             .received
             .wrapping_add(u32::try_from(bytes).unwrap_or(u32::MAX));
@@ -74,7 +75,7 @@ impl Conversation {
     }
 
     /// Takes in a message.
-    pub(crate) fn take(&mut self, message: Message) -> Result<Option<Wish>, ProtocolError> {
+    pub fn take(&mut self, message: Message) -> Result<Option<Wish>, ProtocolError> {
         match message.kind {
             kind::COMMAND => self.command(&message.body),
             // AMF3 commands of clients that asked for AMF0: one byte, then AMF0.
@@ -170,13 +171,13 @@ impl Conversation {
     }
 
     /// Tells a publisher to begin.
-    pub(crate) fn accept_publish(&mut self) {
+    pub fn accept_publish(&mut self) {
         self.user_control(EVENT_STREAM_BEGIN, &MEDIA_STREAM.to_be_bytes());
         self.status("status", "NetStream.Publish.Start", "publishing");
     }
 
     /// Tells a player that the stream comes.
-    pub(crate) fn accept_play(&mut self) {
+    pub fn accept_play(&mut self) {
         self.user_control(EVENT_STREAM_BEGIN, &MEDIA_STREAM.to_be_bytes());
         self.status("status", "NetStream.Play.Reset", "playing");
         self.status("status", "NetStream.Play.Start", "playing");
@@ -194,7 +195,7 @@ impl Conversation {
     }
 
     /// Tells a player that nothing more comes.
-    pub(crate) fn end_play(&mut self) {
+    pub fn end_play(&mut self) {
         self.user_control(EVENT_STREAM_END, &MEDIA_STREAM.to_be_bytes());
         self.status(
             "status",
@@ -204,7 +205,7 @@ impl Conversation {
     }
 
     /// Refuses, or ends, what the client asked for.
-    pub(crate) fn refuse(&mut self, code: &str, description: &str) {
+    pub fn refuse(&mut self, code: &str, description: &str) {
         self.status("error", code, description);
     }
 

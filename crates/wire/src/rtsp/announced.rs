@@ -11,24 +11,27 @@ const MAX_STREAMS: usize = 8;
 
 /// A stream that is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stream {
+pub struct Stream {
     /// How its `SETUP` URL ends.
-    pub(super) control: String,
-    pub(super) payload_type: u8,
-    pub(super) coding: Coding,
+    pub control: String,
+    /// Of its RTP packets.
+    pub payload_type: u8,
+    /// How it is coded.
+    pub coding: Coding,
 }
 
 /// How it is coded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Coding {
+pub enum Coding {
     /// With the parameters, if the description has them all.
     Video(VideoCodec, Option<VideoParameters>),
+    /// Sound, of which the description has to say all.
     Audio(AudioParameters),
 }
 
 /// The first video and the first audio stream that we keep, and the control texts of the others. `None`
 /// for a description that cannot be read or has no such video.
-pub(super) fn read(description: &[u8]) -> Option<Vec<Stream>> {
+pub fn read(description: &[u8]) -> Option<Vec<Stream>> {
     let session = Session::parse(description).ok()?;
     let mut video = None;
     let mut audio = None;
