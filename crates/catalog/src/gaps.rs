@@ -127,7 +127,7 @@ impl Catalog {
     }
 }
 
-fn insertion(gap: NewGap) -> InsertStatement {
+pub(crate) fn insertion(gap: NewGap) -> InsertStatement {
     Query::insert()
         .into_table("gap")
         .columns(["channel", "start_us", "end_us", "reason"])

@@ -43,6 +43,7 @@ mod segment_budget;
 mod segment_lists;
 mod segment_rows;
 mod segment_runs;
+mod segment_seals;
 mod segments;
 mod slice;
 mod sql;
@@ -68,6 +69,7 @@ pub use jobs::{Checkpoint, Job, JobFilter, Lease, MOST_EVENT_TASKS, NewJob, Rele
 pub use revision::Revisions;
 pub use rule_steps::{RuleEvent, RuleState, RuleStep};
 pub use rules::{NewRule, RuleOwner, RuleRow};
+pub use segment_seals::SegmentRow;
 pub use segments::{MAX_SEGMENT_US, NewSegment, StagedSegment};
 pub use tokens::{CHANNEL_TOKEN_LIFETIME_S, LONG_TOKEN_LIFETIME_S, TokenRow, TokenTarget};
 pub use webhook_failures::{NewFailure, WebhookFailure};

@@ -3,12 +3,13 @@
 use crate::sql::Row;
 use crate::{Error, NewSegment, StagedSegment};
 use framewell_model::{
-    ChannelId, ClockSource, RecordId, RunId, Segment, SegmentId, SegmentState, TimeRange, WallTime,
+    ChannelId, ClockSource, RecordId, RunId, Seal, SealSource, Segment, SegmentDigest, SegmentId,
+    SegmentState, TimeRange, WallTime,
 };
 use sea_query::{Expr, ExprTrait as _, InsertStatement, OnConflict, Query, SelectStatement};
 
 /// Everything that a repeated staging may change.
-const CHANGEABLE: [&str; 10] = [
+const CHANGEABLE: [&str; 12] = [
     "channel",
     "run",
     "sequence",
@@ -18,11 +19,13 @@ const CHANGEABLE: [&str; 10] = [
     "size_bytes",
     "codecs",
     "fragment_index",
+    "digest",
+    "digest_source",
     "updated_us",
 ];
 
 /// Inserts a staged row, or changes the one with this id if it is still staged.
-pub(crate) fn insert(segment: &NewSegment, now: WallTime) -> InsertStatement {
+pub(crate) fn insert(segment: &NewSegment, seal: Option<&Seal>, now: WallTime) -> InsertStatement {
     let conflict = OnConflict::column("id")
         .update_columns(CHANGEABLE)
         .action_and_where(Expr::col(("segment", "state")).eq(SegmentState::Staged.as_str()))
@@ -40,6 +43,8 @@ pub(crate) fn insert(segment: &NewSegment, now: WallTime) -> InsertStatement {
             segment.size_bytes.into(),
             segment.codecs.as_str().into(),
             segment.index.as_slice().into(),
+            seal.map(|seal| seal.digest.bytes().to_vec()).into(),
+            seal.map(|seal| seal.source.as_str()).into(),
             now.micros().into(),
             segment.id.uuid().into(),
             SegmentState::Staged.as_str().into(),
@@ -84,6 +89,20 @@ pub(crate) fn segment(row: &Row) -> Result<Segment, Error> {
         codecs: row.get("codecs")?,
         index: row.get("fragment_index")?,
     })
+}
+
+/// Reads `digest` and `digest_source`.
+pub(crate) fn seal(row: &Row) -> Result<Option<Seal>, Error> {
+    let Some(digest) = row.get::<Option<Vec<u8>>>("digest")? else {
+        return Ok(None);
+    };
+    let digest = digest
+        .try_into()
+        .map_err(|_| Error::corrupt("digest", "a digest has 32 bytes"))?;
+    Ok(Some(Seal {
+        digest: SegmentDigest::new(digest),
+        source: row.word("digest_source", SealSource::from_word)?,
+    }))
 }
 
 pub(crate) fn staged(row: &Row) -> Result<StagedSegment, Error> {

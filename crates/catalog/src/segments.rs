@@ -5,7 +5,7 @@ use crate::channels::only;
 use crate::segment_rows::{insert, is_state, staged};
 use crate::{Catalog, Error};
 use framewell_model::{
-    ChannelId, ClockSource, RecordId, RunId, SegmentId, SegmentState, TimeRange, WallTime,
+    ChannelId, ClockSource, RecordId, RunId, Seal, SegmentId, SegmentState, TimeRange, WallTime,
 };
 use sea_query::{Expr, ExprTrait as _, LockType, Order, Query, UpdateStatement};
 
@@ -62,6 +62,17 @@ impl Catalog {
         segment: &NewSegment,
         now: WallTime,
     ) -> Result<RecordId, Error> {
+        self.stage_sealed_segment(segment, None, now).await
+    }
+
+    /// [`Catalog::stage_segment`] with the digest of the object, which is not known of footage from before
+    /// there were digests.
+    pub async fn stage_sealed_segment(
+        &self,
+        segment: &NewSegment,
+        seal: Option<&Seal>,
+        now: WallTime,
+    ) -> Result<RecordId, Error> {
         let length_us = segment.range.micros();
         if !(0..=MAX_SEGMENT_US).contains(&length_us) {
             let text = format!("a segment of {length_us} us is too long or ends before it starts");
@@ -69,7 +80,7 @@ impl Catalog {
         }
         let mut tx = self.begin("staging of a segment").await?;
         require(&mut tx, segment.channel, None, LockType::KeyShare).await?;
-        tx.execute(&insert(segment, now)).await?;
+        tx.execute(&insert(segment, seal, now)).await?;
         let select = Query::select()
             .column("record")
             .from("segment")

@@ -1,5 +1,6 @@
 //! Init segments: `ftyp` and `moov` without samples.
 
+use crate::chain::{self, CHAIN_BOX};
 use crate::clip::Edit;
 use crate::entry::{self, Entry};
 use crate::identity::IDENTITY_BOX;
@@ -9,12 +10,20 @@ use crate::write::BoxWriter;
 use crate::{Error, FileClock, SegmentIdentity};
 use bytes::Bytes;
 use framewell_media::{AccessUnit, StreamParameters, TrackKind};
-use framewell_model::Timescale;
+use framewell_model::{ChainLink, Timescale};
 
 /// Writes `ftyp` and `moov` (with `mvex`) for the tracks of `parameters`, with the identity box if given.
 #[must_use]
 pub fn build_init(parameters: &StreamParameters, identity: Option<&SegmentIdentity>) -> Bytes {
-    build(parameters, &BOTH, identity, None)
+    build(
+        parameters,
+        &BOTH,
+        &Origin {
+            identity,
+            link: None,
+        },
+        None,
+    )
 }
 
 /// A number that is the same for segments whose tracks are the same, and for others as good as never; not 0.
@@ -32,7 +41,7 @@ pub fn fingerprint(parameters: &StreamParameters) -> u64 {
 /// left out.
 #[must_use]
 pub fn build_live_init(parameters: &StreamParameters, tracks: &[TrackKind]) -> Bytes {
-    build(parameters, tracks, None, None)
+    build(parameters, tracks, &Origin::default(), None)
 }
 
 const BOTH: [TrackKind; 2] = [TrackKind::Video, TrackKind::Audio];
@@ -50,6 +59,20 @@ pub fn build_segment_init(
     identity: &SegmentIdentity,
     first: &[AccessUnit],
 ) -> (Bytes, FileClock) {
+    build_linked_init(parameters, identity, None, first)
+}
+
+/// [`build_segment_init`] with a link to the segment that was closed before.
+///
+/// # Panics
+/// Without a video unit.
+#[must_use]
+pub fn build_linked_init(
+    parameters: &StreamParameters,
+    identity: &SegmentIdentity,
+    link: Option<&ChainLink>,
+    first: &[AccessUnit],
+) -> (Bytes, FileClock) {
     let picture = first
         .iter()
         .find(|unit| unit.track == TrackKind::Video)
@@ -59,14 +82,25 @@ pub fn build_segment_init(
         media_time: picture.pts.ticks.saturating_sub(picture.dts.ticks).max(0),
         ticks: 0,
     };
-    let init = build(parameters, &BOTH, Some(identity), Some(edit));
+    let origin = Origin {
+        identity: Some(identity),
+        link,
+    };
+    let init = build(parameters, &BOTH, &origin, Some(edit));
     (init, FileClock::of_segment(parameters, picture))
+}
+
+/// Who a segment is and what came before it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Origin<'a> {
+    identity: Option<&'a SegmentIdentity>,
+    link: Option<&'a ChainLink>,
 }
 
 fn build(
     parameters: &StreamParameters,
     tracks: &[TrackKind],
-    identity: Option<&SegmentIdentity>,
+    origin: &Origin<'_>,
     video_edit: Option<Edit>,
 ) -> Bytes {
     let has_video = tracks.contains(&TrackKind::Video);
@@ -94,8 +128,11 @@ fn build(
                 write_trex(w, TrackKind::Audio);
             }
         });
-        if let Some(identity) = identity {
+        if let Some(identity) = origin.identity {
             identity.write(w);
+        }
+        if let Some(link) = origin.link {
+            chain::write(w, link);
         }
     });
     w.into_bytes()
@@ -162,14 +199,28 @@ fn write_trex(w: &mut BoxWriter, kind: TrackKind) {
 /// # Errors
 /// Boxes that are missing, cut off or contradict each other, and parameter sets that cannot be read.
 pub fn parse_init(head: &[u8]) -> Result<(StreamParameters, Option<SegmentIdentity>), Error> {
-    let (parameters, identity, _) = read_init(head)?;
-    Ok((parameters, identity))
+    let init = read_init(head)?;
+    Ok((init.parameters, init.identity))
 }
 
-/// [`parse_init`], and where `moov` ends.
-pub(crate) fn read_init(
-    head: &[u8],
-) -> Result<(StreamParameters, Option<SegmentIdentity>, usize), Error> {
+/// The link that [`build_linked_init`] wrote; `None` in segments without one.
+///
+/// # Errors
+/// As [`parse_init`].
+pub fn parse_link(head: &[u8]) -> Result<Option<ChainLink>, Error> {
+    Ok(read_init(head)?.link)
+}
+
+/// What the head of a segment says.
+pub(crate) struct Init {
+    pub(crate) parameters: StreamParameters,
+    pub(crate) identity: Option<SegmentIdentity>,
+    pub(crate) link: Option<ChainLink>,
+    /// Where `moov` ends.
+    pub(crate) len: usize,
+}
+
+pub(crate) fn read_init(head: &[u8]) -> Result<Init, Error> {
     let mut file = Reader::new(head);
     let ftyp = file.next_box()?;
     if &ftyp.name != b"ftyp" {
@@ -179,7 +230,7 @@ pub(crate) fn read_init(
     if &moov.name != b"moov" {
         return Err(moov.body.bad("moov expected"));
     }
-    let (mut video, mut audio, mut identity) = (None, None, None);
+    let (mut video, mut audio, mut identity, mut link) = (None, None, None, None);
     let mut children = moov.body;
     while !children.is_empty() {
         let mut child = children.next_box()?;
@@ -188,14 +239,21 @@ pub(crate) fn read_init(
                 Entry::Video(parameters) => video = Some(parameters),
                 Entry::Audio(parameters) => audio = Some(parameters),
             },
-            b"uuid" if child.body.array::<16>()? == IDENTITY_BOX => {
-                identity = Some(SegmentIdentity::read(child.body)?);
-            }
+            b"uuid" => match child.body.array::<16>()? {
+                IDENTITY_BOX => identity = Some(SegmentIdentity::read(child.body)?),
+                CHAIN_BOX => link = Some(chain::read(child.body)?),
+                _ => {}
+            },
             _ => {}
         }
     }
     let video = video.ok_or_else(|| moov.body.bad("no video track"))?;
-    Ok((StreamParameters { video, audio }, identity, moov.end()))
+    Ok(Init {
+        parameters: StreamParameters { video, audio },
+        identity,
+        link,
+        len: moov.end(),
+    })
 }
 
 fn read_track(trak: Reader<'_>) -> Result<Entry, Error> {

@@ -3,8 +3,10 @@
 use super::*;
 use crate::sample_data::{aac, h264, h265, identity, parameters, pcma, video_unit};
 use framewell_media::{AudioCodec, AudioParameters, VideoParameters};
+use framewell_model::{SegmentDigest, SegmentId};
 use mp4_atom::{Any, ReadFrom};
 use proptest::prelude::*;
+use uuid::Uuid;
 
 fn all() -> Vec<StreamParameters> {
     let pcmu = AudioParameters {
@@ -44,6 +46,32 @@ fn parameters_and_identity_come_back() {
         let anonymous = build_init(&parameters, None);
         assert_eq!(parse_init(&anonymous), Ok((parameters, None)));
     }
+}
+
+#[test]
+fn the_link_to_the_segment_before_comes_back_and_changes_nothing_else() {
+    let parameters = parameters(Some(aac()));
+    let picture = video_unit(7_200, 0, true, 10);
+    let link = ChainLink {
+        segment: SegmentId::from_uuid(Uuid::from_u128(77)),
+        digest: SegmentDigest::new([9; 32]),
+    };
+    let (init, _) = build_linked_init(
+        &parameters,
+        &identity(),
+        Some(&link),
+        std::slice::from_ref(&picture),
+    );
+    assert_eq!(parse_link(&init), Ok(Some(link)));
+    assert_eq!(
+        parse_init(&init),
+        Ok((parameters.clone(), Some(identity())))
+    );
+    assert!(Any::read_from(&mut &init[..]).is_ok());
+
+    let (older, _) = build_segment_init(&parameters, &identity(), &[picture]);
+    assert_eq!(parse_link(&older), Ok(None));
+    assert_eq!(parse_init(&older), Ok((parameters, Some(identity()))));
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //! short file of its own; a box in each `traf` says where on the run's clock that is. Everything in
 //! this crate's types is the run's time.
 
+mod chain;
 mod clip;
 mod clock;
 mod continuous;
@@ -32,7 +33,10 @@ pub use continuous::continue_run;
 pub use fragment::{Fragment, build_fragment};
 pub use identity::SegmentIdentity;
 pub use index::{FragmentEntry, SegmentIndex};
-pub use init::{build_init, build_live_init, build_segment_init, fingerprint, parse_init};
+pub use init::{
+    build_init, build_linked_init, build_live_init, build_segment_init, fingerprint, parse_init,
+    parse_link,
+};
 pub use movie::{Movie, MovieSample, TopBox, top_box};
 pub use reader::{Sample, ScannedSegment, parse_fragment, scan_segment};
 pub use write::build_user_box;

@@ -7,7 +7,7 @@ use crate::read::Reader;
 use crate::time::clock_from_flags;
 use crate::{Error, FragmentEntry, SegmentIdentity, SegmentIndex};
 use framewell_media::{StreamParameters, TrackKind};
-use framewell_model::WallTime;
+use framewell_model::{ChainLink, WallTime};
 
 /// One sample of a fragment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,6 +217,8 @@ pub struct ScannedSegment {
     pub parameters: StreamParameters,
     /// Who it is.
     pub identity: Option<SegmentIdentity>,
+    /// What came before it; `None` if it does not say.
+    pub link: Option<ChainLink>,
     /// Complete fragments; `index.len_bytes()` is where the good bytes end.
     pub index: SegmentIndex,
 }
@@ -227,7 +229,8 @@ pub struct ScannedSegment {
 /// # Errors
 /// An init segment that is not whole. Damage after it only ends the walk.
 pub fn scan_segment(data: &[u8]) -> Result<ScannedSegment, Error> {
-    let (parameters, identity, init_len) = read_init(data)?;
+    let init = read_init(data)?;
+    let (parameters, init_len) = (init.parameters, init.len);
     let mut index = SegmentIndex {
         init_len: u32::try_from(init_len)
             .map_err(|_| Reader::new(data).bad("init segment of more than 4 GiB"))?,
@@ -241,7 +244,8 @@ pub fn scan_segment(data: &[u8]) -> Result<ScannedSegment, Error> {
     }
     Ok(ScannedSegment {
         parameters,
-        identity,
+        identity: init.identity,
+        link: init.link,
         index,
     })
 }

@@ -16,6 +16,7 @@ mod job;
 mod motion;
 mod outbound;
 mod schedule;
+mod seal;
 mod secret;
 mod segment;
 mod time;
@@ -41,6 +42,7 @@ pub use motion::{
 };
 pub use outbound::{ForbiddenAddress, Network, NetworkError, OutboundPolicy};
 pub use schedule::{Day, MOST_PERIODS, MinuteOfDay, Period, Schedule};
+pub use seal::{ChainLink, ParseDigestError, Seal, SealSource, SegmentDigest};
 pub use secret::Secret;
 pub use segment::{Gap, GapReason, Segment, SegmentState};
 pub use time::{ClockSource, MediaTime, ParseTimeError, TimeRange, Timescale, WallTime};

@@ -19,6 +19,7 @@ mod assembler;
 mod by_event;
 mod channel;
 mod config;
+mod digest;
 mod file;
 mod gaps;
 mod import;

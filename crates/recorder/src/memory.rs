@@ -2,7 +2,7 @@
 
 use crate::gaps::Coverage;
 use crate::windows::{Recorded, Windows};
-use framewell_model::RunId;
+use framewell_model::{ChainLink, RunId};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -13,6 +13,8 @@ pub(crate) struct Memory {
     pub(crate) coverage: Coverage,
     /// The newest run, and the place in it of its next segment.
     pub(crate) next: Option<(RunId, i64)>,
+    /// The segment that was closed last, to which the next one is tied.
+    pub(crate) link: Option<ChainLink>,
     /// GOPs with recorded units.
     pub(crate) recorded: Recorded,
     /// What is to be kept around events.

@@ -69,7 +69,8 @@ impl Publisher {
     /// All steps; may be repeated from the start after any of them failed.
     pub(crate) async fn publish(&self, closed: &ClosedSegment) -> Result<RecordId, PublishError> {
         let row = &closed.row;
-        let record = self.catalog.stage_segment(row, self.clock.now()).await?;
+        let (seal, now) = (closed.seal.as_ref(), self.clock.now());
+        let record = self.catalog.stage_sealed_segment(row, seal, now).await?;
         let key = ObjectKey::Segment {
             channel: row.channel,
             start: row.range.start,

@@ -1,5 +1,6 @@
 //! What a crash left behind.
 
+use crate::digest;
 use crate::file;
 use crate::gaps::Coverage;
 use crate::publish::{PublishError, Publisher, discard, spool_bytes};
@@ -9,7 +10,8 @@ use framewell_blob::ObjectKey;
 use framewell_catalog::{Catalog, NewGap, StagedSegment};
 use framewell_fmp4::scan_segment;
 use framewell_model::{
-    Channel, ChannelId, ErrorKind, GapReason, HasKind, RecMode, SegmentId, TimeRange, WallTime,
+    Channel, ChannelId, ErrorKind, GapReason, HasKind, RecMode, Seal, SealSource, SegmentId,
+    TimeRange, WallTime,
 };
 use std::collections::HashSet;
 use std::fs::File;
@@ -85,6 +87,8 @@ impl Recorder {
         let catalog = &self.shared.catalog;
         for channel in catalog.all_channels().await? {
             let (id, mode) = (channel.id, mode_of(&channel));
+            let link = catalog.newest_link(id).await?;
+            self.shared.memory(id).state.lock().link = link;
             if matches!(mode, RecMode::ByEvent | RecMode::ServerByEvent) {
                 self.recover_by_event(&channel, mode).await?;
                 continue;
@@ -214,10 +218,16 @@ fn understand(path: &Path, data: &[u8]) -> Option<(ClosedSegment, u64)> {
         return None;
     }
     let good = scanned.index.len_bytes();
+    let complete = data.get(..usize::try_from(good).ok()?)?;
+    let seal = Seal {
+        digest: digest::of(complete),
+        source: SealSource::Recovered,
+    };
     let closed = ClosedSegment::new(
         &identity,
         &scanned.parameters,
         &scanned.index,
+        Some(seal),
         path.to_owned(),
     )?;
     Some((closed, good))

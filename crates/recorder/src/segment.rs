@@ -1,15 +1,16 @@
 //! The segment being written.
 
+use crate::digest::Hasher;
 use crate::file;
 use bytes::Bytes;
 use framewell_catalog::NewSegment;
 use framewell_fmp4::{
-    FileClock, FragmentEntry, SegmentIdentity, SegmentIndex, build_fragment, build_segment_init,
+    FileClock, FragmentEntry, SegmentIdentity, SegmentIndex, build_fragment, build_linked_init,
     fingerprint,
 };
 use framewell_footage::SpoolSegment;
 use framewell_media::{AccessUnit, StreamParameters};
-use framewell_model::{ChannelId, SegmentId, TimeRange};
+use framewell_model::{ChainLink, ChannelId, Seal, SealSource, SegmentId, TimeRange};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,8 @@ const WRITE_RETRIES: [Duration; 2] = [Duration::from_millis(100), Duration::from
 #[derive(Debug, Clone)]
 pub(crate) struct ClosedSegment {
     pub(crate) row: NewSegment,
+    /// `None` only if the digest was lost in a panic.
+    pub(crate) seal: Option<Seal>,
     pub(crate) path: PathBuf,
 }
 
@@ -33,6 +36,7 @@ impl ClosedSegment {
         identity: &SegmentIdentity,
         parameters: &StreamParameters,
         index: &SegmentIndex,
+        seal: Option<Seal>,
         path: PathBuf,
     ) -> Option<Self> {
         let ends = index.fragments.iter().map(|f| f.wall_of(f.end_pts));
@@ -52,7 +56,16 @@ impl ClosedSegment {
                 codecs: parameters.codecs(),
                 index: index.encode(),
             },
+            seal,
             path,
+        })
+    }
+
+    /// What ties the next segment to this one.
+    pub(crate) fn link(&self) -> Option<ChainLink> {
+        self.seal.map(|seal| ChainLink {
+            segment: self.row.id,
+            digest: seal.digest,
         })
     }
 }
@@ -75,29 +88,23 @@ pub(crate) struct OpenSegment {
     clock: FileClock,
     index: SegmentIndex,
     file: Option<Arc<File>>,
+    /// Of `init` and all fragments in the index; `None` when a panic lost it.
+    hasher: Option<Hasher>,
 }
 
 impl OpenSegment {
-    /// `first` are the units of its first fragment.
+    /// `first` are the units of its first fragment; `link` is the segment that was closed before.
     pub(crate) fn new(
-        spool_dir: &Path,
-        identity: SegmentIdentity,
-        parameters: Arc<StreamParameters>,
-        first: &[AccessUnit],
-    ) -> Self {
-        let path = spool_path(spool_dir, identity.channel, identity.segment);
-        Self::at(path, identity, parameters, first)
-    }
-
-    /// The same in a file of any name.
-    pub(crate) fn at(
         path: PathBuf,
         identity: SegmentIdentity,
+        link: Option<&ChainLink>,
         parameters: Arc<StreamParameters>,
         first: &[AccessUnit],
     ) -> Self {
-        let (init, clock) = build_segment_init(&parameters, &identity, first);
+        let (init, clock) = build_linked_init(&parameters, &identity, link, first);
         let init_len = u32::try_from(init.len()).expect("an init segment is a few KiB");
+        let mut hasher = Hasher::default();
+        hasher.update(std::slice::from_ref(&init));
         Self {
             path,
             identity,
@@ -110,6 +117,7 @@ impl OpenSegment {
             },
             parameters,
             file: None,
+            hasher: Some(hasher),
         }
     }
 
@@ -159,28 +167,43 @@ impl OpenSegment {
 
     async fn write(&mut self, offset: u64, parts: Arc<Vec<Bytes>>) -> io::Result<()> {
         let (file, path, init) = (self.file.clone(), self.path.clone(), self.init.clone());
-        let write = move || {
-            let file = match file {
-                Some(file) => file,
-                None => {
-                    let file = file::create(&path)?;
-                    file::write_all_at(&file, 0, &[init])?;
-                    Arc::new(file)
-                }
-            };
-            file::write_all_at(&file, offset, &parts)?;
-            Ok(file)
+        let mut hasher = self.hasher.take();
+        let write = move || -> (io::Result<Arc<File>>, Option<Hasher>) {
+            let written = write_fragment(file, &path, init, offset, &parts);
+            // Only what is in the file; a write that is repeated counts once.
+            if written.is_ok()
+                && let Some(hasher) = &mut hasher
+            {
+                hasher.update(&parts);
+            }
+            (written, hasher)
         };
-        let file = tokio::task::spawn_blocking(write)
+        let (written, hasher) = tokio::task::spawn_blocking(write)
             .await
-            .unwrap_or_else(|panic| Err(io::Error::other(panic)))?;
-        self.file = Some(file);
+            .unwrap_or_else(|panic| (Err(io::Error::other(panic)), None));
+        self.hasher = hasher;
+        self.file = Some(written?);
         Ok(())
     }
 
     /// The complete segment, to be published; `None` if nothing was written.
     pub(crate) fn close(self) -> Option<ClosedSegment> {
-        ClosedSegment::new(&self.identity, &self.parameters, &self.index, self.path)
+        self.close_as(SealSource::Written)
+    }
+
+    /// [`OpenSegment::close`] of a segment whose bytes come from `source`.
+    pub(crate) fn close_as(self, source: SealSource) -> Option<ClosedSegment> {
+        let seal = self.hasher.map(|hasher| Seal {
+            digest: hasher.finish(),
+            source,
+        });
+        ClosedSegment::new(
+            &self.identity,
+            &self.parameters,
+            &self.index,
+            seal,
+            self.path,
+        )
     }
 
     /// Like [`OpenSegment::close`] after a failed write: cuts off what it left behind.
@@ -199,4 +222,24 @@ impl OpenSegment {
         }
         self.close()
     }
+}
+
+/// Writes a fragment at its place, behind `init` if there is no file yet.
+fn write_fragment(
+    file: Option<Arc<File>>,
+    path: &Path,
+    init: Bytes,
+    offset: u64,
+    parts: &[Bytes],
+) -> io::Result<Arc<File>> {
+    let file = match file {
+        Some(file) => file,
+        None => {
+            let file = file::create(path)?;
+            file::write_all_at(&file, 0, &[init])?;
+            Arc::new(file)
+        }
+    };
+    file::write_all_at(&file, offset, parts)?;
+    Ok(file)
 }

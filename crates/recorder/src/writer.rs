@@ -4,7 +4,7 @@ use crate::assembler::{Assembler, Step};
 use crate::gaps::LedgerSender;
 use crate::memory::Memory;
 use crate::publish::{PublishSender, spool_bytes};
-use crate::segment::{ClosedSegment, OpenSegment};
+use crate::segment::{ClosedSegment, OpenSegment, spool_path};
 use crate::supervisor::Shared;
 use framewell_fmp4::{FragmentEntry, SegmentIdentity};
 use framewell_live::{Batch, EndReason, Track};
@@ -92,7 +92,12 @@ impl Desk {
 
     fn closed(&self, closed: Option<(SegmentId, Option<ClosedSegment>)>) {
         match closed {
-            Some((_, Some(segment))) => self.publish.send(segment),
+            Some((_, Some(segment))) => {
+                if let Some(link) = segment.link() {
+                    self.memory.lock().link = Some(link);
+                }
+                self.publish.send(segment);
+            }
             Some((id, None)) => self.shared.spool.remove(id),
             None => {}
         }
@@ -192,7 +197,10 @@ impl Writer {
     async fn fragment(&mut self, units: &[AccessUnit], end_dts: Option<i64>) {
         if let Some((identity, parameters)) = self.begun.take() {
             let shared = &self.desk.shared;
-            let segment = OpenSegment::new(&shared.config.spool_dir, identity, parameters, units);
+            let spool_dir = &shared.config.spool_dir;
+            let path = spool_path(spool_dir, identity.channel, identity.segment);
+            let link = self.desk.memory.lock().link;
+            let segment = OpenSegment::new(path, identity, link.as_ref(), parameters, units);
             // Known before there is a file: a file that nobody knows counts as left behind.
             shared.spool.open(&segment.announcement());
             self.segment = Some(segment);

@@ -17,5 +17,6 @@ mod meta_search;
 mod old_words;
 mod open;
 mod rule_steps;
+mod seals;
 mod segments;
 mod tokens;

@@ -12,7 +12,8 @@ use framewell_fmp4::{Movie, MovieSample, SegmentIdentity};
 use framewell_live::{Batch, GopId};
 use framewell_media::{AccessUnit, AudioParameters, StreamParameters, TrackKind};
 use framewell_model::{
-    ChannelId, ClockSource, MediaTime, RecordId, RunId, SegmentId, TimeRange, Timescale, WallTime,
+    ChainLink, ChannelId, ClockSource, MediaTime, RecordId, RunId, SealSource, SegmentId,
+    TimeRange, Timescale, WallTime,
 };
 use std::fs::File;
 use std::io;
@@ -42,6 +43,7 @@ pub(super) async fn store(
         identity: None,
         open: None,
         sequence: 0,
+        link: None,
         records: Vec::new(),
     };
     let config = &recorder.shared.config;
@@ -75,6 +77,9 @@ struct Storing {
     identity: Option<SegmentIdentity>,
     open: Option<OpenSegment>,
     sequence: i64,
+    /// The segment that was stored last. An upload is a chain of its own: the time that it covers may lie
+    /// between any segments of the channel.
+    link: Option<ChainLink>,
     records: Vec<RecordId>,
 }
 
@@ -210,7 +215,9 @@ impl Storing {
         if let Some(identity) = self.identity.take() {
             let path = self.dir.join(identity.segment.to_string());
             let parameters = Arc::clone(&self.parameters);
-            self.open = Some(OpenSegment::at(path, identity, parameters, &units));
+            let link = self.link.as_ref();
+            let open = OpenSegment::new(path, identity, link, parameters, &units);
+            self.open = Some(open);
         }
         if let Some(open) = &mut self.open {
             open.append(&units, end_dts)
@@ -221,9 +228,11 @@ impl Storing {
     }
 
     async fn publish(&mut self) -> Result<(), ImportError> {
-        let Some(closed) = self.open.take().and_then(OpenSegment::close) else {
+        let close = |open: OpenSegment| open.close_as(SealSource::Imported);
+        let Some(closed) = self.open.take().and_then(close) else {
             return Ok(());
         };
+        self.link = closed.link();
         let record = self
             .publisher
             .publish(&closed)

@@ -51,6 +51,44 @@ fn file(clip: &EncodedClip) -> Vec<u8> {
     file
 }
 
+/// Digests, and whether each segment names the one before it.
+async fn seals(rig: &Rig) -> Vec<(framewell_model::Seal, Option<framewell_model::ChainLink>)> {
+    let rows = rig
+        .catalog
+        .segment_rows(rig.channel, crate::rig::EVER, None, 100);
+    let mut seals = Vec::new();
+    for row in rows.await.unwrap() {
+        let key = framewell_blob::ObjectKey::Segment {
+            channel: rig.channel,
+            start: row.segment.range.start,
+            id: row.segment.id,
+        };
+        let head = rig.blobs.get_range(&key, 0..1 << 20).await.unwrap();
+        seals.push((
+            row.seal.unwrap(),
+            framewell_fmp4::parse_link(&head).unwrap(),
+        ));
+    }
+    seals
+}
+
+#[tokio::test]
+async fn an_upload_is_a_chain_of_its_own_and_says_that_it_is_one() {
+    let rig = Rig::new().await;
+    let clip = clip();
+    import(&rig, small_clip().start, &file(&clip))
+        .await
+        .unwrap();
+    let seals = seals(&rig).await;
+    assert!(seals.len() > 1);
+    assert_eq!(seals[0].1, None);
+    for pair in seals.windows(2) {
+        assert_eq!(pair[1].1.unwrap().digest, pair[0].0.digest);
+    }
+    let imported = framewell_model::SealSource::Imported;
+    assert!(seals.iter().all(|(seal, _)| seal.source == imported));
+}
+
 async fn import(rig: &Rig, start: WallTime, file: &[u8]) -> Result<Imported, ImportError> {
     let importer = Importer::new(rig.node.recorder.clone(), ImportConfig::default());
     let mut upload = importer.begin().await?;

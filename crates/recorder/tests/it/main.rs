@@ -10,3 +10,4 @@ mod outage;
 mod recording;
 mod retention;
 mod rig;
+mod seal;

@@ -1,0 +1,67 @@
+//! Digests of segments, and rows for those who check them.
+
+use crate::backend::{at, channel, conformance, range, segment};
+use framewell_catalog::NewGap;
+use framewell_model::{
+    ChainLink, GapReason, Seal, SealSource, SegmentDigest, SegmentState, TimeRange,
+};
+
+fn seal(byte: u8) -> Seal {
+    Seal {
+        digest: SegmentDigest::new([byte; 32]),
+        source: SealSource::Written,
+    }
+}
+
+conformance! {
+    async fn a_digest_comes_back_with_its_row(catalog: &Catalog) {
+        let gate = channel(catalog).await;
+        let (sealed, plain) = (segment(gate.id, range(0, 10)), segment(gate.id, range(10, 20)));
+        let record = catalog.stage_sealed_segment(&sealed, Some(&seal(7)), at(20)).await.unwrap();
+        catalog.stage_segment(&plain, at(21)).await.unwrap();
+        assert_eq!(catalog.newest_link(gate.id).await.unwrap(), None, "not published");
+        catalog.publish_segment(record, at(22)).await.unwrap();
+        let link = ChainLink { segment: sealed.id, digest: seal(7).digest };
+        assert_eq!(catalog.newest_link(gate.id).await.unwrap(), Some(link));
+
+        let rows = catalog.segment_rows(gate.id, range(0, 20), None, 10).await.unwrap();
+        let states: Vec<_> = rows.iter().map(|row| (row.segment.id, row.state, row.seal)).collect();
+        assert_eq!(states, [
+            (sealed.id, SegmentState::Published, Some(seal(7))),
+            (plain.id, SegmentState::Staged, None),
+        ]);
+        assert_eq!(catalog.segment_row(sealed.id).await.unwrap().as_ref(), rows.first());
+        assert_eq!(catalog.segment_channels().await.unwrap(), [gate.id]);
+    }
+
+    async fn rows_are_paged_by_start_and_number(catalog: &Catalog) {
+        let gate = channel(catalog).await;
+        for start in [0, 5, 5, 5, 9] {
+            catalog.stage_segment(&segment(gate.id, range(start, start + 1)), at(0)).await.unwrap();
+        }
+        let mut behind = None;
+        let mut starts = Vec::new();
+        loop {
+            let page = catalog.segment_rows(gate.id, range(0, 9), behind, 2).await.unwrap();
+            let Some(last) = page.last() else { break };
+            behind = Some((last.segment.range.start, last.segment.record));
+            starts.extend(page.iter().map(|row| row.segment.range.start));
+        }
+        assert_eq!(starts, [at(0), at(5), at(5), at(5)]);
+        assert_eq!(catalog.next_segment_row(gate.id, at(6)).await.unwrap(), Some(at(9)));
+        assert_eq!(catalog.next_segment_row(gate.id, at(10)).await.unwrap(), None);
+    }
+
+    async fn a_hole_in_the_past_leaves_the_open_gap_alone(catalog: &Catalog) {
+        let gate = channel(catalog).await;
+        let open = NewGap { channel: gate.id, start: at(50), end: None, reason: GapReason::CameraOffline };
+        catalog.insert_gap(open).await.unwrap();
+        let past = NewGap { start: at(3), end: Some(at(4)), reason: GapReason::DataLoss, ..open };
+        catalog.insert_past_gap(past).await.unwrap();
+        assert!(catalog.insert_past_gap(NewGap { end: None, ..past }).await.is_err());
+        let ever = TimeRange { start: at(0), end: at(100) };
+        let gaps = catalog.gaps_in(gate.id, ever).await.unwrap();
+        let gaps: Vec<_> = gaps.iter().map(|gap| (gap.start, gap.end)).collect();
+        assert_eq!(gaps, [(at(3), Some(at(4))), (at(50), None)]);
+    }
+}
