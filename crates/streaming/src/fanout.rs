@@ -30,6 +30,9 @@ const IDLE_CHECK: Duration = Duration::from_secs(5);
 
 /// An access unit ready to be sent; cheap to clone.
 pub(crate) trait Frame: Clone + Debug + Send + Sync + 'static {
+    /// What all frames of a fan-out have in common, for its readers.
+    type Stream: Debug + Send + Sync;
+
     /// Bytes that it keeps in memory.
     fn bytes(&self) -> usize;
     /// Whether a reader may begin with it.
@@ -41,6 +44,14 @@ pub(crate) trait Frame: Clone + Debug + Send + Sync + 'static {
 /// Makes the frames of one channel.
 pub(crate) trait Pack: Send + 'static {
     type Frame: Frame;
+    /// Counts the GOPs that were overwritten before they were packed.
+    const MISSED_GOPS: &'static str;
+
+    /// What all its frames have in common.
+    fn stream(&self) -> <Self::Frame as Frame>::Stream;
+
+    /// Whether readers can go on with a batch; if not, the fan-out ends, and they begin anew.
+    fn goes_on(&self, batch: &Batch) -> bool;
 
     /// One frame for each unit that is to be sent.
     fn pack(&mut self, batch: &Batch) -> Vec<Self::Frame>;
@@ -116,15 +127,16 @@ impl<F: Frame> Window<F> {
 
 /// A watched channel.
 #[derive(Debug)]
-struct Fanout<F> {
+struct Fanout<F: Frame> {
     channel: ChannelId,
+    stream: F::Stream,
     window: Mutex<Window<F>>,
     head: watch::Sender<Head>,
 }
 
 /// All watched channels of one protocol.
 #[derive(Debug)]
-pub(crate) struct Fanouts<F> {
+pub(crate) struct Fanouts<F: Frame> {
     registry: Registry,
     // Lock order: `channels` before a fan-out's `window`.
     channels: Mutex<BTreeMap<ChannelId, Arc<Fanout<F>>>>,
@@ -151,7 +163,7 @@ impl<F: Frame> Fanouts<F> {
         self: &Arc<Self>,
         channel: ChannelId,
         track: &Track,
-        packer: impl FnOnce() -> P,
+        packer: impl FnOnce(&Batch) -> P,
     ) -> Option<Reader<F>> {
         let mut channels = self.channels.lock();
         if let Some(fanout) = channels.get(&channel)
@@ -161,9 +173,10 @@ impl<F: Frame> Fanouts<F> {
         }
         let mut subscriber = track.subscribe(Start::NewestKey);
         let first = subscriber.try_next()?;
-        let mut packer = packer();
+        let mut packer = packer(&first);
         let fanout = Arc::new(Fanout {
             channel,
+            stream: packer.stream(),
             window: Mutex::new(Window::default()),
             head: watch::Sender::new(Head::Open(0)),
         });
@@ -176,7 +189,7 @@ impl<F: Frame> Fanouts<F> {
         Some(reader)
     }
 
-    /// Runs until nobody reads, the channel is gone, or the server stops.
+    /// Runs until nobody reads, the channel is gone, readers have to begin anew, or the server stops.
     async fn follow<P: Pack<Frame = F>>(
         &self,
         fanout: &Arc<Fanout<F>>,
@@ -190,6 +203,10 @@ impl<F: Frame> Fanouts<F> {
             tokio::select! {
                 () = self.stop.cancelled() => break,
                 batch = subscriber.next(Wake::EveryUnit) => {
+                    if !packer.goes_on(&batch) {
+                        tracing::info!(channel.id = %fanout.channel, "tracks changed, readers must begin anew");
+                        break;
+                    }
                     let has_video = fanout.push(&mut packer, &batch);
                     if has_video || woken.elapsed() >= MAX_AUDIO_HOLD {
                         woken = Instant::now();
@@ -232,6 +249,7 @@ impl<F: Frame> Fanout<F> {
     /// Makes the frames of a batch; whether it had video.
     fn push<P: Pack<Frame = F>>(&self, packer: &mut P, batch: &Batch) -> bool {
         if batch.missed_gops > 0 {
+            metrics::counter!(P::MISSED_GOPS).increment(batch.missed_gops);
             tracing::warn!(channel.id = %self.channel, gops = batch.missed_gops, "fan-out lagged");
         }
         let frames = packer.pack(batch);
@@ -251,7 +269,7 @@ impl<F: Frame> Fanout<F> {
 
 /// The fan-out ended; the reader has been given everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the stream ended")]
+#[error("the stream ended or changed its tracks")]
 pub(crate) struct Closed;
 
 /// What a reader sends next.
@@ -267,24 +285,43 @@ pub(crate) struct Frames<F> {
 
 /// One reader's place in the window.
 #[derive(Debug)]
-pub(crate) struct Reader<F> {
+pub(crate) struct Reader<F: Frame> {
     fanout: Arc<Fanout<F>>,
     head: watch::Receiver<Head>,
     cursor: u64,
     is_waiting_for_key: bool,
+    /// Whether the next frame is one to begin with.
+    begins: bool,
     missed: u64,
 }
 
 impl<F: Frame> Reader<F> {
     fn new(fanout: &Arc<Fanout<F>>) -> Self {
         let head = fanout.head.subscribe();
+        let window = fanout.window.lock();
+        let (cursor, is_waiting_for_key) = match window.newest_key {
+            Some(key) => (key, false),
+            None => (window.end(), true),
+        };
+        drop(window);
         Self {
-            head,
-            cursor: 0,
-            is_waiting_for_key: true,
-            missed: 0,
             fanout: Arc::clone(fanout),
+            head,
+            cursor,
+            is_waiting_for_key,
+            begins: true,
+            missed: 0,
         }
+    }
+
+    /// What all frames have in common.
+    pub(crate) fn stream(&self) -> &F::Stream {
+        &self.fanout.stream
+    }
+
+    /// The frame that it begins with, if that is here.
+    pub(crate) fn first(&self) -> Option<F> {
+        self.fanout.window.lock().get(self.cursor).cloned()
     }
 
     /// Waits for frames: at least one, and no more than `max_bytes` unless it is one. Cancel-safe.
@@ -302,15 +339,15 @@ impl<F: Frame> Reader<F> {
 
     fn take(&mut self, max_bytes: usize) -> Option<Frames<F>> {
         let window = self.fanout.window.lock();
-        let mut begins = false;
-        if !self.is_waiting_for_key && self.cursor < window.first {
+        if self.cursor < window.first {
             self.missed += window.newest_key.unwrap_or_else(|| window.end()) - self.cursor;
+            self.cursor = window.end();
             self.is_waiting_for_key = true;
+            self.begins = true;
         }
         if self.is_waiting_for_key {
             self.cursor = window.newest_key?;
             self.is_waiting_for_key = false;
-            begins = true;
         }
         let (mut frames, mut bytes) = (Vec::new(), 0);
         while let Some(frame) = window.get(self.cursor) {
@@ -321,11 +358,13 @@ impl<F: Frame> Reader<F> {
             frames.push(frame.clone());
             self.cursor += 1;
         }
-        let missed = std::mem::take(&mut self.missed);
-        (!frames.is_empty()).then_some(Frames {
+        if frames.is_empty() {
+            return None;
+        }
+        Some(Frames {
             frames,
-            begins,
-            missed,
+            begins: std::mem::take(&mut self.begins),
+            missed: std::mem::take(&mut self.missed),
         })
     }
 }
@@ -343,6 +382,8 @@ mod tests {
     struct Sized(AccessUnit);
 
     impl Frame for Sized {
+        type Stream = ();
+
         fn bytes(&self) -> usize {
             64 << 10
         }
@@ -360,6 +401,13 @@ mod tests {
 
     impl Pack for AsTheyAre {
         type Frame = Sized;
+        const MISSED_GOPS: &'static str = "test_missed_gops_total";
+
+        fn stream(&self) {}
+
+        fn goes_on(&self, _: &Batch) -> bool {
+            true
+        }
 
         fn pack(&mut self, batch: &Batch) -> Vec<Sized> {
             batch.units.iter().cloned().map(Sized).collect()
@@ -396,7 +444,7 @@ mod tests {
         }
 
         fn open(&self) -> Reader<Sized> {
-            let opened = self.fanouts.open(self.channel, &self.track, || AsTheyAre);
+            let opened = self.fanouts.open(self.channel, &self.track, |_| AsTheyAre);
             opened.unwrap()
         }
 

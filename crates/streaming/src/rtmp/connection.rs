@@ -377,7 +377,7 @@ impl Connection {
             let wait = tokio::time::timeout(MAX_START_WAIT, news.next(Wake::EveryUnit));
             stop.run_until_cancelled(wait).await?.ok()?;
         }
-        fanouts.open(channel, &track, Packer::default)
+        fanouts.open(channel, &track, |_| Packer::default())
     }
 
     /// The client ends what it began; it may begin anew.

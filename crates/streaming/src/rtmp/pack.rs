@@ -42,6 +42,8 @@ impl Packed {
 }
 
 impl Frame for Packed {
+    type Stream = ();
+
     fn bytes(&self) -> usize {
         self.bytes
     }
@@ -73,6 +75,14 @@ pub(crate) struct Packer {
 
 impl Pack for Packer {
     type Frame = Packed;
+    const MISSED_GOPS: &'static str = "framewell_rtmp_fanout_missed_gops_total";
+
+    fn stream(&self) {}
+
+    /// New parameters are told before their key frame.
+    fn goes_on(&self, _: &Batch) -> bool {
+        true
+    }
 
     fn pack(&mut self, batch: &Batch) -> Vec<Packed> {
         let mut packed = Vec::with_capacity(batch.units.len());

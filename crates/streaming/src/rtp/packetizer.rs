@@ -2,6 +2,7 @@
 
 use super::{AudioPayload, Layout, PAYLOAD_VIDEO, ReplayMark, Sender, StreamClock, Warp};
 use super::{packetize_audio, packetize_video};
+use crate::fanout::{Frame, Pack};
 use bytes::Bytes;
 use framewell_live::Batch;
 use framewell_media::{AccessUnit, StreamParameters, TrackKind};
@@ -28,6 +29,22 @@ pub(crate) struct Packed {
     pub(crate) starts: Option<[TrackStart; 2]>,
 }
 
+impl Frame for Packed {
+    type Stream = Layout;
+
+    fn bytes(&self) -> usize {
+        self.wire.len()
+    }
+
+    fn is_key(&self) -> bool {
+        self.starts.is_some()
+    }
+
+    fn is_video(&self) -> bool {
+        self.track == TrackKind::Video
+    }
+}
+
 /// Makes the packets of a stream. Sequence numbers and times go on over runs and parameter changes.
 #[derive(Debug)]
 pub(crate) struct Packetizer {
@@ -38,6 +55,30 @@ pub(crate) struct Packetizer {
     audio: Sender,
     is_video_report_due: bool,
     is_audio_report_due: bool,
+}
+
+impl Pack for Packetizer {
+    type Frame = Packed;
+    const MISSED_GOPS: &'static str = "framewell_rtsp_fanout_missed_gops_total";
+
+    fn stream(&self) -> Layout {
+        self.layout.clone()
+    }
+
+    /// Clients that were told another layout must describe again.
+    fn goes_on(&self, batch: &Batch) -> bool {
+        Layout::of(&batch.parameters) == self.layout
+    }
+
+    /// One entry per unit. The batch must have this packetizer's layout.
+    fn pack(&mut self, batch: &Batch) -> Vec<Packed> {
+        let mut is_key = batch.starts_gop;
+        let units = batch.units.iter().map(|unit| {
+            let starts_gop = std::mem::take(&mut is_key);
+            self.pack_unit(batch.run, &batch.parameters, unit, starts_gop)
+        });
+        units.collect()
+    }
 }
 
 impl Packetizer {
@@ -56,16 +97,6 @@ impl Packetizer {
 
     pub(crate) const fn layout(&self) -> &Layout {
         &self.layout
-    }
-
-    /// One entry per unit. The batch must have this packetizer's layout.
-    pub(crate) fn pack(&mut self, batch: &Batch) -> Vec<Packed> {
-        let mut is_key = batch.starts_gop;
-        let units = batch.units.iter().map(|unit| {
-            let starts_gop = std::mem::take(&mut is_key);
-            self.pack_unit(batch.run, &batch.parameters, unit, starts_gop)
-        });
-        units.collect()
     }
 
     /// The packets of one unit of a run. `starts_gop`: it is the key frame of a GOP, and readers may
@@ -133,7 +164,7 @@ impl Packetizer {
     }
 
     /// The ends of both tracks, each as packets of its own.
-    pub(crate) fn bye(&self) -> [(TrackKind, Bytes); 2] {
+    pub(crate) fn bye(&self) -> [Packed; 2] {
         [
             (TrackKind::Video, &self.video),
             (TrackKind::Audio, &self.audio),
@@ -141,7 +172,11 @@ impl Packetizer {
         .map(|(track, sender)| {
             let mut wire = Vec::new();
             sender.bye(&mut wire);
-            (track, wire.into())
+            Packed {
+                wire: wire.into(),
+                track,
+                starts: None,
+            }
         })
     }
 

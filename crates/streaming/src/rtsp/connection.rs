@@ -1,13 +1,12 @@
 //! One client's connection: reads requests, writes replies and packets.
 
 use super::RtspConfig;
-use super::fanout::Packets;
 use super::record::Recorder;
 use super::reply::Reply;
-use super::session::{Carrier, Chosen, FeedError, Service, Session};
+use super::session::{Carrier, Chosen, FeedError, Packets, Service, Session};
 use super::udp::{Ports, Sent, Udp};
 use super::wire::{Decoder, Incoming, WireError};
-use crate::rtp::{CHANNEL_AUDIO, CHANNEL_VIDEO, with_channel};
+use crate::rtp::{CHANNEL_AUDIO, CHANNEL_VIDEO, Packed, with_channel};
 use bytes::Bytes;
 use framewell_access::sessions::EndReason;
 use framewell_ingest::publish::Ended;
@@ -331,7 +330,7 @@ type Addressed = (Vec<Bytes>, Vec<(TrackKind, Ports, Bytes)>);
 /// they go.
 fn address(packets: &Packets, chosen: &[Chosen]) -> Addressed {
     let (mut buffers, mut datagrams) = (Vec::new(), Vec::new());
-    for (track, wire) in &packets.frames {
+    for Packed { track, wire, .. } in &packets.frames {
         let one = chosen.iter().find(|one| one.track == *track);
         match one.map(|one| one.carrier) {
             Some(Carrier::Udp(ports)) => datagrams.push((*track, ports, wire.clone())),

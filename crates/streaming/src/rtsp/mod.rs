@@ -7,7 +7,6 @@
 //! (`player`). Limits: [`RtspConfig`] and the constants of the modules.
 
 mod connection;
-mod fanout;
 mod player;
 mod record;
 mod reply;
@@ -15,8 +14,8 @@ mod sdp;
 mod session;
 mod udp;
 
+use crate::fanout::Fanouts;
 use connection::Connection;
-use fanout::Fanouts;
 use framewell_access::Access;
 use framewell_access::sessions::Sessions;
 use framewell_ingest::publish::Publishers;

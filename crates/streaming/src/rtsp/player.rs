@@ -3,9 +3,7 @@
 //! There is nobody to share packets with, and nothing is lost to a slow reader: what is not taken is
 //! not read from the store.
 
-use super::fanout::Packets;
-use crate::rtp::{Layout, Packetizer, ReplayMark, TrackStart};
-use bytes::Bytes;
+use crate::rtp::{Layout, Packed, Packetizer, ReplayMark, TrackStart};
 use framewell_media::{AccessUnit, StreamParameters, TrackKind};
 use framewell_model::{RunId, WallTime};
 use framewell_playback::pace::{Pacer, Speed};
@@ -148,7 +146,10 @@ impl Player {
 
     /// Waits until packets are due: whole units, up to `max_bytes` if there is more than one. `None` once
     /// at the end, behind the packets that say so. Cancel-safe.
-    pub(super) async fn next(&mut self, max_bytes: usize) -> Result<Option<Packets>, ReplayError> {
+    pub(super) async fn next(
+        &mut self,
+        max_bytes: usize,
+    ) -> Result<Option<Vec<Packed>>, ReplayError> {
         let mut frames = Vec::new();
         let mut bytes = 0;
         while self.state == State::Playing && bytes < max_bytes {
@@ -167,7 +168,7 @@ impl Player {
                 tokio::time::sleep_until(due).await;
             }
             if let Some(frame) = self.take() {
-                bytes += frame.1.len();
+                bytes += frame.wire.len();
                 frames.push(frame);
             }
         }
@@ -179,7 +180,7 @@ impl Player {
             self.state = State::Ended;
             frames.extend(self.packetizer.bye());
         }
-        Ok(Some(Packets { frames, missed: 0 }))
+        Ok(Some(frames))
     }
 
     /// Takes in one item of the replay.
@@ -237,7 +238,7 @@ impl Player {
     }
 
     /// The packets of what waits.
-    fn take(&mut self) -> Option<(TrackKind, Bytes)> {
+    fn take(&mut self) -> Option<Packed> {
         let Waiting { unit, is_shown, .. } = self.waiting.take()?;
         let (run, parameters) = self.stream.as_ref()?;
         if let Some(play) = self.manner.mark {
@@ -259,9 +260,7 @@ impl Player {
             }
         }
         let starts_gop = unit.track == TrackKind::Video && unit.is_key;
-        let packed = self
-            .packetizer
-            .pack_unit(*run, parameters, &unit, starts_gop);
-        Some((packed.track, packed.wire))
+        let packetizer = &mut self.packetizer;
+        Some(packetizer.pack_unit(*run, parameters, &unit, starts_gop))
     }
 }

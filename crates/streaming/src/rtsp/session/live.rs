@@ -1,8 +1,8 @@
 //! Live play.
 
 use super::{Feed, Play, Refusal, Reply, Session};
-use crate::rtp::Layout;
-use crate::rtsp::fanout::Reader;
+use crate::fanout::Reader;
+use crate::rtp::{Layout, Packed, Packetizer};
 use crate::rtsp::sdp;
 use framewell_live::{Start, Track, Wake};
 use framewell_media::StreamParameters;
@@ -37,7 +37,7 @@ impl Session {
         };
         let reader = self.open_reader(play)?;
         let mut reply = Reply::ok().with(headers::RANGE, "npt=now-");
-        if let Some(starts) = reader.starts() {
+        if let Some(starts) = reader.first().and_then(|key| key.starts) {
             reply = reply.with(headers::RTP_INFO, &play.rtp_info(starts));
         }
         self.feed = Some(Feed::Live(reader));
@@ -67,15 +67,17 @@ impl Session {
         Err(StatusCode::ServiceUnavailable.into())
     }
 
-    fn open_reader(&self, play: &Play) -> Result<Reader, Refusal> {
+    fn open_reader(&self, play: &Play) -> Result<Reader<Packed>, Refusal> {
         let channel = play.target.channel;
         let track = self.track(channel)?;
         if streaming(&track).is_none() {
             return Err(StatusCode::ServiceUnavailable.into());
         }
         // A layout that changed since SETUP needs another DESCRIBE.
-        let reader = self.service.fanouts.open(channel, &track);
-        let reader = reader.filter(|reader| *reader.layout() == play.layout);
+        let reader = self.service.fanouts.open(channel, &track, |first| {
+            Packetizer::new(Layout::of(&first.parameters))
+        });
+        let reader = reader.filter(|reader| *reader.stream() == play.layout);
         Ok(reader.ok_or(StatusCode::ServiceUnavailable)?)
     }
 }

@@ -8,14 +8,14 @@ mod carrier;
 mod live;
 mod recorded;
 
-use super::fanout::{Fanouts, Packets, Reader};
 use super::player::Player;
 use super::record::RecordService;
 use super::reply::{Refusal, Reply};
 use super::transport;
 use super::udp::{Sign, Udp};
 use super::uri::{Kind, Target};
-use crate::rtp::{Layout, TrackStart};
+use crate::fanout::{Fanouts, Reader};
+use crate::rtp::{Layout, Packed, TrackStart};
 use authority::Authority;
 pub(super) use carrier::{Carrier, Chosen};
 use framewell_access::Access;
@@ -41,7 +41,7 @@ const REPLAY_OPTION: &str = "onvif-replay";
 #[derive(Debug, Clone)]
 pub(super) struct Service {
     pub(super) access: Access,
-    pub(super) fanouts: Arc<Fanouts>,
+    pub(super) fanouts: Arc<Fanouts<Packed>>,
     pub(super) playback: Playback,
     pub(super) record: RecordService,
     pub(super) sessions: Sessions,
@@ -64,8 +64,16 @@ struct Play {
 /// Where packets come from.
 #[derive(Debug)]
 enum Feed {
-    Live(Reader),
+    Live(Reader<Packed>),
     Recorded(Box<Player>),
+}
+
+/// What is to be sent next, with one write.
+#[derive(Debug)]
+pub(super) struct Packets {
+    pub(super) frames: Vec<Packed>,
+    /// Frames that the client was too slow for.
+    pub(super) missed: u64,
 }
 
 /// Why there are no more packets, and the connection ends.
@@ -152,14 +160,18 @@ impl Session {
         if self.is_playing {
             match &mut self.feed {
                 Some(Feed::Live(reader)) => {
-                    let packets = reader.next(max_bytes).await;
-                    return packets.map(Some).map_err(|_| FeedError::LiveEnded);
+                    let next = reader.next(max_bytes).await;
+                    let next = next.map_err(|_| FeedError::LiveEnded)?;
+                    return Ok(Some(Packets {
+                        frames: next.frames,
+                        missed: next.missed,
+                    }));
                 }
                 Some(Feed::Recorded(player)) => {
-                    let packets = player.next(max_bytes).await?;
+                    let frames = player.next(max_bytes).await?;
                     // The session remains, for a seek.
-                    self.is_playing = packets.is_some();
-                    return Ok(packets);
+                    self.is_playing = frames.is_some();
+                    return Ok(frames.map(|frames| Packets { frames, missed: 0 }));
                 }
                 None => {}
             }
