@@ -105,6 +105,7 @@ const TEST: &[Package] = &[
     package("openssl", "makes its certificate"),
     package("gstreamer1.0-tools", "plays RTSP: gst-launch-1.0"),
     package("gstreamer1.0-plugins-good", "its RTSP client"),
+    package("mpv", "plays every protocol, live and recorded"),
     Package {
         name: "chromium",
         why: "plays HLS in the browser test",
@@ -131,6 +132,10 @@ const BENCH: &[Package] = &[
     package(
         "nginx-light",
         "serves the HLS files that ours are measured against",
+    ),
+    package(
+        "libnginx-mod-rtmp",
+        "the RTMP server that ours is measured against",
     ),
 ];
 

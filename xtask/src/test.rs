@@ -89,7 +89,7 @@ fn rust_tests(args: &Args) -> anyhow::Result<Vec<String>> {
     command.env("FRAMEWELL_TEST_POSTGRES_URL", postgres.url());
     command.env("FRAMEWELL_TEST_S3_ENDPOINT", store.endpoint());
     name_media(&mut command);
-    command.env("FRAMEWELL_TEST_NEW_FFMPEG", new_ffmpeg()?);
+    name_players(&mut command)?;
     if let Some(filter) = &args.filter {
         command.arg(filter);
     }
@@ -105,8 +105,9 @@ fn rust_tests(args: &Args) -> anyhow::Result<Vec<String>> {
     })
 }
 
-/// An FFmpeg that is newer than Debian's, for what that cannot send and play.
-fn new_ffmpeg() -> anyhow::Result<String> {
+/// Installs what Debian lacks, and tells the tests where it is: an FFmpeg that is newer than Debian's, for what that
+/// cannot send and play, and a Python with OpenCV.
+fn name_players(command: &mut Command) -> anyhow::Result<()> {
     term::step("Encoders and players from PyPI");
     let requirements = workspace::root().join("crates/server/tests/e2e/players.txt");
     let interpreter = python::environment("test-players", &requirements)?;
@@ -115,7 +116,9 @@ fn new_ffmpeg() -> anyhow::Result<String> {
         "-c",
         "import imageio_ffmpeg as f; print(f.get_ffmpeg_exe())",
     ]);
-    Ok(run::output(&mut ask)?.trim().to_owned())
+    command.env("FRAMEWELL_TEST_NEW_FFMPEG", run::output(&mut ask)?.trim());
+    command.env("FRAMEWELL_TEST_PLAYERS_PYTHON", interpreter);
+    Ok(())
 }
 
 /// Tells the end-to-end tests where real footage is, and the reader whether they had any.

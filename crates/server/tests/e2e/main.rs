@@ -18,6 +18,7 @@ mod main_job;
 mod metadata;
 mod one_picture;
 mod player_check;
+mod players;
 mod publish;
 mod push;
 mod raw_socket;
