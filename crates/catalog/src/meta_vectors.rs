@@ -2,15 +2,14 @@
 
 use crate::meta::Scope;
 use crate::meta_native_rows::vector_of;
+use crate::sql::{Dialect, Row};
 use crate::{Catalog, Error, Revisions};
 use framewell_model::{ChannelId, WallTime};
-use sea_query::{Expr, ExprTrait as _, Order, Query};
+use sea_query::{Expr, ExprTrait as _, Order, Query, SelectStatement};
 
 /// What stands for a vector in an index in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SketchRow {
-    /// Revision of the document.
-    pub revision: i64,
     /// Row number of the document.
     pub number: i64,
     /// Its channel.
@@ -23,26 +22,40 @@ pub struct SketchRow {
     pub sketch: Vec<u8>,
 }
 
+const SKETCH_COLUMNS: [&str; 5] = [
+    "document",
+    "channel",
+    "timestamp_us",
+    "dimensions",
+    "sketch",
+];
+
+fn sketch_of(row: &Row) -> Result<SketchRow, Error> {
+    let dimensions: i64 = row.get("dimensions")?;
+    Ok(SketchRow {
+        number: row.get("document")?,
+        channel: row.id("channel", ChannelId::new)?,
+        timestamp: WallTime::from_micros(row.get("timestamp_us")?),
+        dimensions: usize::try_from(dimensions).unwrap_or(0),
+        sketch: row.get("sketch")?,
+    })
+}
+
+/// Vectors of a scope that are looked up first, before its documents are gone through.
+const FEW_VECTORS: u64 = 20_000;
+
 impl Catalog {
-    /// Sketches of the vectors of all channels in the order of the revisions of their documents, `most`
-    /// at most. A document that was changed has a new revision; one that was deleted is not told.
+    /// Sketches of the vectors of all channels with the revisions of their documents and in their order,
+    /// `most` at most. A document that was changed has a new revision; one that was deleted is not told.
+    /// It looks at every document of those revisions, with a vector or without.
     pub async fn sketches_after(
         &self,
         revisions: Revisions,
         most: u64,
-    ) -> Result<Vec<SketchRow>, Error> {
+    ) -> Result<Vec<(i64, SketchRow)>, Error> {
         let change = |column| Expr::col(("meta_change", column));
         let select = Query::select()
-            .columns(
-                [
-                    "document",
-                    "channel",
-                    "timestamp_us",
-                    "dimensions",
-                    "sketch",
-                ]
-                .map(|column| ("meta_sketch", column)),
-            )
+            .columns(SKETCH_COLUMNS.map(|column| ("meta_sketch", column)))
             .column(("meta_change", "revision"))
             .from("meta_change")
             .inner_join(
@@ -56,19 +69,25 @@ impl Catalog {
             .take();
         self.search("load of sketches", async |search| {
             let rows = search.fetch(&select).await?;
-            rows.iter()
-                .map(|row| {
-                    let dimensions: i64 = row.get("dimensions")?;
-                    Ok(SketchRow {
-                        revision: row.get("revision")?,
-                        number: row.get("document")?,
-                        channel: row.id("channel", ChannelId::new)?,
-                        timestamp: WallTime::from_micros(row.get("timestamp_us")?),
-                        dimensions: usize::try_from(dimensions).unwrap_or(0),
-                        sketch: row.get("sketch")?,
-                    })
-                })
-                .collect()
+            let told = |row: &Row| Ok((row.get("revision")?, sketch_of(row)?));
+            rows.iter().map(told).collect()
+        })
+        .await
+    }
+
+    /// Sketches of the vectors of all channels by the numbers of their documents, from behind `after` on,
+    /// `most` at most. It costs what it returns, however many documents have no vector.
+    pub async fn sketches_from(&self, after: i64, most: u64) -> Result<Vec<SketchRow>, Error> {
+        let select = Query::select()
+            .columns(SKETCH_COLUMNS.map(|column| ("meta_sketch", column)))
+            .from("meta_sketch")
+            .and_where(Expr::col(("meta_sketch", "document")).gt(after))
+            .order_by(("meta_sketch", "document"), Order::Asc)
+            .limit(most)
+            .take();
+        self.search("load of sketches", async |search| {
+            let rows = search.fetch(&select).await?;
+            rows.iter().map(sketch_of).collect()
         })
         .await
     }
@@ -83,20 +102,27 @@ impl Catalog {
     ) -> Result<Vec<i64>, Error> {
         let dimensions = i64::try_from(dimensions).unwrap_or(i64::MAX);
         self.search("search for vectors", async |search| {
-            let matching = scope
-                .select(search)
-                .await?
+            let dialect = search.dialect();
+            let few = Ord::max(most, FEW_VECTORS);
+            let sketches = sketches_of(scope, dimensions, dialect)
+                .limit(few + 1)
+                .take();
+            let numbers = numbers(&search.fetch(&sketches).await?, "document")?;
+            let is_all = numbers.len() as u64 <= few;
+            let select = if is_all {
+                let number = Expr::col(("meta_document", "number"));
+                let among = dialect.is_one_of(number, &numbers);
+                scope.plain(dialect)?.and_where(among).take()
+            } else {
+                scope.select(search).await?
+            };
+            let matching = select
+                .clone()
                 .column(("meta_document", "number"))
                 .and_where(Expr::col(("meta_document", "vector_len")).eq(dimensions))
                 .limit(most)
                 .take();
-            let rows = search.fetch(&matching).await?;
-            let mut numbers = rows
-                .iter()
-                .map(|row| row.get("number"))
-                .collect::<Result<Vec<i64>, _>>()?;
-            numbers.sort_unstable();
-            Ok(numbers)
+            self::numbers(&search.fetch(&matching).await?, "number")
         })
         .await
     }
@@ -127,4 +153,30 @@ impl Catalog {
         })
         .await
     }
+}
+
+/// Documents with vectors of so many numbers in scope, whatever else they have.
+fn sketches_of(scope: Scope<'_>, dimensions: i64, dialect: Dialect) -> SelectStatement {
+    let column = |name| Expr::col(("meta_sketch", name));
+    let ids: Vec<i64> = scope.channels.iter().map(|channel| channel.get()).collect();
+    let is_from = |start: WallTime| column("timestamp_us").gte(start.micros());
+    let is_until = |end: WallTime| column("timestamp_us").lt(end.micros());
+    Query::select()
+        .column(("meta_sketch", "document"))
+        .from("meta_sketch")
+        .and_where(column("dimensions").eq(dimensions))
+        .and_where(dialect.is_one_of(column("channel"), &ids))
+        .and_where_option(scope.start.map(is_from))
+        .and_where_option(scope.end.map(is_until))
+        .take()
+}
+
+/// Ascending.
+fn numbers(rows: &[Row], column: &'static str) -> Result<Vec<i64>, Error> {
+    let mut numbers = rows
+        .iter()
+        .map(|row| row.get(column))
+        .collect::<Result<Vec<i64>, _>>()?;
+    numbers.sort_unstable();
+    Ok(numbers)
 }

@@ -3,7 +3,11 @@
 //!
 //! `metadata DATABASE_URL DOCUMENTS VECTORS`
 
-#![expect(clippy::print_stdout, reason = "prints its result")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "prints its result, and how far it is"
+)]
 
 use framewell_catalog::meta::{
     Bounds, DocumentSearch, Field, Filter, Native, Object, ObjectField, Region, Scope, Test,
@@ -46,7 +50,9 @@ async fn main() -> Result<(), Failure> {
         channels,
     };
     let writes = store.write(documents).await?;
+    eprintln!("writes: {writes}");
     let filters = store.filters(documents).await?;
+    eprintln!("filters: {filters}");
     let vectors = store.vectors(documents, vectors).await?;
     println!(
         "{}",

@@ -195,6 +195,8 @@ async fn what_is_changed_or_deleted_is_found_as_it_is_now() {
     let first = store.near(&everything(), &all, &vector, false).await;
     assert_eq!(first.found[0].1.id, "0");
     assert!((first.found[0].0 - 1.0).abs() < 1e-9);
+    // What is new is read in more than one step.
+    store.insight.index.lock().await.stride = 1;
     store
         .insight
         .delete(all[0], vec![Ok("0".into())])

@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 /// Rows read at once.
 const ROWS_AT_ONCE: u64 = 5_000;
+/// Revisions looked through at once: most documents may have no vector, and a search waits for it.
+const REVISIONS_AT_ONCE: i64 = 100_000;
 /// Vectors of one chunk: the newest is copied when it grows while somebody searches it.
 const CHUNK: usize = 8_192;
 /// Memory of one entry: sketch, number, channel and time.
@@ -32,12 +34,24 @@ struct Chunk {
 #[derive(Debug)]
 pub(crate) struct Index {
     by_dimensions: Chunks,
-    /// Revision up to which everything is in it.
+    /// Revision up to which everything is in it, once it is loaded.
     revision: i64,
+    loading: Loading,
+    /// Revisions looked through at once.
+    pub(crate) stride: i64,
     entries: usize,
     most_entries: usize,
     /// How many more may come before changed documents, which are there twice, are looked for.
     until_dedupe: usize,
+}
+
+/// How far the first load has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loading {
+    NotBegun,
+    /// The number of the last document.
+    Behind(i64),
+    Done,
 }
 
 /// Chunks by how many numbers their vectors have.
@@ -73,6 +87,8 @@ impl Index {
         Self {
             by_dimensions: HashMap::new(),
             revision: 0,
+            loading: Loading::NotBegun,
+            stride: REVISIONS_AT_ONCE,
             entries: 0,
             most_entries: most_bytes / ENTRY_BYTES,
             until_dedupe: (2 * CHUNK).min(most_bytes / ENTRY_BYTES),
@@ -87,17 +103,38 @@ impl Index {
     /// Reads what was stored since. Stopped in between, it goes on from there the next time.
     pub(crate) async fn catch_up(&mut self, catalog: &Catalog) -> Result<(), Error> {
         let newest = catalog.newest_document_revision().await?;
+        self.load(catalog, newest).await?;
         while self.revision < newest {
+            let until = newest.min(self.revision + self.stride);
             let revisions = Revisions {
                 after: self.revision,
-                until: newest,
+                until,
             };
             let rows = catalog.sketches_after(revisions, ROWS_AT_ONCE).await?;
             let is_cut = rows.len() as u64 == ROWS_AT_ONCE;
-            let last = rows.last().map(|row| row.revision);
+            let last = rows.last().map(|(revision, _)| *revision);
+            self.dedupe_for(rows.len()).await;
+            rows.into_iter().for_each(|(_, row)| self.push(row));
+            self.revision = last.filter(|_| is_cut).unwrap_or(until);
+        }
+        Ok(())
+    }
+
+    /// Reads everything for the first time, without a look at documents that have no vector. What is
+    /// changed meanwhile has a revision above `newest`, and comes again.
+    async fn load(&mut self, catalog: &Catalog, newest: i64) -> Result<(), Error> {
+        if self.loading == Loading::NotBegun {
+            self.revision = newest;
+            self.loading = Loading::Behind(0);
+        }
+        while let Loading::Behind(number) = self.loading {
+            let rows = catalog.sketches_from(number, ROWS_AT_ONCE).await?;
+            let is_cut = rows.len() as u64 == ROWS_AT_ONCE;
+            let last = rows.last().map(|row| row.number);
             self.dedupe_for(rows.len()).await;
             rows.into_iter().for_each(|row| self.push(row));
-            self.revision = last.filter(|_| is_cut).unwrap_or(newest);
+            let next = last.filter(|_| is_cut).map(Loading::Behind);
+            self.loading = next.unwrap_or(Loading::Done);
         }
         Ok(())
     }
@@ -294,7 +331,6 @@ mod tests {
     fn row(number: i64, channel: i64, word: u64) -> SketchRow {
         let sketch: Sketch = [word; SKETCH_WORDS];
         SketchRow {
-            revision: number,
             number,
             channel: ChannelId::new(channel).unwrap(),
             timestamp: WallTime::from_secs(number),

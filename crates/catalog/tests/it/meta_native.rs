@@ -2,6 +2,7 @@
 
 use crate::backend::{ALL, account, at, channel, channel_of, conformance};
 use crate::meta::document;
+use framewell_catalog::meta::SketchRow;
 use framewell_catalog::meta::{
     Bounds, Document, Field, Filter, Frame, KeyPoint, Model, Native, Object, ObjectField, Scope,
     Test, TextQuery, Value, Vector,
@@ -97,9 +98,19 @@ async fn sketches(catalog: &Catalog) -> Vec<(i64, usize)> {
         until: i64::MAX,
     };
     let rows = catalog.sketches_after(all, 100).await.unwrap();
-    rows.iter()
-        .map(|row| (row.timestamp.secs() - at(0).secs(), row.dimensions))
-        .collect()
+    let mut told: Vec<_> = rows.into_iter().map(|(_, row)| row).collect();
+    let seconds = |row: &SketchRow| row.timestamp.secs() - at(0).secs();
+    let seen = told.iter().map(|row| (seconds(row), row.dimensions));
+    let seen = seen.collect();
+    // By number, one after the other, the same ones come.
+    let (mut after, mut by_number) = (0, Vec::new());
+    while let Some(row) = catalog.sketches_from(after, 1).await.unwrap().pop() {
+        after = row.number;
+        by_number.push(row);
+    }
+    told.sort_unstable_by_key(|row| row.number);
+    assert_eq!(by_number, told);
+    seen
 }
 
 async fn found(catalog: &Catalog, channel: ChannelId, filter: Filter) -> usize {
@@ -122,6 +133,35 @@ fn label(label: &str) -> Filter {
 }
 
 conformance! {
+    async fn few_vectors_among_many_documents_are_found_by_filter_and_time(catalog: &Catalog) {
+        let account = account(catalog, "owner").await;
+        let [here, there] = [channel_of(catalog, account, "a").await.id, channel_of(catalog, account, "b").await.id];
+        let with = |id: &str, second: i64, channel| {
+            let mut document = full(id, channel);
+            document.timestamp = at(second);
+            document
+        };
+        let mut documents: Vec<_> = (0..50).map(|n| document(&format!("plain {n}"), here, n)).collect();
+        documents.extend([with("a", 1, here), with("b", 20, here), with("c", 30, there)]);
+        let mut other = with("d", 5, here);
+        other.native.vector = vector(&[1.0, 2.0]);
+        documents.push(other);
+        catalog.put_documents(&documents).await.unwrap();
+        let all = everything();
+        let [by_id, none] = ["b", "plain 3"]
+            .map(|id| Filter::Leaf(Field::Id, Test::Eq(Value::Text(id.into()))));
+        let count = async |channels: &[ChannelId], filter: &Filter, end: Option<i64>| {
+            let scope = Scope { end: end.map(at), ..scope(channels, filter) };
+            catalog.numbers_with_vectors(scope, 3, 100).await.unwrap().len()
+        };
+        assert_eq!(count(&[here], &all, None).await, 2);
+        assert_eq!(count(&[here, there], &all, None).await, 3);
+        assert_eq!(count(&[here, there], &all, Some(20)).await, 1);
+        assert_eq!(count(&[here], &by_id, None).await, 1);
+        assert_eq!(count(&[there], &by_id, None).await, 0);
+        assert_eq!(count(&[here], &none, None).await, 0);
+    }
+
     async fn native_members_come_back_as_they_were(catalog: &Catalog) {
         let channel = channel(catalog).await.id;
         let stored = full("a", channel);
