@@ -4,7 +4,7 @@ use crate::meta::Scope;
 use crate::meta_native_rows::vector_of;
 use crate::sql::{Dialect, Row};
 use crate::{Catalog, Error, Revisions};
-use framewell_model::{ChannelId, WallTime};
+use framewell_model::{AccountId, ChannelId, WallTime};
 use sea_query::{Expr, ExprTrait as _, Order, Query, SelectStatement};
 
 /// What stands for a vector in an index in memory.
@@ -12,6 +12,8 @@ use sea_query::{Expr, ExprTrait as _, Order, Query, SelectStatement};
 pub struct SketchRow {
     /// Row number of the document.
     pub number: i64,
+    /// Who owns its channel.
+    pub account: AccountId,
     /// Its channel.
     pub channel: ChannelId,
     /// Its moment.
@@ -22,18 +24,28 @@ pub struct SketchRow {
     pub sketch: Vec<u8>,
 }
 
-const SKETCH_COLUMNS: [&str; 5] = [
-    "document",
-    "channel",
-    "timestamp_us",
-    "dimensions",
-    "sketch",
-];
+/// The columns that [`sketch_of`] reads, of sketches and their channels.
+fn columns_of_sketches(mut select: SelectStatement) -> SelectStatement {
+    let columns = [
+        "document",
+        "channel",
+        "timestamp_us",
+        "dimensions",
+        "sketch",
+    ];
+    let channel = Expr::col(("channel", "id"));
+    select
+        .columns(columns.map(|column| ("meta_sketch", column)))
+        .column(("channel", "account"))
+        .inner_join("channel", channel.equals(("meta_sketch", "channel")))
+        .take()
+}
 
 fn sketch_of(row: &Row) -> Result<SketchRow, Error> {
     let dimensions: i64 = row.get("dimensions")?;
     Ok(SketchRow {
         number: row.get("document")?,
+        account: row.id("account", AccountId::new)?,
         channel: row.id("channel", ChannelId::new)?,
         timestamp: WallTime::from_micros(row.get("timestamp_us")?),
         dimensions: usize::try_from(dimensions).unwrap_or(0),
@@ -54,14 +66,15 @@ impl Catalog {
         most: u64,
     ) -> Result<Vec<(i64, SketchRow)>, Error> {
         let change = |column| Expr::col(("meta_change", column));
-        let select = Query::select()
-            .columns(SKETCH_COLUMNS.map(|column| ("meta_sketch", column)))
+        let changed = Query::select()
             .column(("meta_change", "revision"))
             .from("meta_change")
             .inner_join(
                 "meta_sketch",
                 change("document").equals(("meta_sketch", "document")),
             )
+            .take();
+        let select = columns_of_sketches(changed)
             .and_where(change("revision").gt(revisions.after))
             .and_where(change("revision").lte(revisions.until))
             .order_by(("meta_change", "revision"), Order::Asc)
@@ -78,9 +91,8 @@ impl Catalog {
     /// Sketches of the vectors of all channels by the numbers of their documents, from behind `after` on,
     /// `most` at most. It costs what it returns, however many documents have no vector.
     pub async fn sketches_from(&self, after: i64, most: u64) -> Result<Vec<SketchRow>, Error> {
-        let select = Query::select()
-            .columns(SKETCH_COLUMNS.map(|column| ("meta_sketch", column)))
-            .from("meta_sketch")
+        let sketches = Query::select().from("meta_sketch").take();
+        let select = columns_of_sketches(sketches)
             .and_where(Expr::col(("meta_sketch", "document")).gt(after))
             .order_by(("meta_sketch", "document"), Order::Asc)
             .limit(most)

@@ -100,7 +100,7 @@ impl Insight {
         let dimensions = query.vector.len();
         let within = Within::new(scope.channels, scope.start, scope.end);
         let is_plain = matches_everything(scope.filter);
-        let snapshot = self.snapshot(dimensions).await?;
+        let snapshot = self.snapshot(dimensions, &within).await?;
         let most = match query.is_exact {
             true => MOST_COMPARED,
             false => self.compared_always,
@@ -131,10 +131,10 @@ impl Insight {
         Ok((scored, false, compared))
     }
 
-    async fn snapshot(&self, dimensions: usize) -> Result<Snapshot, Error> {
+    async fn snapshot(&self, dimensions: usize, within: &Within) -> Result<Snapshot, Error> {
         let mut index = self.index.lock().await;
         index.catch_up(&self.catalog).await?;
-        Ok(index.snapshot(dimensions))
+        Ok(index.snapshot(dimensions, within))
     }
 
     async fn propose(

@@ -8,7 +8,7 @@
 use crate::sketch::{SKETCH_WORDS, Sketch, distance};
 use framewell_catalog::meta::SketchRow;
 use framewell_catalog::{Catalog, Error, Revisions};
-use framewell_model::{ChannelId, WallTime};
+use framewell_model::{AccountId, ChannelId, WallTime};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -33,7 +33,9 @@ struct Chunk {
 /// The index; behind a lock.
 #[derive(Debug)]
 pub(crate) struct Index {
-    by_dimensions: Chunks,
+    chunks: Chunks,
+    /// Owners of the channels that have vectors.
+    accounts: HashMap<i64, AccountId>,
     /// Revision up to which everything is in it, once it is loaded.
     revision: i64,
     loading: Loading,
@@ -54,8 +56,8 @@ enum Loading {
     Done,
 }
 
-/// Chunks by how many numbers their vectors have.
-type Chunks = HashMap<usize, Vec<Arc<Chunk>>>;
+/// Chunks by the account that owns them, and by how many numbers their vectors have.
+type Chunks = HashMap<(AccountId, usize), Vec<Arc<Chunk>>>;
 
 /// What a search may propose.
 #[derive(Debug, Clone)]
@@ -85,7 +87,8 @@ impl Index {
     /// An empty one that grows to so many bytes.
     pub(crate) fn new(most_bytes: usize) -> Self {
         Self {
-            by_dimensions: HashMap::new(),
+            chunks: HashMap::new(),
+            accounts: HashMap::new(),
             revision: 0,
             loading: Loading::NotBegun,
             stride: REVISIONS_AT_ONCE,
@@ -143,12 +146,12 @@ impl Index {
     /// out others that still count. Done again when the index has doubled or is full, but not for a few.
     async fn dedupe_for(&mut self, coming: usize) {
         if self.until_dedupe < coming {
-            let chunks = self.by_dimensions.clone();
+            let chunks = self.chunks.clone();
             // Hundreds of milliseconds for millions. If the caller goes meanwhile, nothing has changed.
             if let Ok(kept) = tokio::task::spawn_blocking(move || deduped(&chunks)).await {
                 let chunks = kept.values().flatten();
                 self.entries = chunks.map(|chunk| chunk.numbers.len()).sum();
-                self.by_dimensions = kept;
+                self.chunks = kept;
             }
             let room = self.most_entries.saturating_sub(self.entries);
             let doubled = self.entries.max(2 * CHUNK).min(room);
@@ -169,7 +172,9 @@ impl Index {
         if self.most_entries == 0 {
             return;
         }
-        let chunks = self.by_dimensions.entry(row.dimensions).or_default();
+        self.accounts.insert(row.channel.get(), row.account);
+        let of = (row.account, row.dimensions);
+        let chunks = self.chunks.entry(of).or_default();
         if chunks
             .last()
             .is_none_or(|chunk| chunk.numbers.len() >= CHUNK)
@@ -183,32 +188,48 @@ impl Index {
         }
     }
 
-    /// Drops the oldest chunk of the length that has most vectors; false if there is none.
+    /// Drops the oldest chunk of who has most vectors of one length; false if there is none. So nobody
+    /// pushes out what is another account's while he has more.
     fn drop_oldest(&mut self) -> bool {
-        let most = self
-            .by_dimensions
-            .values_mut()
-            .max_by_key(|chunks| chunks.len());
-        let Some(chunks) = most.filter(|chunks| !chunks.is_empty()) else {
+        let most = self.chunks.iter().max_by_key(|(_, chunks)| {
+            chunks
+                .iter()
+                .map(|chunk| chunk.numbers.len())
+                .sum::<usize>()
+        });
+        let Some(of) = most.map(|(of, _)| *of) else {
             return false;
         };
-        self.entries -= chunks.remove(0).numbers.len();
+        let chunks = self.chunks.entry(of).or_default();
+        if !chunks.is_empty() {
+            self.entries -= chunks.remove(0).numbers.len();
+        }
+        if chunks.is_empty() {
+            self.chunks.remove(&of);
+        }
         true
     }
 
-    /// The vectors of so many numbers.
-    pub(crate) fn snapshot(&self, dimensions: usize) -> Snapshot {
-        let chunks = self.by_dimensions.get(&dimensions);
+    /// The vectors of so many numbers, of those who own channels of `within`.
+    pub(crate) fn snapshot(&self, dimensions: usize, within: &Within) -> Snapshot {
+        let owners = within.channels.iter();
+        let owners: HashSet<AccountId> = owners
+            .filter_map(|channel| self.accounts.get(channel).copied())
+            .collect();
+        let chunks = owners
+            .into_iter()
+            .filter_map(|account| self.chunks.get(&(account, dimensions)))
+            .flatten();
         Snapshot {
-            chunks: chunks.cloned().unwrap_or_default(),
+            chunks: chunks.cloned().collect(),
         }
     }
 }
 
 /// The same without entries that newer ones of the same document and length have replaced, in the same
 /// order. A document whose vector got another length stays with both: nothing says which is the newer.
-fn deduped(by_dimensions: &Chunks) -> Chunks {
-    let of_length = |(dimensions, chunks): (&usize, &Vec<Arc<Chunk>>)| {
+fn deduped(chunks: &Chunks) -> Chunks {
+    let of_length = |(of, chunks): (&(AccountId, usize), &Vec<Arc<Chunk>>)| {
         let mut seen = HashSet::new();
         let mut newest: Vec<Vec<bool>> = Vec::with_capacity(chunks.len());
         for chunk in chunks.iter().rev() {
@@ -218,9 +239,9 @@ fn deduped(by_dimensions: &Chunks) -> Chunks {
             newest.push(is_newest);
         }
         newest.reverse();
-        (*dimensions, without_old(chunks, &newest))
+        (*of, without_old(chunks, &newest))
     };
-    by_dimensions.iter().map(of_length).collect()
+    chunks.iter().map(of_length).collect()
 }
 
 /// Chunks of which nothing goes are shared, not copied: there may be much memory in them.
@@ -332,6 +353,7 @@ mod tests {
         let sketch: Sketch = [word; SKETCH_WORDS];
         SketchRow {
             number,
+            account: AccountId::new(channel.div_euclid(10) + 1).unwrap(),
             channel: ChannelId::new(channel).unwrap(),
             timestamp: WallTime::from_secs(number),
             dimensions: 3,
@@ -353,8 +375,11 @@ mod tests {
         for (number, word) in [(1, 0), (2, 1), (3, 3), (4, 2), (5, u64::MAX)] {
             index.push(row(number, 1 + number % 2, word));
         }
-        let near =
-            |most, within: &Within| index.snapshot(3).nearest(&[0; SKETCH_WORDS], within, most);
+        let near = |most, within: &Within| {
+            index
+                .snapshot(3, within)
+                .nearest(&[0; SKETCH_WORDS], within, most)
+        };
         assert_eq!(near(1, &everywhere()), [1]);
         assert_eq!(near(2, &everywhere()), [1, 2, 4], "two at one distance");
         assert_eq!(near(100, &everywhere()), [1, 2, 3, 4, 5]);
@@ -364,11 +389,11 @@ mod tests {
             channels: HashSet::from([1]),
         };
         assert_eq!(near(100, &some), [2, 4]);
-        let has_more_than = |most| index.snapshot(3).has_more_than(most, &some);
+        let has_more_than = |most| index.snapshot(3, &some).has_more_than(most, &some);
         assert_eq!([0, 1, 2, 9].map(has_more_than), [true, true, false, false]);
         assert!(
             index
-                .snapshot(4)
+                .snapshot(4, &everywhere())
                 .nearest(&[0; SKETCH_WORDS], &everywhere(), 9)
                 .is_empty()
         );
@@ -381,12 +406,28 @@ mod tests {
         (1..=count).for_each(|number| index.push(row(number, 1, 0)));
         assert!(index.entries <= 2 * CHUNK);
         let kept = index
-            .snapshot(3)
+            .snapshot(3, &everywhere())
             .nearest(&[0; SKETCH_WORDS], &everywhere(), 1);
         assert_eq!((kept.last(), kept.contains(&1)), (Some(&count), false));
         let mut none = Index::new(0);
         none.push(row(1, 1, 0));
         assert_eq!(none.entries, 0);
+    }
+
+    #[test]
+    fn an_account_with_many_vectors_pushes_out_its_own() {
+        let mut index = Index::new(3 * CHUNK * ENTRY_BYTES);
+        let count = i64::try_from(CHUNK).unwrap();
+        (1..=count).for_each(|number| index.push(row(number, 1, 0)));
+        (1..=5 * count).for_each(|number| index.push(row(count + number, 11, 0)));
+        let seen = |channel: i64| {
+            let within = Within::new(&[ChannelId::new(channel).unwrap()], None, None);
+            let snapshot = index.snapshot(3, &within);
+            snapshot.nearest(&[0; SKETCH_WORDS], &within, 1).len()
+        };
+        assert_eq!(seen(1), CHUNK);
+        assert!((CHUNK..=2 * CHUNK).contains(&seen(11)), "{}", seen(11));
+        assert!(index.entries <= 3 * CHUNK);
     }
 
     #[tokio::test]
@@ -403,13 +444,13 @@ mod tests {
             write(&mut index, &all[..3_000], round).await;
         }
         let near = |word: u64| {
-            let snapshot = index.snapshot(3);
+            let snapshot = index.snapshot(3, &everywhere());
             snapshot.nearest(&[word; SKETCH_WORDS], &everywhere(), 1)
         };
         assert_eq!(near(0), all[3_000..], "they are still there, as they were");
         assert_eq!(near(20), all[..3_000], "the newest of what was changed");
         assert!(index.entries <= 3 * CHUNK);
-        let chunks = index.snapshot(3).chunks;
+        let chunks = index.snapshot(3, &everywhere()).chunks;
         let counted: usize = chunks.iter().map(|chunk| chunk.numbers.len()).sum();
         assert_eq!(counted, index.entries);
     }
@@ -420,8 +461,8 @@ mod tests {
         let count = i64::try_from(2 * CHUNK).unwrap();
         (1..=count).for_each(|number| index.push(row(number, 1, 0)));
         (1..=10).for_each(|number| index.push(row(number, 1, 1)));
-        let before = index.snapshot(3).chunks;
-        let after = &deduped(&index.by_dimensions)[&3];
+        let before = index.snapshot(3, &everywhere()).chunks;
+        let after = &deduped(&index.chunks)[&(AccountId::new(1).unwrap(), 3)];
         let lengths: Vec<usize> = after.iter().map(|chunk| chunk.numbers.len()).collect();
         assert_eq!(lengths, [CHUNK - 10, CHUNK, 10]);
         assert!(Arc::ptr_eq(&before[1], &after[1]) && Arc::ptr_eq(&before[2], &after[2]));
