@@ -9,6 +9,7 @@
 mod admitted;
 mod authenticate;
 mod check;
+mod clip_share;
 mod error;
 mod issue;
 pub mod places;
@@ -19,6 +20,7 @@ mod stream;
 pub use authenticate::Credential;
 pub use error::Error;
 pub use framewell_token::MediaTicket;
+pub use framewell_token::is_clip_share;
 pub use scope::MediaScope;
 pub use stream::{Admission, StreamUse};
 

@@ -1,6 +1,6 @@
 //! What tickets are for.
 
-use framewell_model::{ChannelId, EventId, ImageId, RecordId, Right, WallTime};
+use framewell_model::{ChannelId, ClipId, EventId, ImageId, RecordId, Right, WallTime};
 use std::fmt;
 
 /// What a media ticket opens: exactly one thing.
@@ -22,6 +22,10 @@ pub enum MediaScope {
     Upload(ChannelId, WallTime),
     /// One stored picture.
     StoredImage(ChannelId, ImageId),
+    /// One stored clip.
+    Clip(ChannelId, ClipId),
+    /// Its thumbnail.
+    ClipThumb(ChannelId, ClipId),
 }
 
 impl MediaScope {
@@ -36,7 +40,9 @@ impl MediaScope {
             | Self::EventFile(channel, _)
             | Self::Image(channel, _)
             | Self::Upload(channel, _)
-            | Self::StoredImage(channel, _) => *channel,
+            | Self::StoredImage(channel, _)
+            | Self::Clip(channel, _)
+            | Self::ClipThumb(channel, _) => *channel,
         }
     }
 
@@ -50,7 +56,9 @@ impl MediaScope {
             | Self::Record(..)
             | Self::EventFile(..)
             | Self::Image(..)
-            | Self::StoredImage(..) => Right::Watch,
+            | Self::StoredImage(..)
+            | Self::Clip(..)
+            | Self::ClipThumb(..) => Right::Watch,
         }
     }
 }
@@ -63,6 +71,8 @@ impl fmt::Display for MediaScope {
             Self::Footage(channel) => write!(f, "footage/{channel}"),
             Self::Publish(channel) => write!(f, "publish/{channel}"),
             Self::Record(channel, record) => write!(f, "rec/{channel}/{record}"),
+            Self::Clip(channel, clip) => write!(f, "clip/{channel}/{clip}"),
+            Self::ClipThumb(channel, clip) => write!(f, "clip/{channel}/{clip}/thumb"),
             Self::StoredImage(channel, image) => write!(f, "stored/{channel}/{image}"),
             Self::Upload(channel, start) => write!(f, "upload/{channel}/{}", start.micros()),
             Self::EventFile(channel, event) => write!(f, "event/{channel}/{event}"),

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use framewell_access::Credential;
+use framewell_catalog::ClipShare;
 use framewell_model::{ChannelId, ErrorKind, Grant, GroupId, Principal, Right, Secret};
 
 /// What a route needs.
@@ -22,6 +23,8 @@ pub enum Need {
     Account,
     /// A credential with this right on what it addresses.
     Right(Right),
+    /// The same, or in `?token=` the token of a shared clip, which the handler checks against the clip.
+    ClipShareOr(Right),
 }
 
 impl Need {
@@ -31,7 +34,7 @@ impl Need {
         match self {
             Self::Nothing | Self::Ticket => None,
             Self::Account => Some(Right::Admin),
-            Self::Right(right) => Some(right),
+            Self::Right(right) | Self::ClipShareOr(right) => Some(right),
         }
     }
 }
@@ -156,6 +159,28 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// Who looks at a clip.
+#[derive(Debug, Clone)]
+pub(crate) enum ClipReader {
+    /// Somebody with a credential.
+    Caller(Caller),
+    /// Somebody whom a clip was shared with.
+    Share(ClipShare),
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ClipReader {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match parts.extensions.get::<ClipShare>() {
+            Some(share) => Ok(Self::Share(*share)),
+            None => Caller::from_request_parts(parts, state)
+                .await
+                .map(Self::Caller),
+        }
+    }
+}
+
 /// The layer: runs before the handler and before any body is read.
 pub(crate) async fn enforce(
     State(gate): State<Gate>,
@@ -163,6 +188,15 @@ pub(crate) async fn enforce(
     next: Next,
 ) -> Response {
     if let Some(right) = gate.need.right() {
+        if let (Need::ClipShareOr(_), Some(token)) = (gate.need, shared_clip_token(&request)) {
+            match gate.state.access.clip_share(token.expose()).await {
+                Ok(share) => {
+                    request.extensions_mut().insert(share);
+                    return next.run(request).await;
+                }
+                Err(error) => return ApiError::from(error).into_response(),
+            }
+        }
         // Read before waiting: a request may not be shared between threads, its credential may.
         let admitted = match credential(&request) {
             Ok(credential) => admit(&gate, right, &credential).await,
@@ -176,6 +210,16 @@ pub(crate) async fn enforce(
         }
     }
     next.run(request).await
+}
+
+/// The token of a shared clip, where one came and nothing else.
+fn shared_clip_token(request: &Request) -> Option<Secret<String>> {
+    if request.headers().contains_key(header::AUTHORIZATION) {
+        return None;
+    }
+    let params = Params::parse(request.uri().query());
+    let token = params.get("token")?;
+    framewell_access::is_clip_share(token).then(|| Secret::new(token.to_owned()))
 }
 
 async fn admit(gate: &Gate, right: Right, credential: &Credential) -> Result<Caller, ApiError> {

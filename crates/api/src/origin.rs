@@ -6,6 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use framewell_access::MediaScope;
+use framewell_catalog::{ClipShare, StoredClip};
 use framewell_model::{
     ChannelId, Event, Grant, Holder, ImageId, ImageOrigin, RecordId, Segment, StoredImage, WallTime,
 };
@@ -119,6 +120,24 @@ impl<'a> Links<'a> {
         }
     }
 
+    /// For somebody with a token of a shared clip, which the URLs do not outlive.
+    pub(crate) fn of_share(
+        state: &'a AppState,
+        origin: &'a Origin,
+        clip: &StoredClip,
+        share: &ClipShare,
+    ) -> Self {
+        Self {
+            state,
+            origin,
+            holder: Holder {
+                account: clip.account,
+                serial: None,
+            },
+            expire: share.end().min(state.ticket_expiry()),
+        }
+    }
+
     /// The same, but for this long and the usual lifetime; still not beyond the grant.
     pub(crate) fn lasting(mut self, micros: i64, grant: &Grant) -> Self {
         let longest = self.state.ticket_expiry().plus_micros(micros);
@@ -166,6 +185,20 @@ impl<'a> Links<'a> {
         let name = image_name(image.time, image.origin, image.id);
         let (base, channel) = (self.origin.base(), image.channel);
         format!("{base}/media/img/{channel}/{name}?ticket={ticket}")
+    }
+
+    /// A stored clip.
+    pub(crate) fn clip(&self, clip: &StoredClip) -> String {
+        let ticket = self.ticket(&MediaScope::Clip(clip.channel, clip.id));
+        let (base, channel, id) = (self.origin.base(), clip.channel, clip.id);
+        format!("{base}/media/clip/{channel}/{id}.mp4?ticket={ticket}")
+    }
+
+    /// The thumbnail of a stored clip.
+    pub(crate) fn clip_thumb(&self, clip: &StoredClip) -> String {
+        let ticket = self.ticket(&MediaScope::ClipThumb(clip.channel, clip.id));
+        let (base, channel, id) = (self.origin.base(), clip.channel, clip.id);
+        format!("{base}/media/clip/{channel}/{id}.jpg?ticket={ticket}")
     }
 
     /// The newest picture, whenever it is fetched.

@@ -4,21 +4,24 @@ use crate::error::{ApiError, causes};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use framewell_playback::ByteStream;
+use bytes::Bytes;
 use futures::TryStreamExt;
+use futures::stream::BoxStream;
+use std::error::Error;
 use std::ops::Range;
 
 /// A file that can be read from any byte on.
-pub(crate) struct RangedFile<'a> {
+pub(crate) struct RangedFile<'a, E> {
     pub(crate) len: u64,
     /// Strong validator, without quotes.
     pub(crate) etag: &'a str,
     pub(crate) content_type: &'static str,
     /// Opens the body; called once at most.
-    pub(crate) open: Box<dyn FnOnce(Range<u64>) -> ByteStream + Send + 'a>,
+    pub(crate) open:
+        Box<dyn FnOnce(Range<u64>) -> BoxStream<'static, Result<Bytes, E>> + Send + 'a>,
 }
 
-impl RangedFile<'_> {
+impl<E: Error + Send + Sync + 'static> RangedFile<'_, E> {
     /// The answer to a request with these headers. A range list gets the whole file, which RFC 9110
     /// allows; nobody asks for one.
     pub(crate) fn respond(self, headers: &HeaderMap) -> Result<Response, ApiError> {
@@ -121,7 +124,6 @@ fn parse_range(text: &str, len: u64) -> Wanted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
     use futures::StreamExt;
     use http_body_util::BodyExt;
 
@@ -134,7 +136,10 @@ mod tests {
         }
         let open = |range: Range<u64>| {
             let range = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
-            futures::stream::once(async move { Ok(Bytes::from_static(&DATA[range])) }).boxed()
+            futures::stream::once(async move {
+                Ok::<_, std::io::Error>(Bytes::from_static(&DATA[range]))
+            })
+            .boxed()
         };
         let file = RangedFile {
             len: 10,

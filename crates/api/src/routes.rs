@@ -5,9 +5,9 @@
 
 use crate::auth::Need;
 use crate::vxg::{
-    activity, cameras, channel, channel_tags, channels, event_processing, event_tags, events,
-    group_view, groups, image_live, image_tasks, images, limits, live, meta, meta_search, motion,
-    records, server, signalling, storage, streams, upload,
+    activity, cameras, channel, channel_tags, channels, clip_shares, clips, event_processing,
+    event_tags, events, group_view, groups, image_live, image_tasks, images, limits, live, meta,
+    meta_search, motion, records, server, signalling, storage, streams, upload,
 };
 use crate::{AppState, media, native, openapi, ops};
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
@@ -44,6 +44,7 @@ const WATCH: Need = Need::Right(Right::Watch);
 const CREATE: Need = Need::Right(Right::Create);
 const META: Need = Need::Right(Right::Meta);
 const CONFIGURE: Need = Need::Right(Right::Configure);
+const SHARED: Need = Need::ClipShareOr(Right::Watch);
 const PUBLISH: Need = Need::Right(Right::Publish);
 
 /// The table.
@@ -67,6 +68,10 @@ pub const TABLE: &[Route] = &[
     route("GET", "/v1/images/live", WATCH, || get(native::group_live::push_group_images)),
     route("GET", "/v1/channels/{id}/sheet", WATCH, || get(native::sheet::show_sheet)),
     route("GET", "/v1/channels/{id}/clip.mp4", WATCH, || get(native::clip::show_clip)),
+    route("GET", "/v1/clips", WATCH, || get(native::clips::list_clips)),
+    route("POST", "/v1/clips", CREATE, || post(native::clips::create_clip)),
+    route("GET", "/v1/clips/{id}", WATCH, || get(native::clips::show_clip)),
+    route("DELETE", "/v1/clips/{id}", CREATE, || delete(native::clips::delete_clip)),
     route("GET", "/v1/channels/{id}/timeline", WATCH, || get(native::timeline::show_timeline)),
     route("GET", "/v1/channels/{id}/hls", WATCH, || get(native::hls::show_recorded_hls)),
     route("GET", "/v1/channels/{id}/live", WATCH, || get(native::live::show_live)),
@@ -108,6 +113,7 @@ pub const TABLE: &[Route] = &[
     route("PUT", "/upload/{channel}/{name}", TICKET, || put(media::upload::put_upload)),
     route("GET", "/media/event/{channel}/{name}", TICKET, || get(media::event_file::show_event_file)),
     route("GET", "/media/img/{channel}/{name}", TICKET, || get(media::image::show_media_image)),
+    route("GET", "/media/clip/{channel}/{name}", TICKET, || get(media::clip::show_media_clip)),
     // WebRTC. The name of a session is random, and all that ending it takes.
     route("POST", "/whep/{channel}", TICKET, || post(native::whep::open_whep_by_ticket)),
     route("POST", "/whip/{channel}", TICKET, || post(native::whip::open_whip_by_ticket)),
@@ -157,6 +163,11 @@ pub const TABLE: &[Route] = &[
     route("GET", "/api/v4/storage/images", WATCH, || get(images::list_images)),
     route("GET", "/api/v4/storage/images/{id}", WATCH, || get(images::show_image)),
     route("DELETE", "/api/v4/storage/images/{id}", CREATE, || delete(images::delete_image)),
+    route("GET", "/api/v4/clips", WATCH, || get(clips::list_clips)),
+    route("POST", "/api/v4/clips", CREATE, || post(clips::create_clip)),
+    route("GET", "/api/v4/clips/{id}", WATCH, || get(clips::show_clip)),
+    route("PUT", "/api/v4/clips/{id}", CREATE, || put(clips::update_clip)),
+    route("DELETE", "/api/v4/clips/{id}", CREATE, || delete(clips::delete_clip)),
     route("POST", "/api/v4/meta", META, || post(meta::post_documents)),
     route("PUT", "/api/v4/meta", META, || put(meta::merge_documents)),
     route("DELETE", "/api/v4/meta", META, || delete(meta::delete_documents)),
@@ -175,6 +186,14 @@ pub const TABLE: &[Route] = &[
     route("GET", "/api/v2/cameras/{id}/video/streams/{stream}", WATCH, || get(streams::show_video_stream)),
     route("GET", "/api/v2/cameras/{id}/stream_urls", PUBLISH, || get(live::show_stream_urls)),
     route("GET", "/api/v2/storage/activity", WATCH, || get(activity::list_days)),
+    route("GET", "/api/v2/storage/clips", WATCH, || get(clips::list_clips)),
+    route("POST", "/api/v2/storage/clips", CREATE, || post(clips::create_clip)),
+    route("GET", "/api/v2/storage/clips/{id}", SHARED, || get(clips::show_shared_clip)),
+    route("PUT", "/api/v2/storage/clips/{id}", CREATE, || put(clips::update_clip)),
+    route("DELETE", "/api/v2/storage/clips/{id}", CREATE, || delete(clips::delete_clip)),
+    route("GET", "/api/v2/storage/clips/{id}/sharings", CREATE, || get(clip_shares::list_clip_shares)),
+    route("POST", "/api/v2/storage/clips/{id}/sharings", CREATE, || post(clip_shares::create_clip_share)),
+    route("DELETE", "/api/v2/storage/clips/{id}/sharings/{share}", CREATE, || delete(clip_shares::delete_clip_share)),
     route("GET", "/api/v2/storage/data", WATCH, || get(records::list_data)),
     route("GET", "/api/v2/storage/thumbnails", WATCH, || get(images::list_thumbnails)),
     route("GET", "/api/v2/storage/timeline/{camid}", WATCH, || get(storage::show_timeline)),

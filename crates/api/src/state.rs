@@ -5,6 +5,7 @@ use crate::webrtc::WebRtc;
 use framewell_access::Access;
 use framewell_access::sessions::Sessions;
 use framewell_catalog::Catalog;
+use framewell_clips::Clips;
 use framewell_gallery::Gallery;
 use framewell_imaging::Imaging;
 use framewell_insight::Insight;
@@ -33,6 +34,8 @@ pub struct AppState {
     pub imaging: Imaging,
     /// Stored pictures.
     pub gallery: Gallery,
+    /// Stored clips.
+    pub clips: Clips,
     /// Durable jobs, to stop them.
     pub jobs: Jobs,
     /// Clips, records, timelines, HLS.

@@ -1,6 +1,6 @@
 //! The one place where object keys are made.
 
-use framewell_model::{ChannelId, ImageObjectId, SegmentId, WallTime};
+use framewell_model::{ChannelId, ClipObjectId, ImageObjectId, SegmentId, WallTime};
 
 /// Names an object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -23,6 +23,24 @@ pub enum ObjectKey {
         /// Identity.
         id: ImageObjectId,
     },
+    /// A stored clip: `clip/<channel>/<yyyy-mm-dd>/<hh>/<object uuid>.mp4`.
+    Clip {
+        /// Whose clip.
+        channel: ChannelId,
+        /// The start that was asked for: spreads objects over folders by day and hour.
+        time: WallTime,
+        /// Identity.
+        id: ClipObjectId,
+    },
+    /// Its thumbnail, beside it: `….jpg`.
+    ClipThumb {
+        /// Whose clip.
+        channel: ChannelId,
+        /// As in [`ObjectKey::Clip`].
+        time: WallTime,
+        /// That of the clip.
+        id: ClipObjectId,
+    },
 }
 
 impl ObjectKey {
@@ -37,6 +55,12 @@ impl ObjectKey {
             }
             Self::Image { channel, time, id } => {
                 format!("img/{channel}/{}/{id}.jpg", day_and_hour(*time))
+            }
+            Self::Clip { channel, time, id } => {
+                format!("clip/{channel}/{}/{id}.mp4", day_and_hour(*time))
+            }
+            Self::ClipThumb { channel, time, id } => {
+                format!("clip/{channel}/{}/{id}.jpg", day_and_hour(*time))
             }
         }
     }

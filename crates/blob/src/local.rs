@@ -87,6 +87,33 @@ pub(crate) fn part_of(to: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Opens what becomes `to` (below `root`), empty, in a folder that is there.
+pub(crate) fn create_part(to: &Path, root: &Path) -> io::Result<File> {
+    let part = part_of(to);
+    let folder = to
+        .parent()
+        .ok_or_else(|| io::Error::other("an object key has a folder"))?;
+    let mut races = 0;
+    loop {
+        match create_folders(folder, root).and_then(|()| File::create(&part)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && races < FOLDER_RACES => {
+                races += 1;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// Makes what was written there durable and gives it its name.
+pub(crate) fn finish_part(part: &File, to: &Path) -> io::Result<()> {
+    part.sync_data()?;
+    fs::rename(part_of(to), to)?;
+    match to.parent() {
+        Some(folder) => sync_folder(folder),
+        None => Ok(()),
+    }
+}
+
 fn copy_in(from: &Path, to: &Path) -> io::Result<()> {
     let part = part_of(to);
     fs::copy(from, &part)?;

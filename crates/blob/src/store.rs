@@ -1,6 +1,6 @@
 //! The store: put, ranged get, delete.
 
-use crate::{ObjectKey, S3Config, local, s3};
+use crate::{ObjectKey, ObjectWriter, S3Config, local, s3};
 use bytes::Bytes;
 use framewell_model::{ErrorKind, HasKind};
 use object_store::buffered::BufWriter;
@@ -137,6 +137,17 @@ impl BlobStore {
         }
     }
 
+    /// An object to be written piece by piece; putting the same key again replaces it.
+    pub async fn writer(&self, key: &ObjectKey) -> Result<ObjectWriter, Error> {
+        match &self.root {
+            Some(root) => ObjectWriter::folder(key, root.clone()).await,
+            None => {
+                let store = Arc::clone(&self.store);
+                Ok(ObjectWriter::store(key, store, UPLOAD_PART_BYTES))
+            }
+        }
+    }
+
     async fn upload(&self, path: &str, file: &Path) -> io::Result<()> {
         let mut from = tokio::fs::File::open(file).await?;
         let target = object_store::path::Path::from(path);
@@ -207,7 +218,7 @@ impl BlobStore {
     }
 }
 
-fn store_error(
+pub(crate) fn store_error(
     operation: &'static str,
     key: &str,
     source: Box<dyn StdError + Send + Sync>,

@@ -4,6 +4,7 @@ use crate::channel_rows::{
     assemble, delete_of, insert_credential, insert_tags, not_found, require, select, select_tags,
     transport_word, with_columns,
 };
+use crate::clips::doom_clips_of;
 use crate::images::doom_images_of;
 use crate::slice::count;
 use crate::sql::{Dialect, Row, Tx};
@@ -128,7 +129,7 @@ impl Catalog {
     }
 
     /// Deletes a channel of the account with its tags, group memberships, tokens, gaps and metadata
-    /// documents; its segments and stored pictures become doomed. Its jobs go; whoever
+    /// documents; its segments, stored pictures and stored clips become doomed. Its jobs go; whoever
     /// works on one notices with the next thing it writes.
     pub async fn delete_channel(
         &self,
@@ -147,6 +148,7 @@ impl Catalog {
             .take();
         tx.execute(&doom).await?;
         tx.execute(&doom_images_of(id, now)).await?;
+        tx.execute(&doom_clips_of(id, now)).await?;
         let delete = Query::delete()
             .from_table("channel")
             .and_where(Expr::col("id").eq(id.get()))

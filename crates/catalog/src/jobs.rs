@@ -359,7 +359,7 @@ fn open_of(channel: ChannelId, kind: &str) -> SelectStatement {
 }
 
 /// Inserts a job whose owner was looked up; gives its open twin if it has one.
-async fn create(tx: &mut Tx, new: &NewJob, now: WallTime) -> Result<Job, Error> {
+pub(crate) async fn create(tx: &mut Tx, new: &NewJob, now: WallTime) -> Result<Job, Error> {
     let dedup = new.dedup.as_deref();
     if let Some(dedup) = dedup {
         check_key("what makes a job unique", dedup)?;

@@ -40,6 +40,12 @@ impl Failure {
         }
     }
 
+    /// Why the job ends in error; `None` if it will be tried again.
+    #[must_use]
+    pub fn final_text(&self) -> Option<&str> {
+        (self.what == What::Final).then_some(self.text.as_str())
+    }
+
     /// By the kind of an error: what is not there now, busy or too slow may go better another time.
     /// The error's own text (not those of its sources) is shown to the owner of the job.
     pub fn of<E: Error + HasKind + 'static>(error: &E) -> Self {

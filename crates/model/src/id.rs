@@ -78,6 +78,14 @@ integer_id!(
     ImageId, "image id"
 );
 integer_id!(
+    /// A stored clip.
+    ClipId, "clip id"
+);
+integer_id!(
+    /// A right to see one stored clip that its owner gave away.
+    ClipShareId, "sharing id"
+);
+integer_id!(
     /// An event.
     EventId, "event id"
 );
@@ -141,6 +149,10 @@ macro_rules! uuid_id {
 uuid_id!(
     /// Identity of a segment, written into the object itself.
     SegmentId, "segment id"
+);
+uuid_id!(
+    /// Name of the objects of a stored clip: the file and its thumbnail.
+    ClipObjectId, "clip object id"
 );
 uuid_id!(
     /// An unbroken piece of one camera session; a reconnect starts a new run.

@@ -31,8 +31,9 @@ pub use frame::{FrameId, FrameIdError};
 pub use grant::{Access, Grant, Holder, Principal, Right, RightSet};
 pub use group::{Group, GroupPatch, NewGroup};
 pub use id::{
-    AccountId, ChannelId, DeliveryId, EventId, GroupId, HolderId, IdError, ImageId, ImageObjectId,
-    JobId, RecordId, RuleId, RunId, SegmentId, TokenSerial, WebhookId,
+    AccountId, ChannelId, ClipId, ClipObjectId, ClipShareId, DeliveryId, EventId, GroupId,
+    HolderId, IdError, ImageId, ImageObjectId, JobId, RecordId, RuleId, RunId, SegmentId,
+    TokenSerial, WebhookId,
 };
 pub use image::{ImageOrigin, StoredImage};
 pub use job::JobState;

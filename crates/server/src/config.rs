@@ -4,6 +4,7 @@
 //! `FRAMEWELL_HTTP__LISTEN=127.0.0.1:8080`. Unknown keys are errors, so that a typing mistake is
 //! noticed at start and not at night.
 
+use crate::clips::Clips;
 use crate::decoders::Decoder;
 use crate::live::Live;
 use crate::logging;
@@ -46,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) record: Record,
     /// Stored pictures.
     pub(crate) images: Images,
+    /// Stored clips.
+    pub(crate) clips: Clips,
     /// Recordings in an S3-compatible store instead of the data folder.
     pub(crate) s3: S3,
     /// Live ring of each channel.
@@ -237,6 +240,7 @@ impl Default for Config {
             raw: Raw::default(),
             record: Record::default(),
             images: Images::default(),
+            clips: Clips::default(),
             s3: S3::default(),
             ring: Ring::default(),
             ingest: Ingest::default(),
@@ -449,6 +453,7 @@ fn check(config: &Config) -> anyhow::Result<()> {
     config.live.check()?;
     config.decoder.check()?;
     config.images.check()?;
+    config.clips.check()?;
     config.webhooks.check()?;
     config.mqtt.check()?;
     config.outbound.policy()?;

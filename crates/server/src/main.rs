@@ -1,6 +1,7 @@
 //! The `framewell` server binary: configuration, wiring, signals, subcommands.
 
 mod accounts;
+mod clips;
 mod config;
 mod decoders;
 mod event_recording;

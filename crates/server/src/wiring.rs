@@ -14,7 +14,8 @@ use framewell_access::places::{Occupation, Places};
 use framewell_access::sessions::Sessions;
 use framewell_api::{ApiConfig, AppState, PublicEndpoint};
 use framewell_blob::{BlobStore, S3Config};
-use framewell_catalog::{Catalog, CatalogConfig, EVENT_SNAPSHOT_JOB};
+use framewell_catalog::{CLIP_JOB, Catalog, CatalogConfig, EVENT_SNAPSHOT_JOB};
+use framewell_clips::{ClipHandler, Clips};
 use framewell_decode::Pool;
 use framewell_footage::{Footage, Spool};
 use framewell_gallery::{EventSnapshotHandler, Gallery, TASK_KIND, TaskHandler};
@@ -67,6 +68,7 @@ struct Services {
     imaging: Imaging,
     pool: Pool,
     gallery: Gallery,
+    clips: Clips,
     jobs: Jobs,
     playback: Playback,
     insight: Insight,
@@ -219,11 +221,21 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
         config.images.gallery_config(),
         Arc::clone(&clock),
     );
+    let playback = Playback::new(registry.clone(), footage);
+    let clips = Clips::new(
+        catalog.clone(),
+        blobs.clone(),
+        playback.clone(),
+        imaging.clone(),
+        config.clips.config(),
+        Arc::clone(&clock),
+    );
     let access = Access::new(catalog.clone(), key, Arc::clone(&clock));
     let ingest = Ingest::new(ingest_config(config)?, registry.clone(), Arc::clone(&clock));
     Ok(Services {
         newest_event: catalog.newest_event_revision().await?,
-        jobs: jobs(config, &catalog, &access, &clock, &gallery)?,
+        jobs: jobs(config, &catalog, &access, &clock, &gallery, &clips)?,
+        clips,
         access,
         publishers: ingest.publishers(),
         ingest,
@@ -238,7 +250,7 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
         ),
         imaging,
         pool,
-        playback: Playback::new(registry.clone(), footage),
+        playback,
         insight: Insight::new(catalog.clone())
             .with_vector_memory(config.metadata.vector_index_mib.saturating_mul(1 << 20)),
         feeds: Feeds::new(catalog.clone()),
@@ -256,12 +268,15 @@ fn jobs(
     access: &Access,
     clock: &Arc<dyn WallClock>,
     gallery: &Gallery,
+    clips: &Clips,
 ) -> anyhow::Result<Jobs> {
     let tasks = Arc::new(TaskHandler::new(gallery.clone()));
     let snapshots = Arc::new(EventSnapshotHandler::new(gallery.clone()));
+    let copies = Arc::new(ClipHandler::new(clips.clone()));
     let jobs = Jobs::new(catalog.clone(), JobsConfig::default(), Arc::clone(clock))
         .register(TASK_KIND, config.images.tasks, tasks)
-        .register(EVENT_SNAPSHOT_JOB, EVENT_SNAPSHOTS_AT_ONCE, snapshots);
+        .register(EVENT_SNAPSHOT_JOB, EVENT_SNAPSHOTS_AT_ONCE, snapshots)
+        .register(CLIP_JOB, config.clips.jobs, copies);
     config.webhooks.register(
         jobs,
         Arc::new(config.outbound.policy()?),
@@ -327,6 +342,7 @@ impl Tasks {
         set.spawn(reconciler(config, services).run(stop.clone()));
         let (stop, set) = &mut tasks.workers;
         set.spawn(services.gallery.clone().run(stop.clone()));
+        set.spawn(services.clips.clone().run(stop.clone()));
         set.spawn(services.jobs.clone().run(stop.clone()));
         notify::start(&config.mqtt, services.heralds(), set, stop)?;
         set.spawn(motion_events::run(
@@ -510,6 +526,7 @@ fn app_state(
         registry: services.registry.clone(),
         imaging: services.imaging.clone(),
         gallery: services.gallery.clone(),
+        clips: services.clips.clone(),
         jobs: services.jobs.clone(),
         playback: services.playback.clone(),
         importer: Importer::new(services.recorder.clone(), import_config(config)),

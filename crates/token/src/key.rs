@@ -43,6 +43,7 @@ impl HasKind for TokenError {
 pub(crate) enum Domain {
     License,
     Share,
+    ClipShare,
     Media,
 }
 
@@ -52,6 +53,7 @@ impl Domain {
         match self {
             Self::License => b"framewell license key 1\0",
             Self::Share => b"framewell share token 1\0",
+            Self::ClipShare => b"framewell clip share token 1\0",
             Self::Media => b"framewell media ticket 1\0",
         }
     }

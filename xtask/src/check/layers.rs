@@ -27,6 +27,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("framewell-ingest", 3),
     ("framewell-recorder", 3),
     ("framewell-imaging", 3),
+    ("framewell-clips", 3),
     ("framewell-gallery", 3),
     ("framewell-motion", 3),
     ("framewell-playback", 3),
@@ -70,6 +71,16 @@ const SIDEWAYS: &[(&str, &str, &str)] = &[
         "framewell-gallery",
         "framewell-imaging",
         "stored pictures are made by the one service that makes pictures, so that all share its decodes",
+    ),
+    (
+        "framewell-clips",
+        "framewell-playback",
+        "a stored clip is the virtual clip of its range, written into an object",
+    ),
+    (
+        "framewell-clips",
+        "framewell-imaging",
+        "the thumbnail of a clip is made by the one service that makes pictures",
     ),
     (
         "framewell-motion",

@@ -1,6 +1,7 @@
 //! Media by ticketed URL: `<img>`, `<video>` and download scripts send no header, so the right is in
 //! the URL. Each ticket opens exactly one thing.
 
+pub(crate) mod clip;
 pub(crate) mod event_file;
 pub(crate) mod hls;
 pub(crate) mod hls_recorded;

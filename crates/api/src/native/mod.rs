@@ -6,6 +6,7 @@
 
 pub(crate) mod channels;
 pub(crate) mod clip;
+pub(crate) mod clips;
 pub(crate) mod event_files;
 pub(crate) mod group_images;
 pub(crate) mod group_live;

@@ -9,6 +9,8 @@ pub(crate) mod cameras;
 pub(crate) mod channel;
 pub(crate) mod channel_tags;
 pub(crate) mod channels;
+pub(crate) mod clip_shares;
+pub(crate) mod clips;
 pub(crate) mod event_processing;
 pub(crate) mod event_tags;
 pub(crate) mod event_view;

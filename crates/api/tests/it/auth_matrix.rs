@@ -36,6 +36,7 @@ struct Fixture {
     record: RecordId,
     picture: i64,
     task: i64,
+    clip: i64,
     event: i64,
     webhook: i64,
     group: i64,
@@ -49,6 +50,7 @@ impl Fixture {
         let record = site.record(channel.id, "2024-05-01T10:00:00Z", 10).await;
         let picture = site.picture(channel.id, "2024-05-01T10:00:05Z").await;
         let task = site.task(&channel).await;
+        let clip = site.clip(&channel).await;
         let event = serde_json::json!({"name": "fixture", "meta": {"t": "fixture"}});
         let event = site
             .post(&channel.all, "/api/v2/storage/events/", &event)
@@ -67,6 +69,7 @@ impl Fixture {
             record,
             picture,
             task,
+            clip,
             event,
             webhook,
             group,
@@ -84,6 +87,8 @@ impl Fixture {
             self.record.get()
         } else if route.path.contains("/events/{id}") {
             self.event
+        } else if route.path.contains("clips") {
+            self.clip
         } else if route.path.contains("generation/tasks") {
             self.task
         } else if route.path.contains("storage/images") {
@@ -98,6 +103,7 @@ impl Fixture {
             .replace("{camid}", &channel)
             .replace("{channel}", &channel)
             .replace("{tag}", "t")
+            .replace("{share}", "1")
             .replace("{stream}", "vs_main")
             .replace("{span}/{file}", "17-42/vod.m3u8")
             .replace("{uid}", "0a1b")
@@ -109,6 +115,8 @@ impl Fixture {
                     "live.jpg"
                 } else if route.path.contains("media/event") {
                     "1.json"
+                } else if route.path.contains("media/clip") {
+                    "1.mp4"
                 } else {
                     "x_1.mp4"
                 },
@@ -149,7 +157,7 @@ fn verdict(route: &Route, kind: Kind) -> Verdict {
                 _ => Verdict::Denied,
             };
         }
-        Need::Right(right) => right,
+        Need::Right(right) | Need::ClipShareOr(right) => right,
     };
     let is_channel_token = matches!(kind, Kind::Watch | Kind::All | Kind::OtherChannel);
     match kind {

@@ -6,6 +6,7 @@
 
 mod auth_matrix;
 mod channels;
+mod clips;
 mod common_rules;
 mod event_files;
 mod event_processing;

@@ -11,6 +11,7 @@ use framewell_access::sessions::{Sessions, SessionsConfig};
 use framewell_api::{ApiConfig, AppState, router};
 use framewell_blob::BlobStore;
 use framewell_catalog::{Catalog, CatalogConfig, NewSegment};
+use framewell_clips::{Clips, ClipsConfig};
 use framewell_decode::{Pool, PoolConfig};
 use framewell_footage::{Footage, Spool};
 use framewell_gallery::{Gallery, GalleryConfig, NewPicture, Stored};
@@ -296,6 +297,13 @@ impl Site {
         task["id"].as_i64().unwrap()
     }
 
+    /// A stored clip of a channel that nobody makes.
+    pub(crate) async fn clip(&self, channel: &TestChannel) -> i64 {
+        let body = json!({"start": "2024-05-01T10:00:00", "end": "2024-05-01T10:01:00"});
+        let clip = self.post(&channel.all, "/api/v4/clips/", &body).await;
+        clip.expect(201)["id"].as_i64().unwrap()
+    }
+
     /// Publishes a segment row of `length_s` seconds; no object lies behind it.
     pub(crate) async fn record(&self, channel: ChannelId, start: &str, length_s: i64) -> RecordId {
         let run = RunId::from_uuid(Uuid::now_v7());
@@ -404,13 +412,25 @@ async fn state(folder: &TempDir, clock: Arc<dyn WallClock>, config: ApiConfig) -
         busy_pool(),
         Arc::clone(&clock),
     );
+    let playback = Playback::new(registry.clone(), footage);
     AppState {
         gallery: Gallery::new(
             catalog.clone(),
-            blobs,
+            blobs.clone(),
             registry.clone(),
             imaging.clone(),
             GalleryConfig::default(),
+            Arc::clone(&clock),
+        ),
+        clips: Clips::new(
+            catalog.clone(),
+            blobs,
+            playback.clone(),
+            imaging.clone(),
+            ClipsConfig {
+                max_open_of_channel: 4,
+                ..ClipsConfig::default()
+            },
             Arc::clone(&clock),
         ),
         jobs: Jobs::new(catalog.clone(), JobsConfig::default(), Arc::clone(&clock)),
@@ -418,7 +438,7 @@ async fn state(folder: &TempDir, clock: Arc<dyn WallClock>, config: ApiConfig) -
         importer,
         access: Access::new(catalog.clone(), key, Arc::clone(&clock)),
         sessions: sessions(&clock),
-        playback: Playback::new(registry.clone(), footage),
+        playback,
         insight: Insight::new(catalog.clone()),
         feeds: Feeds::new(catalog.clone()),
         webrtc: None,

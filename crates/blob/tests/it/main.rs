@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use bytes::Bytes;
 use framewell_blob::{BlobStore, Error, ObjectKey, S3Config};
 use framewell_model::{ChannelId, ErrorKind, HasKind, Secret, SegmentId, WallTime};
 use framewell_testkit::s3::TestBucket;
@@ -88,6 +89,31 @@ async fn bytes_are_put_replaced_and_deleted(fx: Fixture) {
     assert_eq!(get().await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
+/// More than two parts of an upload, and a last one that is none.
+async fn an_object_is_written_piece_by_piece(fx: Fixture) {
+    let piece = Bytes::from(vec![7; 3 << 20]);
+    let mut writer = fx.blobs.writer(&key(1)).await.unwrap();
+    for _ in 0..7 {
+        writer.write(piece.clone()).await.unwrap();
+    }
+    assert!(
+        fx.blobs.size(&key(1)).await.is_err(),
+        "nobody sees half of it"
+    );
+    writer.write(Bytes::from_static(b"end")).await.unwrap();
+    assert_eq!(writer.finish().await.unwrap(), (21 << 20) + 3);
+    let tail = fx.blobs.get_range(&key(1), (21 << 20) - 1..u64::MAX).await;
+    assert_eq!(&tail.unwrap()[..], b"\x07end");
+    let mut again = fx.blobs.writer(&key(1)).await.unwrap();
+    again.write(Bytes::from_static(b"new")).await.unwrap();
+    again.abort().await;
+    assert_eq!(fx.blobs.size(&key(1)).await.unwrap(), (21 << 20) + 3);
+    let mut again = fx.blobs.writer(&key(1)).await.unwrap();
+    again.write(Bytes::from_static(b"new")).await.unwrap();
+    assert_eq!(again.finish().await.unwrap(), 3);
+    assert_eq!(fx.blobs.size(&key(1)).await.unwrap(), 3);
+}
+
 async fn putting_a_key_twice_keeps_the_newer_content(fx: Fixture) {
     for content in [&b"first"[..], b"second"] {
         let file = fx.file("a", content);
@@ -170,6 +196,7 @@ macro_rules! suite {
 suite!(
     put_takes_the_file_away_and_ranges_come_back,
     bytes_are_put_replaced_and_deleted,
+    an_object_is_written_piece_by_piece,
     putting_a_key_twice_keeps_the_newer_content,
     a_put_repeated_after_it_succeeded_is_a_success,
     what_is_missing_is_not_found,

@@ -3,6 +3,7 @@
 
 mod backend;
 mod channels;
+mod clips;
 mod events;
 mod gaps;
 mod groups;

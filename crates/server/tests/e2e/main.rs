@@ -29,6 +29,7 @@ mod rtsp_push;
 mod server;
 mod site;
 mod slow_reader;
+mod stored_clips;
 mod stream_mp4;
 mod text;
 mod tools;

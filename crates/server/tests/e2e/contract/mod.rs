@@ -2,6 +2,7 @@
 //!
 //! Numbers are those of the checklist in the design's contract document (section 17).
 
+pub(crate) mod clips;
 mod common;
 mod events;
 mod footage;

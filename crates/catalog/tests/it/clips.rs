@@ -1,0 +1,266 @@
+//! Rows of stored clips.
+
+use crate::backend::{ALL, at, channel, channel_of, conformance, range};
+use framewell_catalog::{
+    CLIP_JOB, Catalog, ClipFile, ClipFilter, ClipKey, ClipLimit, ClipLimits, ClipPatch, ClipState,
+    ClipThumb, Error, Lease, MOST_CLIP_SHARES, NewClip, Order, Release, StoredClip,
+};
+use framewell_model::{Channel, ClipId, ClipObjectId, HolderId};
+use serde_json::json;
+use uuid::Uuid;
+
+const LIMITS: ClipLimits = ClipLimits {
+    open_of_channel: 2,
+    open_of_account: 3,
+    bytes: Some(5_000),
+};
+
+fn new(channel: &Channel, start: i64) -> NewClip {
+    NewClip {
+        account: channel.account,
+        channel: channel.id,
+        title: "at the gate".into(),
+        group: Some("case 7".into()),
+        range: range(start, start + 10),
+        event_time: Some(at(start + 3)),
+        delete_at: None,
+        options: json!({"wait": true}),
+        job_kind: CLIP_JOB,
+    }
+}
+
+async fn create(catalog: &Catalog, new: &NewClip) -> ClipId {
+    let limits = ClipLimits {
+        open_of_channel: 100,
+        open_of_account: 100,
+        bytes: None,
+    };
+    catalog
+        .create_clip(new, limits, at(0))
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+async fn load(catalog: &Catalog, id: ClipId) -> StoredClip {
+    catalog.load_clip(id, at(0)).await.unwrap()
+}
+
+fn object() -> ClipObjectId {
+    ClipObjectId::from_uuid(Uuid::now_v7())
+}
+
+fn file() -> ClipFile {
+    ClipFile {
+        shown: range(1, 9),
+        duration_us: 7_500_000,
+        size_bytes: 5_000,
+        thumb: ClipThumb {
+            time: at(1),
+            width: 640,
+            height: 360,
+            size_bytes: 900,
+        },
+    }
+}
+
+async fn publish(catalog: &Catalog, id: ClipId) {
+    let object = object();
+    catalog.start_clip(id, None, object, at(0)).await.unwrap();
+    catalog
+        .publish_clip(id, object, &file(), at(0))
+        .await
+        .unwrap();
+}
+
+/// Ends all open jobs of clips in error.
+async fn fail_jobs(catalog: &Catalog) {
+    let lease = Lease {
+        holder: HolderId::from_uuid(Uuid::now_v7()),
+        until: at(60),
+    };
+    for job in catalog
+        .take_jobs(CLIP_JOB, lease, 100, at(0))
+        .await
+        .unwrap()
+    {
+        let release = Release::Error("given up".into(), at(1_000));
+        catalog
+            .release_job(job.id, lease.holder, &release, at(0))
+            .await
+            .unwrap();
+    }
+}
+
+async fn ids(catalog: &Catalog, filter: ClipFilter) -> Vec<ClipId> {
+    let page = catalog.list_clips(&filter, ClipKey::Start, Order::Ascending, ALL, at(0));
+    page.await
+        .unwrap()
+        .items
+        .iter()
+        .map(|clip| clip.id)
+        .collect()
+}
+
+fn is_missing<T>(result: Result<T, Error>) -> bool {
+    matches!(result, Err(Error::NotFound { .. }))
+}
+
+conformance! {
+    async fn a_clip_comes_back_as_it_went_in_and_then_with_its_file(catalog: &Catalog) {
+        let channel = channel(catalog).await;
+        let new = new(&channel, 0);
+        let id = create(catalog, &new).await;
+        let clip = load(catalog, id).await;
+        assert_eq!((clip.account, clip.channel, clip.range), (channel.account, channel.id, new.range));
+        assert_eq!((&clip.title, &clip.group, &clip.options), (&new.title, &new.group, &new.options));
+        assert_eq!((clip.event_time, clip.delete_at, clip.created), (new.event_time, None, at(0)));
+        assert_eq!((clip.state, clip.progress, clip.file, clip.error), (ClipState::Pending, 0.0, None, None));
+        let job = catalog.load_job(clip.job.unwrap()).await.unwrap();
+        assert_eq!((job.kind.as_str(), job.parameters), (CLIP_JOB, json!({"clip": id})));
+        publish(catalog, id).await;
+        let clip = load(catalog, id).await;
+        assert_eq!((clip.state, clip.progress, clip.file), (ClipState::Done, 1.0, Some(file())));
+    }
+
+    async fn limits_of_channels_accounts_and_bytes_are_kept(catalog: &Catalog) {
+        let gate = channel(catalog).await;
+        let yard = channel_of(catalog, gate.account, "yard").await;
+        let create = async |channel| catalog.create_clip(&new(channel, 0), LIMITS, at(0)).await.unwrap();
+        create(&gate).await.unwrap();
+        create(&gate).await.unwrap();
+        assert_eq!(create(&gate).await, Err(ClipLimit::Channel));
+        let id = create(&yard).await.unwrap();
+        assert_eq!(create(&yard).await, Err(ClipLimit::Account));
+        fail_jobs(catalog).await;
+        publish(catalog, id).await;
+        assert_eq!(create(&yard).await, Err(ClipLimit::Bytes(5_000)));
+        assert_eq!(catalog.stored_clip_bytes().await.unwrap(), 5_000);
+    }
+
+    async fn a_clip_whose_job_failed_has_failed(catalog: &Catalog) {
+        let channel = channel(catalog).await;
+        let id = create(catalog, &new(&channel, 0)).await;
+        fail_jobs(catalog).await;
+        let clip = load(catalog, id).await;
+        assert_eq!((clip.state, clip.error.as_deref()), (ClipState::Error, Some("given up")));
+        // The row of the job goes after a while.
+        catalog.delete_job(clip.job.unwrap()).await.unwrap();
+        assert_eq!(load(catalog, id).await.state, ClipState::Error);
+        let id = create(catalog, &new(&channel, 0)).await;
+        catalog.fail_clip(id, "no footage", at(1)).await.unwrap();
+        let clip = load(catalog, id).await;
+        assert_eq!((clip.state, clip.error.as_deref()), (ClipState::Error, Some("no footage")));
+    }
+
+    async fn only_the_newest_attempt_is_published(catalog: &Catalog) {
+        let channel = channel(catalog).await;
+        let id = create(catalog, &new(&channel, 0)).await;
+        let (first, second) = (object(), object());
+        catalog.start_clip(id, None, first, at(0)).await.unwrap();
+        assert!(is_missing(catalog.start_clip(id, None, second, at(0)).await));
+        assert!(catalog.is_clip_wanted(id, first).await.unwrap());
+        catalog.start_clip(id, Some(first), second, at(0)).await.unwrap();
+        assert!(!catalog.is_clip_wanted(id, first).await.unwrap());
+        assert!(is_missing(catalog.publish_clip(id, first, &file(), at(0)).await));
+        catalog.publish_clip(id, second, &file(), at(0)).await.unwrap();
+        assert_eq!(load(catalog, id).await.object, Some(second));
+        assert!(is_missing(catalog.publish_clip(id, second, &file(), at(0)).await));
+        catalog.fail_clip(id, "too late", at(1)).await.unwrap();
+        assert_eq!(load(catalog, id).await.state, ClipState::Done);
+    }
+
+    async fn lists_filter_and_order(catalog: &Catalog) {
+        let gate = channel(catalog).await;
+        let yard = channel_of(catalog, gate.account, "yard").await;
+        let late = create(catalog, &new(&gate, 100)).await;
+        let early = create(catalog, &NewClip { event_time: None, ..new(&gate, 0) }).await;
+        let other = create(catalog, &new(&yard, 50)).await;
+        let both = || ClipFilter { channels: vec![gate.id, yard.id], ..ClipFilter::default() };
+        assert_eq!(ids(catalog, both()).await, [early, other, late]);
+        assert_eq!(ids(catalog, ClipFilter { channels: vec![gate.id], ..both() }).await, [early, late]);
+        assert_eq!(ids(catalog, ClipFilter { ids: Some(vec![late.get(), 999]), ..both() }).await, [late]);
+        assert_eq!(ids(catalog, ClipFilter { event_time: Some(at(103)), ..both() }).await, [late]);
+        assert_eq!(ids(catalog, ClipFilter { event_from: Some(at(53)), ..both() }).await, [other, late]);
+        assert_eq!(ids(catalog, ClipFilter { start: Some(at(60)), ..both() }).await, [other, late]);
+        assert_eq!(ids(catalog, ClipFilter { start: Some(at(61)), ..both() }).await, [late]);
+        assert_eq!(ids(catalog, ClipFilter { end: Some(at(50)), ..both() }).await, [early, other]);
+        assert_eq!(ids(catalog, ClipFilter { before: Some(other), ..both() }).await, [early, late]);
+        let newest = catalog.list_clips(&both(), ClipKey::Created, Order::Descending, ALL, at(0)).await;
+        let newest = newest.unwrap();
+        assert_eq!((newest.total, newest.items[0].id), (3, other));
+    }
+
+    async fn what_people_wrote_changes_and_nothing_else(catalog: &Catalog) {
+        let channel = channel(catalog).await;
+        let id = create(catalog, &new(&channel, 0)).await;
+        let patch = ClipPatch { title: Some("yard".into()), delete_at: Some(Some(at(500))), ..ClipPatch::default() };
+        catalog.change_clip(id, &patch, at(0)).await.unwrap();
+        let clip = load(catalog, id).await;
+        assert_eq!((clip.title.as_str(), clip.group.as_deref()), ("yard", Some("case 7")));
+        assert_eq!((clip.delete_at, clip.event_time), (Some(at(500)), Some(at(3))));
+        let patch = ClipPatch { group: Some(None), event_time: Some(None), ..ClipPatch::default() };
+        catalog.change_clip(id, &patch, at(0)).await.unwrap();
+        let clip = load(catalog, id).await;
+        assert_eq!((clip.group, clip.event_time, clip.delete_at), (None, None, Some(at(500))));
+    }
+
+    async fn a_clip_whose_time_is_over_is_gone_at_once_and_doomed_later(catalog: &Catalog) {
+        let channel = channel(catalog).await;
+        let id = create(catalog, &NewClip { delete_at: Some(at(100)), ..new(&channel, 0) }).await;
+        publish(catalog, id).await;
+        catalog.load_clip(id, at(99)).await.unwrap();
+        assert!(is_missing(catalog.load_clip(id, at(100)).await));
+        assert_eq!(catalog.doom_expired_clips(10, at(99)).await.unwrap(), 0);
+        assert_eq!(catalog.doom_expired_clips(10, at(100)).await.unwrap(), 1);
+        let doomed = catalog.list_doomed_clips(None, at(0), 10).await.unwrap();
+        assert_eq!((doomed.len(), doomed[0].id, doomed[0].start), (1, id, at(0)));
+        assert!(doomed[0].object.is_some());
+        catalog.delete_doomed_clips(&[id]).await.unwrap();
+        assert!(catalog.list_doomed_clips(None, at(0), 10).await.unwrap().is_empty());
+    }
+
+    async fn an_unfinished_clip_is_left_alone_until_its_attempt_is_over(catalog: &Catalog) {
+        let channel = channel(catalog).await;
+        let id = create(catalog, &new(&channel, 0)).await;
+        let object = object();
+        catalog.start_clip(id, None, object, at(0)).await.unwrap();
+        catalog.doom_clip(id, at(10)).await.unwrap();
+        assert!(!catalog.is_clip_wanted(id, object).await.unwrap());
+        assert!(is_missing(catalog.publish_clip(id, object, &file(), at(10)).await));
+        assert!(catalog.list_doomed_clips(None, at(10), 10).await.unwrap().is_empty());
+        assert_eq!(catalog.list_doomed_clips(None, at(11), 10).await.unwrap()[0].object, Some(object));
+    }
+
+    async fn the_clips_of_a_deleted_channel_are_doomed(catalog: &Catalog) {
+        let channel = channel(catalog).await;
+        let id = create(catalog, &new(&channel, 0)).await;
+        publish(catalog, id).await;
+        catalog.delete_channel(channel.account, channel.id, at(5)).await.unwrap();
+        assert!(is_missing(catalog.load_clip(id, at(5)).await));
+        assert_eq!(catalog.list_doomed_clips(None, at(5), 10).await.unwrap().len(), 1);
+    }
+
+    async fn sharings_are_bounded_end_and_go_with_their_clip(catalog: &Catalog) {
+        let channel = channel(catalog).await;
+        let id = create(catalog, &new(&channel, 0)).await;
+        let share = catalog.create_clip_share(id, 60, at(0)).await.unwrap();
+        assert_eq!((share.clip, share.end()), (id, at(60)));
+        assert_eq!(catalog.load_clip_share(share.id).await.unwrap(), share);
+        for _ in 1..MOST_CLIP_SHARES {
+            catalog.create_clip_share(id, 1_000, at(0)).await.unwrap();
+        }
+        let refused = catalog.create_clip_share(id, 60, at(59)).await;
+        assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+        // The first one is over and makes room.
+        catalog.create_clip_share(id, 60, at(60)).await.unwrap();
+        let shares = catalog.list_clip_shares(id).await.unwrap();
+        assert_eq!(i64::try_from(shares.len()).unwrap(), MOST_CLIP_SHARES);
+        catalog.delete_clip_share(shares[0].id).await.unwrap();
+        assert!(is_missing(catalog.load_clip_share(shares[0].id).await));
+        catalog.doom_clip(id, at(0)).await.unwrap();
+        assert!(is_missing(catalog.create_clip_share(id, 60, at(60)).await));
+        catalog.delete_doomed_clips(&[id]).await.unwrap();
+        assert!(is_missing(catalog.load_clip_share(shares[1].id).await));
+    }
+}

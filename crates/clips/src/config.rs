@@ -1,0 +1,46 @@
+//! How clips are made and kept.
+
+use framewell_imaging::Output;
+use std::time::Duration;
+
+/// How clips are made and kept.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClipsConfig {
+    /// Longest range of a clip.
+    pub max_length: Duration,
+    /// Most clips of one channel that are being made.
+    pub max_open_of_channel: i64,
+    /// Most clips of one account that are being made.
+    pub max_open_of_account: i64,
+    /// Most bytes of all stored clips together; beyond it new ones are refused: those that are stored are
+    /// what their owners keep. `None`: no limit. Clips that are being made at the same time may pass it
+    /// by one each.
+    pub max_bytes: Option<u64>,
+    /// A clip that waits for its footage takes what is there so long after its end.
+    pub max_wait: Duration,
+    /// Size and quality of thumbnails.
+    pub thumb: Output,
+}
+
+impl Default for ClipsConfig {
+    fn default() -> Self {
+        Self {
+            max_length: Duration::from_secs(4 * 3_600),
+            max_open_of_channel: 32,
+            max_open_of_account: 256,
+            max_bytes: None,
+            max_wait: Duration::from_secs(3_600),
+            thumb: Output {
+                width: Some(640),
+                ..Output::jpeg(80)
+            },
+        }
+    }
+}
+
+impl ClipsConfig {
+    pub(crate) fn most_bytes(&self) -> Option<i64> {
+        let bytes = self.max_bytes?;
+        Some(i64::try_from(bytes).unwrap_or(i64::MAX))
+    }
+}

@@ -1,0 +1,48 @@
+//! What can go wrong with stored clips.
+
+use framewell_model::{ClipId, ErrorKind, HasKind};
+
+/// A clip that cannot be taken on, stored or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The database.
+    #[error(transparent)]
+    Catalog(#[from] framewell_catalog::Error),
+    /// The object store.
+    #[error("the object of a stored clip cannot be written or read now")]
+    Blob(#[source] framewell_blob::Error),
+    /// The object is not there, or not as long as its row says.
+    #[error("the object of clip {0} is missing or damaged")]
+    Damaged(ClipId),
+    /// The clip is still being made, or cannot be made.
+    #[error("clip {0} has no file")]
+    NotDone(ClipId),
+    /// A clip that makes no sense; the text says what the limit is.
+    #[error("{0}")]
+    Invalid(String),
+    /// As many clips of the channel are being made as may be.
+    #[error("{0} clips of this channel are being made, as many as may be")]
+    TooManyOfChannel(i64),
+    /// As many clips of the account are being made as may be.
+    #[error("{0} clips of this account are being made, as many as may be")]
+    TooManyOfAccount(i64),
+    /// So many bytes are stored, as many as may be.
+    #[error("the stored clips take {0} bytes, as many as they may: delete some first")]
+    Full(u64),
+}
+
+impl HasKind for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Catalog(source) => source.kind(),
+            Self::Blob(source) => source.kind(),
+            Self::Damaged(_) => ErrorKind::DataLoss,
+            Self::NotDone(_) => ErrorKind::NotFound,
+            Self::Invalid(_) => ErrorKind::InvalidArgument,
+            Self::TooManyOfChannel(_) | Self::TooManyOfAccount(_) | Self::Full(_) => {
+                ErrorKind::ResourceExhausted
+            }
+        }
+    }
+}

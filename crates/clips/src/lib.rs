@@ -1,0 +1,134 @@
+//! Stored clips: recorded video that becomes an object of its own, kept until its owner deletes it.
+//!
+//! [`Clips::create`] writes a row and a durable job down; [`ClipHandler`] does the job: it waits until the
+//! range is recorded, streams the virtual clip of `framewell_playback` into the store in bounded memory,
+//! makes a thumbnail, and publishes both with one write. From then on the retention of footage does not
+//! touch it. The `janitor` deletes clips whose time is over and what a crash left.
+//!
+//! What does not belong here: how a clip is laid out, HTTP, rights.
+
+mod config;
+mod copy;
+mod error;
+mod file;
+mod handler;
+mod janitor;
+mod readiness;
+mod request;
+mod thumb;
+
+pub use config::ClipsConfig;
+pub use error::Error;
+pub use file::{ClipBytes, OpenFile};
+pub use handler::ClipHandler;
+pub use request::ClipRequest;
+
+use framewell_blob::BlobStore;
+use framewell_catalog::{Catalog, ClipLimit, ClipLimits, ClipPatch, StoredClip};
+use framewell_imaging::Imaging;
+use framewell_jobs::Jobs;
+use framewell_model::{AccountId, ClipId, ErrorKind, HasKind as _, WallClock};
+use framewell_playback::Playback;
+use std::sync::Arc;
+
+/// The service; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Clips {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    catalog: Catalog,
+    blobs: BlobStore,
+    playback: Playback,
+    imaging: Imaging,
+    clock: Arc<dyn WallClock>,
+    config: ClipsConfig,
+}
+
+impl Clips {
+    /// Joins the parts.
+    #[must_use]
+    pub fn new(
+        catalog: Catalog,
+        blobs: BlobStore,
+        playback: Playback,
+        imaging: Imaging,
+        config: ClipsConfig,
+        clock: Arc<dyn WallClock>,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                catalog,
+                blobs,
+                playback,
+                imaging,
+                clock,
+                config,
+            }),
+        }
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &ClipsConfig {
+        &self.inner.config
+    }
+
+    /// Takes a clip on. From here on it will be made, whatever happens to this process.
+    pub async fn create(
+        &self,
+        account: AccountId,
+        request: ClipRequest,
+    ) -> Result<StoredClip, Error> {
+        let inner = &self.inner;
+        let now = inner.clock.now();
+        let new = request.check(account, &inner.config, now)?;
+        let limits = ClipLimits {
+            open_of_channel: inner.config.max_open_of_channel,
+            open_of_account: inner.config.max_open_of_account,
+            bytes: inner.config.most_bytes(),
+        };
+        match inner.catalog.create_clip(&new, limits, now).await? {
+            Ok(id) => Ok(inner.catalog.load_clip(id, now).await?),
+            Err(ClipLimit::Channel) => Err(Error::TooManyOfChannel(limits.open_of_channel)),
+            Err(ClipLimit::Account) => Err(Error::TooManyOfAccount(limits.open_of_account)),
+            Err(ClipLimit::Bytes(_)) => Err(Error::Full(inner.config.max_bytes.unwrap_or(0))),
+        }
+    }
+
+    /// A clip of any account that readers see now.
+    pub async fn load(&self, id: ClipId) -> Result<StoredClip, Error> {
+        let now = self.inner.clock.now();
+        Ok(self.inner.catalog.load_clip(id, now).await?)
+    }
+
+    /// Changes what people wrote about a clip, and when it goes; the clip as it is then.
+    pub async fn change(&self, clip: &StoredClip, patch: &ClipPatch) -> Result<StoredClip, Error> {
+        let inner = &self.inner;
+        let now = inner.clock.now();
+        request::check_text("title", patch.title.as_deref().unwrap_or_default())?;
+        let group = patch.group.as_ref().and_then(Option::as_deref);
+        request::check_text("group", group.unwrap_or_default())?;
+        if patch.delete_at.flatten().is_some_and(|at| at <= now) {
+            return Err(Error::Invalid("delete_at lies in the past".into()));
+        }
+        inner.catalog.change_clip(clip.id, patch, now).await?;
+        self.load(clip.id).await
+    }
+
+    /// Deletes a clip: gone for readers at once, its objects with a next round of the janitor. If it is
+    /// being made, that stops.
+    pub async fn delete(&self, clip: &StoredClip, jobs: &Jobs) -> Result<(), Error> {
+        let now = self.inner.clock.now();
+        self.inner.catalog.doom_clip(clip.id, now).await?;
+        let Some(job) = clip.job else {
+            return Ok(());
+        };
+        match jobs.delete(job).await {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}
