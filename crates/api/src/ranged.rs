@@ -10,6 +10,9 @@ use futures::stream::BoxStream;
 use std::error::Error;
 use std::ops::Range;
 
+/// The bytes of a body, as they are read.
+type Parts<E> = BoxStream<'static, Result<Bytes, E>>;
+
 /// A file that can be read from any byte on.
 pub(crate) struct RangedFile<'a, E> {
     pub(crate) len: u64,
@@ -17,8 +20,7 @@ pub(crate) struct RangedFile<'a, E> {
     pub(crate) etag: &'a str,
     pub(crate) content_type: &'static str,
     /// Opens the body; called once at most.
-    pub(crate) open:
-        Box<dyn FnOnce(Range<u64>) -> BoxStream<'static, Result<Bytes, E>> + Send + 'a>,
+    pub(crate) open: Box<dyn FnOnce(Range<u64>) -> Parts<E> + Send + 'a>,
 }
 
 impl<E: Error + Send + Sync + 'static> RangedFile<'_, E> {

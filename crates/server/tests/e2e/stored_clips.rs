@@ -36,7 +36,10 @@ async fn clips_that_a_kill_interrupts_are_finished_and_leave_nothing_else_behind
     let list = api.get(&format!("{V4}?limit=100")).await.expect(200);
     let pending = list["objects"].as_array().expect("a list").iter();
     let pending = pending.filter(|clip| clip["status"] == "pending").count();
-    assert!(pending > 0, "the clips were too fast to be killed in the middle");
+    assert!(
+        pending > 0,
+        "the clips were too fast to be killed in the middle"
+    );
     for (number, clip) in clips.iter().enumerate() {
         let clip = done(&api, clip).await;
         if number % 6 == 0 {
@@ -44,7 +47,11 @@ async fn clips_that_a_kill_interrupts_are_finished_and_leave_nothing_else_behind
             check_file(&clip, start, end).await;
         }
     }
-    assert_eq!(files(&server), 2 * COUNT, "a file and a thumbnail each, and no partial ones");
+    assert_eq!(
+        files(&server),
+        2 * COUNT,
+        "a file and a thumbnail each, and no partial ones"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,7 +68,10 @@ async fn a_clip_is_made_when_the_store_is_back() {
     let api = acc(&server, &channel);
     let clip = api.post(V4, &body(start, end)).await.expect(201);
     wait_for("a failed attempt", 20, async || {
-        server.log().contains("a clip will be tried again").then_some(())
+        server
+            .log()
+            .contains("a clip will be tried again")
+            .then_some(())
     })
     .await;
     let path = format!("{V4}{}/", clip["id"]);

@@ -28,7 +28,10 @@ pub(crate) async fn ended(api: &Api, clip: &Value) -> Value {
 pub(crate) async fn done(api: &Api, clip: &Value) -> Value {
     let clip = ended(api, clip).await;
     assert_eq!(clip["status"], "done", "{clip}");
-    assert!(clip["url"].is_string() && clip["thumb"]["url"].is_string(), "{clip}");
+    assert!(
+        clip["url"].is_string() && clip["thumb"]["url"].is_string(),
+        "{clip}"
+    );
     clip
 }
 
@@ -59,23 +62,36 @@ async fn urls_open_the_file_and_its_thumbnail(server: &Server, clip: &Value, sta
     assert_eq!(whole.header("content-type"), "video/mp4");
     assert_eq!(json!(whole.body.len()), clip["size"]);
     let probed = ffprobe(url, &[]);
-    let seconds: f64 = text(&probed["format"]["duration"]).parse().expect("seconds");
+    let seconds: f64 = text(&probed["format"]["duration"])
+        .parse()
+        .expect("seconds");
     let stated = clip["duration"].as_f64().expect("seconds");
-    assert!((seconds - stated).abs() < 0.2, "{seconds} s, {stated} s stated");
+    assert!(
+        (seconds - stated).abs() < 0.2,
+        "{seconds} s, {stated} s stated"
+    );
     let head = open.send("HEAD", url, &[], None).await;
     assert_eq!((head.status.as_u16(), head.body.len()), (200, 0));
     assert_eq!(head.header("content-length"), clip["size"].to_string());
-    let part = open.send("GET", url, &[("Range", "bytes=-100")], None).await;
+    let part = open
+        .send("GET", url, &[("Range", "bytes=-100")], None)
+        .await;
     assert_eq!(part.status.as_u16(), 206);
     assert_eq!(part.body[..], whole.body[whole.body.len() - 100..]);
     let known = [("If-None-Match", whole.header("etag"))];
-    assert_eq!(open.send("GET", url, &known, None).await.status.as_u16(), 304);
+    assert_eq!(
+        open.send("GET", url, &known, None).await.status.as_u16(),
+        304
+    );
     let thumb = open.get(text(&clip["thumb"]["url"])).await;
     thumb.expect_ok();
     assert_eq!(thumb.header("content-type"), "image/jpeg");
     let stamp = read_stamp_jpeg(&thumb.body).expect("a stamp");
     let late_us = start.micros_since(stamp.capture);
-    assert!((-ROUNDING_US..=FRAME_US + ROUNDING_US).contains(&late_us), "{late_us}");
+    assert!(
+        (-ROUNDING_US..=FRAME_US + ROUNDING_US).contains(&late_us),
+        "{late_us}"
+    );
     // One ticket opens one thing.
     let (path, ticket) = url.split_once('?').expect("a ticket");
     let other = path.replace(".mp4", ".jpg");
@@ -84,7 +100,10 @@ async fn urls_open_the_file_and_its_thumbnail(server: &Server, clip: &Value, sta
 }
 
 async fn a_range_without_footage_ends_in_error(api: &Api) {
-    let old = body(WallTime::from_secs(1_000_000_000), WallTime::from_secs(1_000_000_060));
+    let old = body(
+        WallTime::from_secs(1_000_000_000),
+        WallTime::from_secs(1_000_000_060),
+    );
     let clip = api.post(V4, &old).await.expect(201);
     let clip = ended(api, &clip).await;
     assert_eq!(clip["status"], "error");
@@ -108,11 +127,16 @@ async fn a_range_in_the_future_is_waited_for(server: &Server, channel: &ChannelK
 async fn a_sharing_shows_the_clip_without_a_login(server: &Server, api: &Api, clip: &Value) {
     let expire = cameras::now().plus_micros(3_600_000_000);
     let path = format!("{V2}{}/sharings/", clip["id"]);
-    let share = api.post(&path, &json!({"expire": expire.to_naive_text()})).await;
+    let share = api
+        .post(&path, &json!({"expire": expire.to_naive_text()}))
+        .await;
     let share = share.expect(201);
     let path = format!("{V2}{}/?token={}", clip["id"], text(&share["token"]));
     let shown = server.api("").get(&path).await.expect(200);
-    assert_eq!((&shown["status"], &shown["id"]), (&json!("done"), &clip["id"]));
+    assert_eq!(
+        (&shown["status"], &shown["id"]),
+        (&json!("done"), &clip["id"])
+    );
     server.api("").get(text(&shown["url"])).await.expect_ok();
 }
 
