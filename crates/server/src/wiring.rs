@@ -222,14 +222,7 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
         Arc::clone(&clock),
     );
     let playback = Playback::new(registry.clone(), footage);
-    let clips = Clips::new(
-        catalog.clone(),
-        blobs.clone(),
-        playback.clone(),
-        imaging.clone(),
-        config.clips.config(),
-        Arc::clone(&clock),
-    );
+    let clips = clips(config, &catalog, &blobs, &playback, &imaging, &clock);
     let access = Access::new(catalog.clone(), key, Arc::clone(&clock));
     let ingest = Ingest::new(ingest_config(config)?, registry.clone(), Arc::clone(&clock));
     Ok(Services {
@@ -259,6 +252,25 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
         catalog,
         clock,
     })
+}
+
+/// Stored clips.
+fn clips(
+    config: &Config,
+    catalog: &Catalog,
+    blobs: &BlobStore,
+    playback: &Playback,
+    imaging: &Imaging,
+    clock: &Arc<dyn WallClock>,
+) -> Clips {
+    Clips::new(
+        catalog.clone(),
+        blobs.clone(),
+        playback.clone(),
+        imaging.clone(),
+        config.clips.config(),
+        Arc::clone(clock),
+    )
 }
 
 /// All durable jobs and what does them.
