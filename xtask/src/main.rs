@@ -14,6 +14,7 @@ mod child;
 mod demo;
 mod deps;
 mod fakecam;
+mod fuzz;
 mod generated;
 mod hls_js;
 mod http;
@@ -46,6 +47,8 @@ enum Command {
     Check(check::Args),
     /// Install what the tests need and run everything, unit to end-to-end.
     Test(test::Args),
+    /// Feed bad input to everything that reads bytes of strangers, with cargo-fuzz.
+    Fuzz(fuzz::Args),
     /// Measure, beside the usual tools, and write docs/benchmarks.md.
     Bench(bench::Args),
     /// Write the reference files that come from the code.
@@ -70,6 +73,7 @@ fn run_command(command: Command) -> anyhow::Result<()> {
         Command::Demo(args) => demo::main(&args).map(drop),
         Command::Check(args) => check::main(&args),
         Command::Test(args) => test::main(&args),
+        Command::Fuzz(args) => fuzz::main(&args),
         Command::Bench(args) => bench::main(&args),
         Command::Gen(args) => generated::main(&args),
         Command::Deps(args) => deps::main(&args),

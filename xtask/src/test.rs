@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use crate::deps::{self, Purpose};
 use crate::object_store::ObjectStore;
 use crate::postgres::Postgres;
-use crate::{demo, hls_js, python, run, term, workspace};
+use crate::{demo, fuzz, hls_js, python, run, term, workspace};
 
 /// The runner's version that a machine without one gets.
 const NEXTEST: &str = "0.9.143";
@@ -35,6 +35,7 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
     let mut summaries = rust_tests(args)?;
     if args.filter.is_none() {
         summaries.extend(doc_tests()?);
+        summaries.extend(fuzz::for_tests()?);
         summaries.extend(python_tests()?);
         summaries.extend(demos()?);
     }

@@ -39,7 +39,7 @@ fn metadata(args: &[&str]) -> anyhow::Result<Value> {
 }
 
 /// The triple of this machine.
-fn host() -> anyhow::Result<String> {
+pub(crate) fn host() -> anyhow::Result<String> {
     let version = run::output(run::program("rustc").arg("-vV"))?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     host.map(str::to_owned).context("rustc names no host")

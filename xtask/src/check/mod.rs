@@ -3,7 +3,7 @@
 mod layers;
 mod links;
 
-use crate::{generated, run, term};
+use crate::{generated, run, term, workspace};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -41,18 +41,17 @@ impl Part {
 
     fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::Fmt => run::expect_success(&mut run::cargo(["fmt", "--all", "--check"])),
+            Self::Fmt => {
+                run::expect_success(&mut run::cargo(["fmt", "--all", "--check"]))?;
+                run::expect_success(&mut run::cargo(["fmt", FUZZ[0], FUZZ[1], "--check"]))
+            }
             Self::Layers => layers::check(),
             Self::Links => links::check(),
-            Self::Clippy => run::expect_success(&mut run::cargo([
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--locked",
-                "--",
-                "-D",
-                "warnings",
-            ])),
+            Self::Clippy => {
+                clippy(&["--workspace"])?;
+                let folder = workspace::target_dir()?.join("fuzz");
+                clippy(&[FUZZ[0], FUZZ[1], "--target-dir", &folder.to_string_lossy()])
+            }
             Self::Docs => run::expect_success(
                 run::cargo(["doc", "--workspace", "--no-deps", "--locked"])
                     .env("RUSTDOCFLAGS", "-D warnings"),
@@ -60,6 +59,14 @@ impl Part {
             Self::Gen => generated::check(),
         }
     }
+}
+
+/// The fuzz targets are a workspace of their own.
+const FUZZ: [&str; 2] = ["--manifest-path", "fuzz/Cargo.toml"];
+
+fn clippy(what: &[&str]) -> anyhow::Result<()> {
+    let mut command = run::cargo(["clippy", "--all-targets", "--locked"]);
+    run::expect_success(command.args(what).args(["--", "-D", "warnings"]))
 }
 
 /// Runs every part, also after one failed, and says at the end which ones did.
