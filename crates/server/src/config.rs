@@ -108,6 +108,9 @@ pub(crate) struct Rtsp {
     pub(crate) public_port: u16,
     /// Most connections at once.
     pub(crate) max_connections: usize,
+    /// How many of them those of one address (IPv6: of one network of 64 bits) may take whose clients have not
+    /// shown a ticket or token yet, in percent. 100: all.
+    pub(crate) stranger_share_percent: u8,
     /// UDP port of RTP, even; RTCP has the next one. 0 takes any free pair.
     pub(crate) udp_port: u16,
 }
@@ -278,6 +281,7 @@ impl Default for Rtsp {
             listen: "0.0.0.0:8554".into(),
             public_port: 0,
             max_connections: 1_000,
+            stranger_share_percent: 25,
             udp_port: 0,
         }
     }
@@ -460,6 +464,14 @@ fn check(config: &Config) -> anyhow::Result<()> {
     logging::filter(&config.log.level)?;
     if config.ingest.backoff_max_s < config.ingest.backoff_min_s {
         bail!("ingest.backoff_max_s must not be less than ingest.backoff_min_s");
+    }
+    for (key, percent) in [
+        ("rtsp", config.rtsp.stranger_share_percent),
+        ("rtmp", config.rtmp.stranger_share_percent),
+    ] {
+        if !(1..=100).contains(&percent) {
+            bail!("{key}.stranger_share_percent must be 1 to 100");
+        }
     }
     if !(1..=100).contains(&config.http.token_share_percent) {
         bail!("http.token_share_percent must be 1 to 100");

@@ -131,6 +131,10 @@ fn addresses_and_log_filters_that_cannot_be_are_refused_before_the_start() {
         ("[http]\nlisten = \"8080\"", "http.listen"),
         ("[rtsp]\nlisten = \"0.0.0.0:99999\"", "rtsp.listen"),
         ("[log]\nlevel = \"a=b=c\"", "log.level"),
+        (
+            "[rtmp]\nstranger_share_percent = 0",
+            "rtmp.stranger_share_percent",
+        ),
     ] {
         Jail::expect_with(|jail| {
             jail.create_file("a.toml", text)?;

@@ -170,6 +170,7 @@ mod tests {
             b"P",
             b"PRI * HTTP/2.0\r\n",
             b"GET / HTTP/1.1\r\nHo",
+            b"GET /socket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhl",
         ] {
             assert!(gives_up_on(bytes, patience).await, "{bytes:?}");
         }

@@ -17,6 +17,9 @@ pub(crate) struct Rtmp {
     pub(crate) public_port: u16,
     /// Most connections at once, players and publishers together.
     pub(crate) max_connections: usize,
+    /// How many of them those of one address (IPv6: of one network of 64 bits) may take whose clients have not
+    /// shown a ticket or token yet, in percent. 100: all.
+    pub(crate) stranger_share_percent: u8,
 }
 
 impl Default for Rtmp {
@@ -25,6 +28,7 @@ impl Default for Rtmp {
             listen: "0.0.0.0:1935".into(),
             public_port: 0,
             max_connections: 1_000,
+            stranger_share_percent: 25,
         }
     }
 }
@@ -73,6 +77,7 @@ impl RtmpListener {
         };
         let config = RtmpConfig {
             max_connections: config.max_connections,
+            stranger_share_percent: config.stranger_share_percent,
             ..RtmpConfig::default()
         };
         if let Err(error) = serve(socket, config, service, stop).await {

@@ -483,6 +483,7 @@ fn serve_rtsp(
 ) -> impl Future<Output = ()> + Send + 'static {
     let config = RtspConfig {
         max_connections: config.rtsp.max_connections,
+        stranger_share_percent: config.rtsp.stranger_share_percent,
         udp_port: config.rtsp.udp_port,
         ..RtspConfig::default()
     };

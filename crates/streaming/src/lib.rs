@@ -7,6 +7,7 @@
 //! putting pictures where a neighbour process reads them ([`raw`]). What does not: cameras, recordings, HTTP.
 //! Invariant: a reader never slows the track or another reader; it lags, or it is disconnected.
 
+mod accept;
 mod fanout;
 pub mod raw;
 pub mod rtmp;

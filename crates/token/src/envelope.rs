@@ -161,7 +161,7 @@ pub fn inner_token(text: &str) -> Result<String, TokenError> {
             .token
     };
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    (!token.is_empty() && token.bytes().all(is_plain))
+    (token.contains('.') && token.bytes().all(is_plain))
         .then_some(token)
         .ok_or(TokenError::Malformed)
 }

@@ -7,6 +7,7 @@ use super::handshake::Handshake;
 use super::inlet::{Inlet, Refused};
 use super::pack::{Packed, Packer};
 use super::target::Target;
+use crate::accept::Place;
 use crate::fanout::{Closed, Frames, Reader};
 use bytes::{Bytes, BytesMut};
 use framewell_access::StreamUse;
@@ -91,6 +92,7 @@ impl State {
 pub(super) struct Connection {
     stream: TcpStream,
     peer: SocketAddr,
+    place: Place,
     shared: Shared,
     input: BytesMut,
     handshake: Handshake,
@@ -120,11 +122,15 @@ enum Event {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, peer: SocketAddr, shared: Shared) -> Self {
+    pub(super) fn new(
+        (stream, peer, place): (TcpStream, SocketAddr, Place),
+        shared: Shared,
+    ) -> Self {
         let state = idle(shared.config.idle);
         Self {
             stream,
             peer,
+            place,
             shared,
             input: BytesMut::new(),
             handshake: Handshake::new(rand::random()),
@@ -310,6 +316,7 @@ impl Connection {
         });
         self.session = Some(session.map_err(|error| error.to_string())?);
         self.channel = Some(channel);
+        self.place.introduce();
         Ok(channel)
     }
 

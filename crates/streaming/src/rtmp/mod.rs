@@ -8,6 +8,7 @@ mod connection;
 mod inlet;
 mod pack;
 
+use crate::accept::{Door, STRANGER_SHARE_PERCENT};
 use crate::fanout::Fanouts;
 use connection::Connection;
 use framewell_access::Access;
@@ -16,22 +17,20 @@ use framewell_ingest::publish::Publishers;
 use framewell_live::Registry;
 use framewell_wire::rtmp::{amf0, chunk, conversation, flv, handshake, target};
 use pack::Packed;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-/// Pause after a failed `accept`, so that a process out of file descriptors does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Limits of the RTMP server.
 #[derive(Debug, Clone)]
 pub struct RtmpConfig {
     /// Most connections at once (default 1,000); more are closed at once.
     pub max_connections: usize,
+    /// How many of them those of one address (IPv6: of one network of 64 bits) may take whose clients have
+    /// not shown a ticket or token yet, in percent (default 25). 100: all.
+    pub stranger_share_percent: u8,
     /// A client that has not begun to play or publish within this time is disconnected (default 10 s).
     pub idle: Duration,
     /// A player that does not take data for this long is disconnected (default 20 s).
@@ -45,6 +44,7 @@ impl Default for RtmpConfig {
     fn default() -> Self {
         Self {
             max_connections: 1_000,
+            stranger_share_percent: STRANGER_SHARE_PERCENT,
             idle: Duration::from_secs(10),
             write_timeout: Duration::from_secs(20),
             silence: Duration::from_secs(30),
@@ -82,46 +82,25 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let tasks = TaskTracker::new();
     let registry = service.registry.clone();
-    let connections = Arc::new(Semaphore::new(config.max_connections));
+    let door = Door {
+        protocol: "rtmp",
+        gauge: metrics::gauge!("framewell_rtmp_connections"),
+        places: config.max_connections,
+        stranger_share_percent: config.stranger_share_percent,
+        // The handshake has no word for it.
+        refusal: b"",
+    };
     let shared = Shared {
         service,
         fanouts: Arc::new(Fanouts::new(registry, tasks.clone(), stop.clone())),
         config: Arc::new(config),
     };
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => match Arc::clone(&connections).try_acquire_owned() {
-                Ok(permit) => {
-                    tasks.spawn(hold(stream, peer, shared.clone(), stop.clone(), permit));
-                }
-                // The handshake has no word for it.
-                Err(_) => crate::count_turned_away("rtmp", peer),
-            },
-            Err(error) => {
-                tracing::warn!(%error, "accepting an rtmp connection failed");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
+    let keeping = door.keep(listener, stop.clone(), |stream, peer, place| {
+        let connection = Connection::new((stream, peer, place), shared.clone());
+        tasks.spawn(connection.run(stop.clone()));
+    });
+    keeping.await;
     tasks.close();
     tasks.wait().await;
     Ok(())
-}
-
-async fn hold(
-    stream: TcpStream,
-    peer: SocketAddr,
-    shared: Shared,
-    stop: CancellationToken,
-    permit: OwnedSemaphorePermit,
-) {
-    let gauge = metrics::gauge!("framewell_rtmp_connections");
-    gauge.increment(1.0);
-    Connection::new(stream, peer, shared).run(stop).await;
-    gauge.decrement(1.0);
-    drop(permit);
 }

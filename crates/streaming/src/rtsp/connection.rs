@@ -6,6 +6,7 @@ use super::reply::Reply;
 use super::session::{Carrier, Chosen, FeedError, Packets, Service, Session};
 use super::udp::{Ports, Sent, Udp};
 use super::wire::{Decoder, Incoming, WireError};
+use crate::accept::Place;
 use crate::rtp::{CHANNEL_AUDIO, CHANNEL_VIDEO, Packed, with_channel};
 use bytes::Bytes;
 use framewell_access::sessions::EndReason;
@@ -59,6 +60,7 @@ pub(super) enum End {
 pub(super) struct Connection {
     stream: TcpStream,
     peer: SocketAddr,
+    place: Place,
     config: RtspConfig,
     decoder: Decoder,
     session: Session,
@@ -89,14 +91,14 @@ enum Event {
 
 impl Connection {
     pub(super) fn new(
-        stream: TcpStream,
-        peer: SocketAddr,
+        (stream, peer, place): (TcpStream, SocketAddr, Place),
         config: RtspConfig,
         service: Service,
     ) -> Self {
         Self {
             stream,
             peer,
+            place,
             deadline: Instant::now() + config.idle,
             config,
             decoder: Decoder::default(),
@@ -229,6 +231,9 @@ impl Connection {
         self.write(&[reply.into_bytes().into()], stopped).await?;
         if self.session.has_guessed_enough() {
             return Err(End::Guessing);
+        }
+        if self.channel().is_some() {
+            self.place.introduce();
         }
         if had_session || self.channel().is_some() {
             // What a session's clients are told.

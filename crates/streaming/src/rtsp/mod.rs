@@ -14,6 +14,7 @@ mod sdp;
 mod session;
 mod udp;
 
+use crate::accept::{Door, STRANGER_SHARE_PERCENT};
 use crate::fanout::Fanouts;
 use connection::Connection;
 use framewell_access::Access;
@@ -24,23 +25,21 @@ use framewell_playback::Playback;
 use framewell_wire::rtsp::{digest, range, transport, uri, wire};
 use record::RecordService;
 use session::Service;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use udp::Udp;
-
-/// Pause after a failed `accept`, so that a process out of file descriptors does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Limits of the RTSP server.
 #[derive(Debug, Clone)]
 pub struct RtspConfig {
     /// Most connections at once (default 1,000).
     pub max_connections: usize,
+    /// How many of them those of one address (IPv6: of one network of 64 bits) may take whose clients have
+    /// not shown a ticket or token yet, in percent (default 25). 100: all.
+    pub stranger_share_percent: u8,
     /// A connection that has set up nothing for this long is closed (default 30 s).
     pub idle: Duration,
     /// A client that does not take data for this long is disconnected (default 20 s).
@@ -71,6 +70,7 @@ impl Default for RtspConfig {
     fn default() -> Self {
         Self {
             max_connections: 1_000,
+            stranger_share_percent: STRANGER_SHARE_PERCENT,
             idle: Duration::from_secs(30),
             write_timeout: Duration::from_secs(20),
             session_timeout: Duration::from_secs(60),
@@ -107,26 +107,19 @@ pub async fn serve(
         session_timeout: config.session_timeout,
         udp,
     };
-    let connections = Arc::new(Semaphore::new(config.max_connections));
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => match Arc::clone(&connections).try_acquire_owned() {
-                Ok(permit) => {
-                    let connection = Connection::new(stream, peer, config.clone(), service.clone());
-                    tasks.spawn(hold(connection, stop.clone(), permit));
-                }
-                Err(_) => turn_away(&stream, peer),
-            },
-            Err(error) => {
-                tracing::warn!(%error, "accepting an rtsp connection failed");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
+    let door = Door {
+        protocol: "rtsp",
+        gauge: metrics::gauge!("framewell_rtsp_connections"),
+        places: config.max_connections,
+        stranger_share_percent: config.stranger_share_percent,
+        refusal: b"RTSP/1.0 503 Too Many Connections\r\n\r\n",
+    };
+    let keeping = door.keep(listener, stop.clone(), |stream, peer, place| {
+        let client = (stream, peer, place);
+        let connection = Connection::new(client, config.clone(), service.clone());
+        tasks.spawn(connection.run(stop.clone()));
+    });
+    keeping.await;
     tasks.close();
     tasks.wait().await;
     Ok(())
@@ -142,20 +135,4 @@ async fn open_udp(listener: &TcpListener, port: u16) -> Option<Arc<Udp>> {
             None
         }
     }
-}
-
-async fn hold(connection: Connection, stop: CancellationToken, permit: OwnedSemaphorePermit) {
-    let gauge = metrics::gauge!("framewell_rtsp_connections");
-    gauge.increment(1.0);
-    connection.run(stop).await;
-    gauge.decrement(1.0);
-    drop(permit);
-}
-
-/// Says so, if it can be said at once, and closes.
-fn turn_away(stream: &TcpStream, peer: SocketAddr) {
-    crate::count_turned_away("rtsp", peer);
-    stream
-        .try_write(b"RTSP/1.0 503 Too Many Connections\r\n\r\n")
-        .ok();
 }

@@ -75,6 +75,7 @@ async fn a_stranger_cannot_hold_a_place_by_asking_again_and_again() {
 async fn one_connection_too_many_is_told_so() {
     let config = RtspConfig {
         max_connections: 2,
+        stranger_share_percent: 100,
         ..RtspConfig::default()
     };
     let server = Server::start(config).await;
@@ -87,6 +88,31 @@ async fn one_connection_too_many_is_told_so() {
     assert!(!third.fill().await);
     drop(first);
     Client::connect_when_there_is_room(server.addr).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_of_one_address_leave_room_for_others() {
+    let clip = encode(spec()).await;
+    let config = RtspConfig {
+        max_connections: 8,
+        stranger_share_percent: 25,
+        ..RtspConfig::default()
+    };
+    let mut server = Server::start(config).await;
+    server.feed(7, &clip);
+    let mut first = Client::connect(server.addr).await;
+    let mut second = Client::connect(server.addr).await;
+    assert_eq!(first.request("OPTIONS", "*", &[]).await.status, 200);
+    assert_eq!(second.request("OPTIONS", "*", &[]).await.status, 200);
+    let mut third = Client::connect(server.addr).await;
+    assert_eq!(third.answer().await.unwrap().status, 503);
+    // Who has shown a ticket is no stranger.
+    first.play(&server.url(7)).await;
+    let mut fourth = Client::connect(server.addr).await;
+    assert_eq!(fourth.request("OPTIONS", "*", &[]).await.status, 200);
+    let mut fifth = Client::connect(server.addr).await;
+    assert_eq!(fifth.answer().await.unwrap().status, 503);
+    assert!(first.access_unit().await.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -310,6 +310,33 @@ async fn strangers_are_cut_off_and_cost_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn strangers_of_one_address_leave_room_for_others() {
+    let config = RtmpConfig {
+        max_connections: 8,
+        stranger_share_percent: 25,
+        ..RtmpConfig::default()
+    };
+    let server = Server::start(config).await;
+    let mut publisher = Client::connect(server.addr).await;
+    let mut stranger = Client::connect(server.addr).await;
+    let refused = || async {
+        Client {
+            stream: TcpStream::connect(server.addr).await.unwrap(),
+            heard: Vec::new(),
+        }
+    };
+    refused().await.is_closed().await;
+    // Who has shown a ticket is no stranger.
+    let name = server.name(&MediaScope::Publish(channel(1)));
+    publisher.publish(&name).await;
+    publisher.hear_until("NetStream.Publish.Start").await;
+    let mut other = Client::connect(server.addr).await;
+    other.hear_until("NetConnection.Connect.Success").await;
+    refused().await.is_closed().await;
+    stranger.hear_until("NetConnection.Connect.Success").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_publisher_that_sends_nonsense_is_told_and_ended() {
     let server = Server::start(RtmpConfig::default()).await;
     let name = server.name(&MediaScope::Publish(channel(1)));

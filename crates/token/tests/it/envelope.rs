@@ -95,6 +95,8 @@ fn texts_without_a_token_are_malformed() {
         outer(r#"{"token":7}"#),
         outer(r#"{"token":""}"#),
         outer(r#"{"token":"a b"}"#),
+        // Every inner form has a dot: without one it would be taken for an outer form again.
+        outer(r#"{"token":"sb_YdB1I"}"#),
         outer(r#"{"token":"share.a","token":"share.b"}"#),
         long,
     ] {
