@@ -241,6 +241,38 @@ mod tests {
         }
     }
 
+    /// A program in the place of a target.
+    fn run_script(script: &str) -> anyhow::Result<Vec<String>> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("scripted");
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let folders = Folders {
+            programs: folder.path().to_owned(),
+            corpus: folder.path().join("corpus"),
+            findings: folder.path().join("findings"),
+        };
+        run_all(&folders, vec!["scripted".to_owned()], 1, Some(1))
+    }
+
+    #[test]
+    fn what_a_target_found_is_shown_with_the_way_to_repeat_it() {
+        let error = run_script("echo assertion failed: it is so >&2; exit 77").unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("assertion failed: it is so"), "{text}");
+        assert!(text.contains("cargo xtask fuzz scripted --input"), "{text}");
+    }
+
+    #[test]
+    fn a_target_is_told_its_time_and_where_to_begin() {
+        let script = r#"case "$*" in
+            *-max_total_time=1*-seed=1*) echo stat::number_of_executed_units: 5 >&2;;
+            *) exit 1;;
+        esac"#;
+        assert_eq!(run_script(script).unwrap(), ["scripted: 5 inputs"]);
+    }
+
     #[test]
     fn the_number_of_inputs_is_read_from_what_libfuzzer_says() {
         let text = "Done 7 runs\nstat::number_of_executed_units: 1234\nstat::x: 1\n";
