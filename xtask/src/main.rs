@@ -23,6 +23,7 @@ mod postgres;
 mod python;
 mod run;
 mod server;
+mod soak;
 mod stop;
 mod term;
 mod test;
@@ -51,6 +52,8 @@ enum Command {
     Fuzz(fuzz::Args),
     /// Measure, beside the usual tools, and write docs/benchmarks.md.
     Bench(bench::Args),
+    /// Record while everything breaks, and account for every picture.
+    Soak(soak::Args),
     /// Write the reference files that come from the code.
     Gen(generated::Args),
     /// Install the system packages for one purpose, saying first which and why.
@@ -75,6 +78,7 @@ fn run_command(command: Command) -> anyhow::Result<()> {
         Command::Test(args) => test::main(&args),
         Command::Fuzz(args) => fuzz::main(&args),
         Command::Bench(args) => bench::main(&args),
+        Command::Soak(args) => soak::main(&args),
         Command::Gen(args) => generated::main(&args),
         Command::Deps(args) => deps::main(&args),
     }

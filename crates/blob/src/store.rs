@@ -58,6 +58,7 @@ pub struct BlobStore {
     store: Arc<dyn ObjectStore>,
     /// Set for a local folder: files can be moved in without a copy.
     root: Option<PathBuf>,
+    suspects: local::Suspects,
 }
 
 impl BlobStore {
@@ -72,6 +73,7 @@ impl BlobStore {
         Ok(Self {
             store: Arc::new(store),
             root: Some(root),
+            suspects: local::Suspects::default(),
         })
     }
 
@@ -89,7 +91,17 @@ impl BlobStore {
     /// Any other store: files are uploaded.
     #[must_use]
     pub fn from_store(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, root: None }
+        Self {
+            store,
+            root: None,
+            suspects: local::Suspects::default(),
+        }
+    }
+
+    /// The folder of a local store.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        self.root.as_deref()
     }
 
     /// Takes a finished file in and removes it from where it was. On a local folder of the same file
@@ -101,7 +113,8 @@ impl BlobStore {
         let put = match &self.root {
             Some(root) => {
                 let (from, to, root) = (file.to_owned(), root.join(&path), root.clone());
-                tokio::task::spawn_blocking(move || local::move_in(&from, &to, &root))
+                let suspects = self.suspects.clone();
+                tokio::task::spawn_blocking(move || local::move_in(&from, &to, &root, &suspects))
                     .await
                     .unwrap_or_else(|panic| Err(io::Error::other(panic)))
             }

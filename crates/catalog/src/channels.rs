@@ -5,14 +5,13 @@ use crate::channel_rows::{
     transport_word, with_columns,
 };
 use crate::clips::doom_clips_of;
+use crate::doom::doom_channel;
 use crate::images::doom_images_of;
 use crate::slice::count;
 use crate::sql::{Dialect, Row, Tx};
 use crate::text::fold;
 use crate::{Catalog, Error, Page, Slice};
-use framewell_model::{
-    AccountId, Channel, ChannelId, ChannelPatch, GroupId, NewChannel, SegmentState, WallTime,
-};
+use framewell_model::{AccountId, Channel, ChannelId, ChannelPatch, GroupId, NewChannel, WallTime};
 use sea_query::{Expr, ExprTrait as _, LockType, Order, Query, SelectStatement};
 
 /// Which channels a list shows.
@@ -85,6 +84,7 @@ impl Catalog {
             timezone: new.timezone.clone(),
             source: new.source.clone(),
             retention_s: new.retention_s,
+            max_bytes: None,
             image_period_us: None,
             pre_roll_us: None,
             post_roll_us: None,
@@ -130,7 +130,7 @@ impl Catalog {
 
     /// Deletes a channel of the account with its tags, group memberships, tokens, gaps and metadata
     /// documents; its segments, stored pictures and stored clips become doomed. Its jobs go; whoever
-    /// works on one notices with the next thing it writes.
+    /// works on one notices with the next thing it writes. [`Error::Held`] while a hold stands.
     pub async fn delete_channel(
         &self,
         account: AccountId,
@@ -139,14 +139,7 @@ impl Catalog {
     ) -> Result<(), Error> {
         let mut tx = self.begin("deletion of a channel").await?;
         require(&mut tx, id, Some(account), LockType::Update).await?;
-        let doom = Query::update()
-            .table("segment")
-            .value("state", SegmentState::Doomed.as_str())
-            .value("updated_us", now.micros())
-            .and_where(Expr::col("channel").eq(id.get()))
-            .and_where(Expr::col("state").ne(SegmentState::Doomed.as_str()))
-            .take();
-        tx.execute(&doom).await?;
+        doom_channel(&mut tx, id, now).await?;
         tx.execute(&doom_images_of(id, now)).await?;
         tx.execute(&doom_clips_of(id, now)).await?;
         let delete = Query::delete()
@@ -270,6 +263,7 @@ fn apply(channel: &mut Channel, patch: &ChannelPatch) {
         .unwrap_or(std::mem::take(&mut channel.timezone));
     channel.source = patch.source.unwrap_or(channel.source.take());
     channel.retention_s = patch.retention_s.unwrap_or(channel.retention_s);
+    channel.max_bytes = patch.max_bytes.unwrap_or(channel.max_bytes);
     channel.image_period_us = patch.image_period_us.unwrap_or(channel.image_period_us);
     channel.pre_roll_us = patch.pre_roll_us.unwrap_or(channel.pre_roll_us);
     channel.post_roll_us = patch.post_roll_us.unwrap_or(channel.post_roll_us);
@@ -289,6 +283,7 @@ async fn store(tx: &mut Tx, channel: &Channel) -> Result<(), Error> {
         .value("rec_mode", channel.rec_mode.as_str())
         .value("timezone", channel.timezone.as_str())
         .value("retention_s", channel.retention_s)
+        .value("max_bytes", channel.max_bytes)
         .value("image_period_us", channel.image_period_us)
         .value("pre_roll_us", channel.pre_roll_us)
         .value("post_roll_us", channel.post_roll_us)

@@ -18,6 +18,14 @@ pub enum Error {
         /// For example `tag site of channel 7`.
         what: String,
     },
+    /// A hold keeps it from being deleted.
+    #[error("{what} cannot be deleted: the hold {name:?} keeps footage of it")]
+    Held {
+        /// For example `record 7`.
+        what: String,
+        /// Name of the hold.
+        name: String,
+    },
     /// Input that no row can hold.
     #[error("{0}")]
     Invalid(String),
@@ -52,6 +60,7 @@ impl HasKind for Error {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::AlreadyExists { .. } => ErrorKind::AlreadyExists,
+            Self::Held { .. } => ErrorKind::FailedPrecondition,
             Self::Invalid(_) => ErrorKind::InvalidArgument,
             Self::Database { .. } | Self::TooSlow { .. } => ErrorKind::Unavailable,
             Self::Corrupt { .. } => ErrorKind::DataLoss,

@@ -2,6 +2,7 @@
 
 use crate::channel_rows::require;
 use crate::channels::only;
+use crate::deletions::JOINED_US;
 use crate::segment_lists::published;
 use crate::sql::{Row, Tx};
 use crate::{Catalog, Error};
@@ -39,6 +40,20 @@ impl Catalog {
         tx.commit().await?;
         self.note_gap(gap);
         Ok(())
+    }
+
+    /// Footage of a range that was there is there no more. An open gap stays open; a gap of the same reason
+    /// that touches the range is made one with it.
+    pub async fn insert_past_gap(
+        &self,
+        channel: ChannelId,
+        range: TimeRange,
+        reason: GapReason,
+    ) -> Result<(), Error> {
+        let mut tx = self.begin("recording of a past gap").await?;
+        require(&mut tx, channel, None, LockType::NoKeyUpdate).await?;
+        join_gap(&mut tx, channel, range, reason).await?;
+        tx.commit().await
     }
 
     /// Ends the channel's open gap, if there is one; one that would have no length goes.
@@ -125,6 +140,44 @@ impl Catalog {
         let open = open.first().map(gap).transpose()?;
         Ok((newest.map(WallTime::from_micros), open))
     }
+}
+
+/// Inserts a gap that is over, or makes it one with those of its reason that it touches.
+pub(crate) async fn join_gap(
+    tx: &mut Tx,
+    channel: ChannelId,
+    range: TimeRange,
+    reason: GapReason,
+) -> Result<(), Error> {
+    let touching = Query::select()
+        .columns(["id", "start_us", "end_us"])
+        .from("gap")
+        .and_where(Expr::col("channel").eq(channel.get()))
+        .and_where(Expr::col("reason").eq(reason.as_str()))
+        .and_where(Expr::col("end_us").gte(range.start.plus_micros(-JOINED_US).micros()))
+        .and_where(Expr::col("start_us").lte(range.end.plus_micros(JOINED_US).micros()))
+        .take();
+    let mut whole = range;
+    for row in tx.fetch(&touching).await? {
+        let time = |column| Ok::<_, Error>(WallTime::from_micros(row.get(column)?));
+        whole.start = whole.start.min(time("start_us")?);
+        whole.end = whole.end.max(time("end_us")?);
+        let delete = Query::delete()
+            .from_table("gap")
+            .and_where(Expr::col("id").eq(row.get::<i64>("id")?))
+            .take();
+        tx.execute(&delete).await?;
+    }
+    if whole.start < whole.end {
+        tx.execute(&insertion(NewGap {
+            channel,
+            start: whole.start,
+            end: Some(whole.end),
+            reason,
+        }))
+        .await?;
+    }
+    Ok(())
 }
 
 pub(crate) fn insertion(gap: NewGap) -> InsertStatement {

@@ -112,38 +112,16 @@ impl Catalog {
         self.delete_in_state(record, SegmentState::Staged).await
     }
 
-    /// Dooms one segment, staged or published, for a `DELETE` by a user. Repeating it does nothing.
-    pub async fn doom_segment(&self, record: RecordId, now: WallTime) -> Result<(), Error> {
+    /// Dooms the staged row of a segment whose file had to go, if there is one: its object may be there in
+    /// part or whole.
+    pub async fn doom_staged_segment(&self, id: SegmentId, now: WallTime) -> Result<(), Error> {
         let doom = change_state(SegmentState::Doomed, now)
-            .and_where(Expr::col("record").eq(record.get()))
+            .and_where(Expr::col("id").eq(id.uuid()))
+            .and_where(is_state(SegmentState::Staged))
             .take();
-        let count = self.execute("dooming of a segment", &doom).await?;
-        found(count, record)
-    }
-
-    /// Dooms published segments of a channel that end before `before` (retention), oldest first, at most
-    /// `limit`; how many.
-    pub async fn doom_segments_before(
-        &self,
-        channel: ChannelId,
-        before: WallTime,
-        limit: i64,
-        now: WallTime,
-    ) -> Result<u64, Error> {
-        let oldest = Query::select()
-            .column("record")
-            .from("segment")
-            .and_where(Expr::col("channel").eq(channel.get()))
-            .and_where(is_state(SegmentState::Published))
-            .and_where(Expr::col("end_us").lt(before.micros()))
-            .order_by("end_us", Order::Asc)
-            .limit(u64::try_from(limit).unwrap_or(0))
-            .take();
-        let doom = change_state(SegmentState::Doomed, now)
-            .and_where(Expr::col("record").in_subquery(oldest))
-            .and_where(is_state(SegmentState::Published))
-            .take();
-        self.execute("dooming of old segments", &doom).await
+        self.execute("dooming of a staged segment", &doom)
+            .await
+            .map(drop)
     }
 
     /// Doomed rows whose objects may be deleted, oldest first.

@@ -4,6 +4,7 @@
 use crate::Error;
 use sea_query::{Expr, PostgresQueryBuilder, SelectStatement, SqliteQueryBuilder, Value};
 use sea_query_sqlx::{SqlxBinder, SqlxValues};
+use sqlx::Connection as _;
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{
@@ -163,10 +164,7 @@ impl Db {
         let connection = match self {
             // Taking the write lock at once: a transaction that reads first and writes later can fail
             // with SQLITE_BUSY however long it waits.
-            Self::Sqlite { writer, .. } => writer
-                .begin_with("BEGIN IMMEDIATE")
-                .await
-                .map(TxConnection::Sqlite),
+            Self::Sqlite { writer, .. } => begin_to_write(writer).await.map(TxConnection::Sqlite),
             Self::Postgres(pool) => pool.begin().await.map(TxConnection::Postgres),
         }
         .map_err(Error::database(operation))?;
@@ -174,6 +172,22 @@ impl Db {
             operation,
             connection,
         })
+    }
+}
+
+/// SQLite rolls a transaction back by itself when the disk is full, of which the driver learns nothing: it
+/// takes the connection for one inside a transaction, and begins none on it any more. Such a connection is
+/// replaced.
+async fn begin_to_write(writer: &SqlitePool) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+    const BEGIN: &str = "BEGIN IMMEDIATE";
+    match writer.begin_with(BEGIN).await {
+        Err(sqlx::Error::InvalidSavePointStatement) => {
+            let stuck = writer.acquire().await?.detach();
+            // It cannot fold the journal into the file while the disk is full, and says so.
+            let _closed = stuck.close().await;
+            writer.begin_with(BEGIN).await
+        }
+        begun => begun,
     }
 }
 

@@ -5,11 +5,11 @@ use crate::audio::{AudioClock, Report};
 use crate::jump::JumpDetector;
 use crate::status::StatusBoard;
 use bytes::Bytes;
-use framewell_live::{EndReason, Track};
+use framewell_live::{EndReason, SourceClock, Track};
 use framewell_media::nal::{self, NalKind};
 use framewell_media::{
-    AccessUnit, AudioParameters, DtsEstimator, StreamParameters, Timeline, TimelineConfig,
-    TrackKind, VideoParameters,
+    AccessUnit, AudioParameters, ClockWatch, DtsEstimator, StreamParameters, Timeline,
+    TimelineConfig, TrackKind, VideoParameters,
 };
 use framewell_model::{ChannelStatus, MediaTime, RunId, Timescale, WallTime};
 use std::sync::Arc;
@@ -63,7 +63,9 @@ struct Run {
     origin: i64,
     /// Since the start of play.
     start_us: i64,
+    id: RunId,
     timeline: Timeline,
+    clock: ClockWatch,
     dts: DtsEstimator,
     jump: JumpDetector,
     /// `None` without audio, and until the key frame with which announced audio begins.
@@ -149,9 +151,7 @@ impl Delivery {
     pub(crate) fn video_report(&mut self, report: Report) {
         self.video_report = Some(report);
         if let Some(run) = &mut self.run {
-            let media = run.media(report.ticks);
-            run.timeline
-                .sender_report(report.ntp, media, report.arrival);
+            self.track.set_clock(run.take_report(report));
         }
     }
 
@@ -247,10 +247,13 @@ impl Delivery {
         let Some(parameters) = &self.parameters else {
             return;
         };
+        let id = RunId::from_uuid(Uuid::now_v7());
         let mut run = Run {
+            id,
             origin: ticks,
             start_us: Timescale::HZ_90K.to_micros(npt_ticks),
             timeline: Timeline::new(TimelineConfig::default()),
+            clock: ClockWatch::default(),
             dts: DtsEstimator::new(parameters.video.reorder_depth),
             jump: JumpDetector::new(0, arrival),
             audio: self.audio.as_ref().map(|a| AudioClock::new(a.timescale())),
@@ -258,11 +261,8 @@ impl Delivery {
             newest_ticks: ticks,
         };
         if let Some(report) = self.video_report {
-            let media = run.media(report.ticks);
-            run.timeline
-                .sender_report(report.ntp, media, report.arrival);
+            self.track.set_clock(run.take_report(report));
         }
-        let id = RunId::from_uuid(Uuid::now_v7());
         self.track.begin_run(id, Arc::clone(parameters));
         self.run = Some(run);
         self.runs += 1;
@@ -294,6 +294,21 @@ impl Delivery {
 }
 
 impl Run {
+    /// Takes in a sender report of the video track; what is known of the camera's clock then.
+    fn take_report(&mut self, report: Report) -> SourceClock {
+        let media = self.media(report.ticks);
+        self.timeline
+            .sender_report(report.ntp, media, report.arrival);
+        self.clock.observe(report.ntp, report.arrival);
+        let reading = self.clock.reading().expect("a report was observed");
+        let most = TimelineConfig::default().max_clock_offset.as_micros();
+        SourceClock {
+            run: self.id,
+            reading,
+            is_used: u128::from(reading.offset_us.unsigned_abs()) <= most,
+        }
+    }
+
     /// Media time of the run for an RTP time of the video track.
     const fn media(&self, ticks: i64) -> MediaTime {
         MediaTime::new(ticks.saturating_sub(self.origin), Timescale::HZ_90K)

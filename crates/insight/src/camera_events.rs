@@ -219,7 +219,7 @@ const fn word(status: ChannelStatus) -> Option<&'static str> {
 /// `None` for gaps that are wanted, or that the camera's own event tells.
 const fn name_of(reason: GapReason) -> Option<&'static str> {
     match reason {
-        GapReason::StorageFailed => Some(STORAGE_EVENT),
+        GapReason::StorageFailed | GapReason::StorageFull => Some(STORAGE_EVENT),
         GapReason::RecorderLagged
         | GapReason::PacketLoss
         | GapReason::DataLoss

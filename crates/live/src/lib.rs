@@ -13,6 +13,6 @@ mod track;
 
 pub use registry::Registry;
 pub use ring::{Gop, GopId, GopSpan, RingConfig};
-pub use state::{EndReason, IngestStats, SourceMessage, SourceState};
+pub use state::{EndReason, IngestStats, SourceClock, SourceMessage, SourceState};
 pub use subscriber::{Batch, Start, Subscriber, Wake};
 pub use track::{SystemClock, Track};

@@ -1,6 +1,7 @@
 //! What a channel's source is doing now.
 
 use bytes::Bytes;
+use framewell_media::ClockReading;
 use framewell_model::{ChannelStatus, GapReason, RunId, WallTime};
 
 /// The present state of a channel's source, published through a `watch`.
@@ -37,6 +38,17 @@ pub struct SourceMessage {
     pub arrival: WallTime,
     /// XML, bounded by ingest.
     pub document: Bytes,
+}
+
+/// What is known of a camera's clock during a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceClock {
+    /// The run.
+    pub run: RunId,
+    /// What its sender reports said.
+    pub reading: ClockReading,
+    /// Whether capture times come from it; else it is too far off, and arrival counts.
+    pub is_used: bool,
 }
 
 /// Why a run ended.

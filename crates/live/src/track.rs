@@ -1,7 +1,7 @@
 //! A channel's live track: one writer, many readers.
 
 use crate::ring::{Gop, GopSpan, Ring, RingConfig};
-use crate::state::{EndReason, IngestStats, SourceMessage, SourceState};
+use crate::state::{EndReason, IngestStats, SourceClock, SourceMessage, SourceState};
 use crate::subscriber::{Start, Subscriber};
 use framewell_media::{AccessUnit, StreamParameters, TrackKind};
 use framewell_model::{RunId, WallClock, WallTime};
@@ -45,6 +45,7 @@ pub(crate) struct Shared {
     recording: watch::Sender<bool>,
     messages: broadcast::Sender<SourceMessage>,
     stats: Mutex<IngestStats>,
+    clock: Mutex<Option<SourceClock>>,
 }
 
 #[derive(Debug)]
@@ -85,6 +86,7 @@ impl Track {
                 recording: watch::Sender::new(false),
                 messages: broadcast::Sender::new(MESSAGES),
                 stats: Mutex::default(),
+                clock: Mutex::default(),
             }),
         }
     }
@@ -179,6 +181,17 @@ impl Track {
     /// Ingest: counts a session after the first.
     pub fn count_reconnect(&self) {
         self.shared.stats.lock().reconnects += 1;
+    }
+
+    /// Writer: what is known of the camera's clock now.
+    pub fn set_clock(&self, clock: SourceClock) {
+        *self.shared.clock.lock() = Some(clock);
+    }
+
+    /// What is known of the camera's clock, of its newest run with a sender report.
+    #[must_use]
+    pub fn clock(&self) -> Option<SourceClock> {
+        *self.shared.clock.lock()
     }
 
     /// Present state of the source, and its changes.

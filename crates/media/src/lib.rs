@@ -6,6 +6,7 @@
 
 mod aac;
 mod access_unit;
+mod clock_watch;
 mod codec;
 mod dts;
 mod h264;
@@ -17,6 +18,7 @@ mod record;
 mod timeline;
 
 pub use access_unit::{AccessUnit, TrackKind};
+pub use clock_watch::{ClockReading, ClockWatch};
 pub use codec::{
     AudioCodec, AudioParameters, ParameterError, StreamParameters, VideoCodec, VideoParameters,
 };

@@ -87,6 +87,26 @@ fn a_camera_clock_behind_ours_is_approached_without_running_back() {
 }
 
 #[test]
+fn a_leap_second_moves_no_picture_behind_another() {
+    // A camera that repeats a second (UTC), and one that leaves it out.
+    for leap_us in [-1_000_000, 1_000_000] {
+        let mut timeline = Timeline::new(TimelineConfig::default());
+        let mut placed = Vec::new();
+        for n in 0..80 * GOP {
+            let us = n * FRAME_US;
+            if n % 125 == 0 {
+                let leaped_us = if n < 500 { 0 } else { leap_us };
+                timeline.sender_report(at(us + leaped_us), media(us), at(us + 20_000));
+            }
+            placed.push(frame(&mut timeline, n, 30_000));
+        }
+        assert!(is_rising(&placed), "{leap_us}");
+        let last = placed.last().unwrap();
+        assert_eq!(last.wall, at((80 * GOP - 1) * FRAME_US + leap_us));
+    }
+}
+
+#[test]
 fn a_burst_or_a_stall_does_not_move_the_mapping() {
     let mut timeline = Timeline::new(TimelineConfig::default());
     frames(&mut timeline, 0..50, 30_000);

@@ -118,6 +118,8 @@ pub struct Channel {
     pub source: Option<CameraSource>,
     /// How long footage is kept, in seconds; `None` keeps until the disk policy says otherwise.
     pub retention_s: Option<i64>,
+    /// Most bytes of its footage; the oldest goes first. `None`: no limit of its own.
+    pub max_bytes: Option<i64>,
     /// Time between stored pictures of the live stream, in microseconds, more than 0; `None`: none are
     /// made.
     pub image_period_us: Option<i64>,
@@ -161,6 +163,8 @@ pub struct ChannelPatch {
     pub source: Option<Option<CameraSource>>,
     /// New retention; `Some(None)` removes the limit.
     pub retention_s: Option<Option<i64>>,
+    /// New limit of bytes; `Some(None)` removes it.
+    pub max_bytes: Option<Option<i64>>,
     /// New time between stored pictures; `Some(None)` ends them.
     pub image_period_us: Option<Option<i64>>,
     /// New time to be kept before an event; `Some(None)` goes back to the server's.

@@ -102,6 +102,10 @@ integer_id!(
     RuleId, "rule id"
 );
 integer_id!(
+    /// A range of footage that has to stay.
+    HoldId, "hold id"
+);
+integer_id!(
     /// Serial number of an issued token; the token text is derived from it by HMAC.
     TokenSerial, "token serial number"
 );

@@ -15,6 +15,7 @@ mod image;
 mod job;
 mod motion;
 mod outbound;
+mod retention;
 mod schedule;
 mod seal;
 mod secret;
@@ -32,7 +33,7 @@ pub use grant::{Access, Grant, Holder, Principal, Right, RightSet};
 pub use group::{Group, GroupPatch, NewGroup};
 pub use id::{
     AccountId, ChannelId, ClipId, ClipObjectId, ClipShareId, DeliveryId, EventId, GroupId,
-    HolderId, IdError, ImageId, ImageObjectId, JobId, RecordId, RuleId, RunId, SegmentId,
+    HoldId, HolderId, IdError, ImageId, ImageObjectId, JobId, RecordId, RuleId, RunId, SegmentId,
     TokenSerial, WebhookId,
 };
 pub use image::{ImageOrigin, StoredImage};
@@ -42,6 +43,7 @@ pub use motion::{
     ParseCellMapError,
 };
 pub use outbound::{ForbiddenAddress, Network, NetworkError, OutboundPolicy};
+pub use retention::{Deletion, DeletionReason, Hold, NewHold, RunClock};
 pub use schedule::{Day, MOST_PERIODS, MinuteOfDay, Period, Schedule};
 pub use seal::{ChainLink, ParseDigestError, Seal, SealSource, SegmentDigest};
 pub use secret::Secret;

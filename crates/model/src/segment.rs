@@ -68,6 +68,8 @@ pub enum GapReason {
     PacketLoss,
     /// The disk or the object store refused the data.
     StorageFailed,
+    /// There was no room: new footage was refused, or footage had to go for newer one.
+    StorageFull,
     /// A stored object turned out damaged or missing.
     DataLoss,
     /// Recording was switched off.
@@ -76,13 +78,14 @@ pub enum GapReason {
 
 impl GapReason {
     /// Every reason, for parsing.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::CameraOffline,
         Self::Unauthorized,
         Self::ServerDown,
         Self::RecorderLagged,
         Self::PacketLoss,
         Self::StorageFailed,
+        Self::StorageFull,
         Self::DataLoss,
         Self::RecordingOff,
     ];
@@ -97,6 +100,7 @@ impl GapReason {
             Self::RecorderLagged => "recorder_lagged",
             Self::PacketLoss => "packet_loss",
             Self::StorageFailed => "storage_failed",
+            Self::StorageFull => "storage_full",
             Self::DataLoss => "data_loss",
             Self::RecordingOff => "recording_off",
         }

@@ -1,7 +1,7 @@
 //! One recorded channel: follows its ring as its mode says.
 
 use crate::config::{Keep, Policy};
-use crate::gaps::LedgerSender;
+use crate::ledger::LedgerSender;
 use crate::publish::PublishSender;
 use crate::supervisor::Shared;
 use crate::windows::{end_of, plan};

@@ -1,5 +1,6 @@
 //! How to record, and what a recorder needs to know about a channel.
 
+use crate::room::RoomConfig;
 use framewell_model::{Channel, ErrorKind, HasKind, RecMode, TimeRange, WallTime};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +17,8 @@ pub struct RecorderConfig {
     /// Most bytes of published footage of all channels together; the oldest goes first, whatever its
     /// channel's retention. `None`: no limit.
     pub max_bytes: Option<u64>,
+    /// Limits of spool and disk.
+    pub room: RoomConfig,
     /// What is kept around an event where a channel does not say (default 5 s and 10 s).
     pub rolls: Rolls,
 }
@@ -76,6 +79,8 @@ pub struct Policy {
     pub mode: RecMode,
     /// Footage older than this goes.
     pub retention: Option<Duration>,
+    /// The oldest footage beyond so many bytes goes.
+    pub max_bytes: Option<u64>,
     /// How much is kept around an event; `None`: [`RecorderConfig::rolls`].
     pub rolls: Option<Rolls>,
 }

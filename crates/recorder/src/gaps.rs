@@ -1,14 +1,7 @@
-//! Every hole between recorded footage becomes a row with its reason.
+//! Every hole between recorded footage becomes a row with its reason; `ledger` writes them.
 
-use crate::retry::Backoff;
-use framewell_catalog::{Catalog, NewGap};
 use framewell_footage::CONTINUITY_US;
-use framewell_model::{ChannelId, ErrorKind, GapReason, HasKind, TimeRange, WallTime};
-use tokio::sync::mpsc;
-
-/// Gap changes that may wait for the database. A flapping camera makes two a minute; at fifty such
-/// cameras this is 40 minutes. When it is full, the newest change is lost and logged.
-const LEDGER_CHANGES: usize = 4_096;
+use framewell_model::{GapReason, TimeRange, WallTime};
 
 /// A change of a channel's gap rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +14,8 @@ pub(crate) enum GapChange {
     Close { end: WallTime },
     /// Footage of `range` was recorded and then lost; an open gap stays open.
     Lost { range: TimeRange },
+    /// The same, because room had to be made.
+    Discarded { range: TimeRange, size_bytes: i64 },
 }
 
 const NEVER: WallTime = WallTime::from_micros(i64::MAX);
@@ -118,96 +113,6 @@ impl Coverage {
         self.expected = None;
         Some(GapChange::Open { start, reason })
     }
-}
-
-/// Takes gap changes without waiting for the database.
-#[derive(Debug, Clone)]
-pub(crate) struct LedgerSender {
-    changes: mpsc::Sender<(ChannelId, GapChange)>,
-}
-
-impl LedgerSender {
-    pub(crate) fn send(&self, channel: ChannelId, change: Option<GapChange>) {
-        let Some(change) = change else { return };
-        if self.changes.try_send((channel, change)).is_err() {
-            tracing::error!(channel.id = %channel, ?change, "too many gap changes wait for the database; this one is lost");
-        }
-    }
-}
-
-/// Writes gap changes to the catalog, in order, however long the database is away.
-#[derive(Debug)]
-pub(crate) struct Ledger {
-    catalog: Catalog,
-    changes: mpsc::Receiver<(ChannelId, GapChange)>,
-}
-
-impl Ledger {
-    pub(crate) fn new(catalog: Catalog) -> (LedgerSender, Self) {
-        let (sender, changes) = mpsc::channel(LEDGER_CHANGES);
-        (LedgerSender { changes: sender }, Self { catalog, changes })
-    }
-
-    /// Runs until all senders are gone and everything is written.
-    pub(crate) async fn run(mut self) {
-        while let Some((channel, change)) = self.changes.recv().await {
-            let mut backoff = Backoff::default();
-            while let Err(error) = apply(&self.catalog, channel, change).await {
-                // A deleted channel has no gaps; other lasting errors do not get better either.
-                if !error.kind().is_retryable() {
-                    if error.kind() != ErrorKind::NotFound {
-                        tracing::error!(channel.id = %channel, ?change, error = &error as &dyn std::error::Error, "gap row cannot be written");
-                    }
-                    break;
-                }
-                tokio::time::sleep(backoff.failed("gap row", &error)).await;
-            }
-        }
-    }
-}
-
-async fn apply(
-    catalog: &Catalog,
-    channel: ChannelId,
-    change: GapChange,
-) -> Result<(), framewell_catalog::Error> {
-    let (start, end, reason) = match change {
-        GapChange::Close { end } => return catalog.close_gap(channel, end).await,
-        GapChange::Open { start, reason } => (start, None, reason),
-        GapChange::Past { range, reason } => (range.start, Some(range.end), reason),
-        GapChange::Lost { range } => return insert_lost(catalog, channel, range).await,
-    };
-    let gap = NewGap {
-        channel,
-        start,
-        end,
-        reason,
-    };
-    catalog.insert_gap(gap).await
-}
-
-/// A new gap ends the open one; footage that is lost afterwards says nothing about the present.
-async fn insert_lost(
-    catalog: &Catalog,
-    channel: ChannelId,
-    range: TimeRange,
-) -> Result<(), framewell_catalog::Error> {
-    let (_, open) = catalog.recording_tail(channel).await?;
-    let lost = NewGap {
-        channel,
-        start: range.start,
-        end: Some(range.end),
-        reason: GapReason::DataLoss,
-    };
-    catalog.insert_gap(lost).await?;
-    let Some(open) = open else { return Ok(()) };
-    let reopened = NewGap {
-        channel,
-        start: open.start,
-        end: None,
-        reason: open.reason,
-    };
-    catalog.insert_gap(reopened).await
 }
 
 #[cfg(test)]

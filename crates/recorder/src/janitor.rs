@@ -2,8 +2,8 @@
 
 use crate::Recorder;
 use framewell_blob::ObjectKey;
-use framewell_catalog::StagedSegment;
-use framewell_model::{ChannelId, ErrorKind, HasKind, WallTime};
+use framewell_catalog::{Excess, StagedSegment};
+use framewell_model::{ChannelId, DeletionReason, ErrorKind, HasKind, RunClock, WallTime};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -11,6 +11,12 @@ use tokio_util::sync::CancellationToken;
 const ROUND: Duration = Duration::from_secs(30);
 /// Rows per step: small, so that the recorder's own writes never wait long for the database.
 const BATCH: i64 = 100;
+/// How long it is known what was deleted.
+const ACCOUNT_AGE: Duration = Duration::from_secs(400 * 86_400);
+/// A clock that does nothing new is written down this often.
+const CLOCK_STEP_US: i64 = 300_000_000;
+/// How long it is known what the clocks of cameras did.
+const CLOCK_AGE: Duration = Duration::from_secs(90 * 86_400);
 
 impl Recorder {
     /// One round of the janitor: dooms footage that is older than its channel's retention or beyond
@@ -18,31 +24,88 @@ impl Recorder {
     pub async fn sweep(&self) -> Result<(), framewell_catalog::Error> {
         let wanted = self.shared.wanted.borrow().clone();
         let now = self.shared.clock.now();
+        self.store_clocks(wanted.keys().copied()).await;
         for (channel, policy) in wanted {
             if let Some(retention) = policy.retention {
                 self.doom_older(channel, retention, now).await?;
             }
+            if let Some(max_bytes) = policy.max_bytes {
+                self.doom_beyond(Some(channel), max_bytes, now).await?;
+            }
         }
         if let Some(max_bytes) = self.shared.config.max_bytes {
-            self.doom_beyond(max_bytes, now).await?;
+            self.doom_beyond(None, max_bytes, now).await?;
         }
-        self.delete_doomed().await
+        self.delete_doomed().await?;
+        let catalog = &self.shared.catalog;
+        catalog.delete_expired_holds(now).await?;
+        catalog.forget_deletions(now - ACCOUNT_AGE).await?;
+        catalog.forget_run_clocks(now - CLOCK_AGE).await?;
+        Ok(())
+    }
+
+    /// Writes down what the clocks of cameras do.
+    async fn store_clocks(&self, channels: impl Iterator<Item = ChannelId>) {
+        for channel in channels {
+            let Some(track) = self.shared.registry.get(channel) else {
+                continue;
+            };
+            let Some(clock) = track.clock() else { continue };
+            let reading = clock.reading;
+            let memory = self.shared.memory(channel);
+            let is_told = memory.state.lock().told_clock.is_some_and(|told| {
+                told.run == clock.run
+                    && told.reading.jumps == reading.jumps
+                    && reading.last.micros_since(told.reading.last) < CLOCK_STEP_US
+            });
+            if is_told {
+                continue;
+            }
+            let row = RunClock {
+                run: clock.run,
+                channel,
+                first: reading.first,
+                last: reading.last,
+                offset_us: reading.offset_us,
+                drift_ppb: reading.drift_ppb,
+                jumps: reading.jumps,
+                largest_jump_us: reading.largest_jump_us,
+                is_used: clock.is_used,
+            };
+            match self.shared.catalog.put_run_clock(&row).await {
+                Ok(()) => memory.state.lock().told_clock = Some(clock),
+                Err(error) => {
+                    tracing::debug!(channel.id = %channel, error = &error as &dyn std::error::Error, "clock of the camera is not stored");
+                }
+            }
+        }
     }
 
     async fn doom_beyond(
         &self,
+        channel: Option<ChannelId>,
         max_bytes: u64,
         now: WallTime,
     ) -> Result<(), framewell_catalog::Error> {
         let catalog = &self.shared.catalog;
         let allowed = i64::try_from(max_bytes).unwrap_or(i64::MAX);
-        let mut excess = catalog.published_bytes().await? - allowed;
-        while excess > 0 {
-            let doomed = catalog.doom_oldest_segments(excess, BATCH, now).await?;
+        let stored = match channel {
+            Some(channel) => catalog.published_bytes_of(channel).await?,
+            None => catalog.published_bytes().await?,
+        };
+        let mut bytes = stored - allowed;
+        while bytes > 0 {
+            let excess = Excess {
+                channel,
+                bytes,
+                limit: BATCH.unsigned_abs(),
+                reason: DeletionReason::Bytes,
+            };
+            let doomed = catalog.doom_oldest_segments(excess, now).await?;
             if doomed == 0 {
                 break;
             }
-            excess -= doomed;
+            bytes -= doomed;
         }
         Ok(())
     }
@@ -64,7 +127,8 @@ impl Recorder {
         }
     }
 
-    async fn delete_doomed(&self) -> Result<(), framewell_catalog::Error> {
+    /// Deletes the objects and rows of all doomed segments.
+    pub(crate) async fn delete_doomed(&self) -> Result<(), framewell_catalog::Error> {
         loop {
             let doomed = self.shared.catalog.list_doomed_segments(BATCH).await?;
             let mut deleted = 0;

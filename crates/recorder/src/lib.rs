@@ -9,13 +9,15 @@
 //! lie in its `windows` -> `assembler` (sans-IO) cuts them into fragments and segments -> `writer` and
 //! `segment` write them -> `publish` moves closed ones to the store.
 //! Beside it, `gaps` keeps the account of what is missing. Neither database nor store is on the way
-//! of a fragment: with both away, recording goes on into the spool folder.
+//! of a fragment: with both away, recording goes on into the spool folder, within the `room` that there is;
+//! `pressure` makes some when it runs out.
 //!
 //! Beside it too, `import` stores files that cameras recorded themselves.
 //!
 //! Entry points: [`Recorder`], [`Importer`].
 
 mod assembler;
+mod backlog;
 mod by_event;
 mod channel;
 mod config;
@@ -24,10 +26,13 @@ mod file;
 mod gaps;
 mod import;
 mod janitor;
+mod ledger;
 mod memory;
+mod pressure;
 mod publish;
 mod recover;
 mod retry;
+mod room;
 mod segment;
 mod supervisor;
 mod windows;
@@ -36,4 +41,5 @@ mod writer;
 pub use by_event::Reach;
 pub use config::{Error, Policy, RecorderConfig, Rolls};
 pub use import::{ImportConfig, ImportError, Imported, Importer, Upload};
+pub use room::{RoomConfig, WhenFull};
 pub use supervisor::Recorder;

@@ -2,6 +2,7 @@
 
 use crate::gaps::Coverage;
 use crate::windows::{Recorded, Windows};
+use framewell_live::SourceClock;
 use framewell_model::{ChainLink, RunId};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ pub(crate) struct Memory {
     pub(crate) link: Option<ChainLink>,
     /// GOPs with recorded units.
     pub(crate) recorded: Recorded,
+    /// The camera's clock as it was last written down.
+    pub(crate) told_clock: Option<SourceClock>,
     /// What is to be kept around events.
     pub(crate) windows: Windows,
 }

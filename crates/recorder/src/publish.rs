@@ -1,14 +1,17 @@
 //! From spool file to published segment: row staged, object put, row published.
 
+use crate::backlog::Backlog;
 use crate::file;
-use crate::gaps::{GapChange, LedgerSender};
+use crate::gaps::GapChange;
+use crate::ledger::LedgerSender;
 use crate::recover::read_spool_file;
 use crate::retry::Backoff;
+use crate::room::Room;
 use crate::segment::ClosedSegment;
 use framewell_blob::{BlobStore, ObjectKey};
 use framewell_catalog::Catalog;
 use framewell_footage::Spool;
-use framewell_model::{ChannelId, ErrorKind, HasKind, RecordId, WallClock};
+use framewell_model::{ChannelId, ErrorKind, HasKind, RecordId, SegmentId, WallClock};
 use metrics::Gauge;
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -63,6 +66,7 @@ pub(crate) struct Publisher {
     pub(crate) blobs: BlobStore,
     pub(crate) spool: Spool,
     pub(crate) clock: Arc<dyn WallClock>,
+    pub(crate) room: Arc<Room>,
 }
 
 impl Publisher {
@@ -100,35 +104,44 @@ impl Publisher {
         has_no_file && object.is_err_and(|error| error.kind() == ErrorKind::NotFound)
     }
 
-    /// Publishes, however long that takes; gives up only what nothing can save.
-    async fn publish_until_done(&self, closed: &ClosedSegment, ledger: &LedgerSender) {
-        let channel = closed.row.channel;
-        let labels = [("channel", channel.to_string())];
+    /// Publishes a segment of the backlog, however long that takes; gives up only what nothing can save.
+    /// Between two attempts it lies in the backlog, from where it may be taken to make room.
+    async fn publish_until_done(&self, id: SegmentId, backlog: &Backlog, ledger: &LedgerSender) {
         let mut backoff = Backoff::default();
-        loop {
-            let error = match self.publish(closed).await {
+        while let Some(closed) = backlog.take(id) {
+            let channel = closed.row.channel;
+            let labels = [("channel", channel.to_string())];
+            let error = match self.publish(&closed).await {
                 Ok(_) => {
+                    self.done(&closed);
                     metrics::counter!("framewell_recorder_segments_published_total", &labels)
                         .increment(1);
-                    break;
+                    return;
                 }
                 Err(error) => error,
             };
             metrics::counter!("framewell_recorder_publish_failures_total", &labels).increment(1);
             if error.is_unwanted() {
-                discard(closed).await;
-                break;
+                discard(&closed).await;
+                return self.done(&closed);
             }
             if error.is_final() {
+                self.done(&closed);
                 let range = closed.row.range;
                 tracing::error!(channel.id = %channel, segment.id = %closed.row.id, error = &error as &dyn std::error::Error, "segment cannot be published");
                 ledger.send(channel, Some(GapChange::Lost { range }));
-                break;
+                return;
             }
+            backlog.insert(closed);
             tokio::time::sleep(backoff.failed("segment", &error)).await;
         }
+    }
+
+    /// It is in the spool no more.
+    fn done(&self, closed: &ClosedSegment) {
         self.spool.remove(closed.row.id);
-        spool_bytes(channel).decrement(closed.row.size_bytes as f64);
+        self.room.sub(closed.row.size_bytes.unsigned_abs());
+        spool_bytes(closed.row.channel).decrement(closed.row.size_bytes as f64);
     }
 }
 
@@ -150,15 +163,20 @@ pub(crate) async fn discard(closed: &ClosedSegment) {
 /// Takes closed segments without waiting.
 #[derive(Debug, Clone)]
 pub(crate) struct PublishSender {
-    queue: mpsc::Sender<ClosedSegment>,
+    queue: mpsc::Sender<SegmentId>,
+    backlog: Backlog,
     spool: Spool,
     has_overflowed: Arc<AtomicBool>,
 }
 
 impl PublishSender {
     pub(crate) fn send(&self, closed: ClosedSegment) {
-        if let Err(error) = self.queue.try_send(closed) {
-            let closed = error.into_inner();
+        let id = closed.row.id;
+        self.backlog.insert(closed);
+        if self.queue.try_send(id).is_err() {
+            let Some(closed) = self.backlog.take(id) else {
+                return;
+            };
             tracing::warn!(channel.id = %closed.row.channel, segment.id = %closed.row.id, "publish queue is full; the segment waits in the spool folder");
             self.spool.remove(closed.row.id);
             self.has_overflowed.store(true, Ordering::Release);
@@ -172,7 +190,8 @@ pub(crate) struct PublishLoop {
     publisher: Publisher,
     ledger: LedgerSender,
     spool_dir: PathBuf,
-    queue: mpsc::Receiver<ClosedSegment>,
+    queue: mpsc::Receiver<SegmentId>,
+    backlog: Backlog,
     has_overflowed: Arc<AtomicBool>,
 }
 
@@ -185,8 +204,10 @@ impl PublishLoop {
         has_overflowed: Arc<AtomicBool>,
     ) -> (PublishSender, Self) {
         let (sender, queue) = mpsc::channel(QUEUE_SEGMENTS);
+        let backlog = Backlog::default();
         let sender = PublishSender {
             queue: sender,
+            backlog: backlog.clone(),
             spool: publisher.spool.clone(),
             has_overflowed: Arc::clone(&has_overflowed),
         };
@@ -195,9 +216,15 @@ impl PublishLoop {
             ledger,
             spool_dir,
             queue,
+            backlog,
             has_overflowed,
         };
         (sender, publishing)
+    }
+
+    /// What waits.
+    pub(crate) fn backlog(&self) -> Backlog {
+        self.backlog.clone()
     }
 
     /// Runs until all senders are gone and everything in the queue is published.
@@ -216,11 +243,9 @@ impl PublishLoop {
             }
             tokio::select! {
                 closed = self.queue.recv(), if has_room && is_open => match closed {
-                    Some(closed) => {
+                    Some(id) => {
                         let worker = self.worker();
-                        jobs.spawn(async move {
-                            worker.publisher.publish_until_done(&closed, &worker.ledger).await;
-                        });
+                        jobs.spawn(async move { worker.publish(id).await });
                     }
                     None => {
                         is_open = false;
@@ -245,6 +270,7 @@ impl PublishLoop {
     fn worker(&self) -> Worker {
         Worker {
             publisher: self.publisher.clone(),
+            backlog: self.backlog.clone(),
             ledger: self.ledger.clone(),
             has_overflowed: Arc::clone(&self.has_overflowed),
         }
@@ -285,17 +311,24 @@ impl PublishLoop {
 /// What a publishing job needs.
 struct Worker {
     publisher: Publisher,
+    backlog: Backlog,
     ledger: LedgerSender,
     has_overflowed: Arc<AtomicBool>,
 }
 
 impl Worker {
+    async fn publish(self, id: SegmentId) {
+        self.publisher
+            .publish_until_done(id, &self.backlog, &self.ledger)
+            .await;
+    }
+
     async fn publish_stray(self, path: PathBuf) {
         match read_spool_file(path.clone()).await {
             Ok(Some(closed)) => {
-                self.publisher
-                    .publish_until_done(&closed, &self.ledger)
-                    .await;
+                let id = closed.row.id;
+                self.backlog.insert(closed);
+                self.publish(id).await;
             }
             Ok(None) => {}
             Err(error) => {

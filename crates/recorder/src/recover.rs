@@ -9,6 +9,7 @@ use crate::{Error, Recorder};
 use framewell_blob::ObjectKey;
 use framewell_catalog::{Catalog, NewGap, StagedSegment};
 use framewell_fmp4::scan_segment;
+use framewell_footage::CONTINUITY_US;
 use framewell_model::{
     Channel, ChannelId, ErrorKind, GapReason, HasKind, RecMode, Seal, SealSource, SegmentId,
     TimeRange, WallTime,
@@ -18,9 +19,12 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Staged rows looked at in one go: more than a crash leaves, which is one per segment on its way.
 const STAGED_ROWS: i64 = 10_000;
+/// Holes without a row are looked for in this time before the end of the footage.
+const LATELY: Duration = Duration::from_secs(3_600);
 
 impl Recorder {
     /// Finishes what a crash interrupted: spool files up to their last complete fragment are
@@ -44,6 +48,9 @@ impl Recorder {
         if !waiting.is_empty() {
             self.shared.has_overflowed.store(true, Ordering::Release);
         }
+        self.shared
+            .room
+            .set_spooled(spooled_bytes(spool_dir.clone()).await?);
         for staged in publisher.catalog.list_staged_segments(STAGED_ROWS).await? {
             if !waiting.contains(&staged.id) {
                 finish_staged(&publisher, &staged).await?;
@@ -101,6 +108,9 @@ impl Recorder {
                     if let Some(open) = open {
                         close_stale_gap(catalog, id, open.start, tail).await?;
                     }
+                    if mode == RecMode::On && channel.schedule.is_none() {
+                        fill_holes(catalog, id, tail).await?;
+                    }
                     let gap = NewGap {
                         channel: id,
                         start: tail,
@@ -130,6 +140,36 @@ async fn close_stale_gap(
     let footage = catalog.segment_ranges(channel, since).await?;
     let back = footage.iter().map(|range| range.start.max(start)).min();
     catalog.close_gap(channel, back.unwrap_or(tail)).await
+}
+
+/// A crash may take the row of a hole with it that was over before: the database was away, and what waited
+/// for it was in memory. What lies between the segments of the last minutes, and in no row, becomes one.
+async fn fill_holes(
+    catalog: &Catalog,
+    channel: ChannelId,
+    tail: WallTime,
+) -> Result<(), framewell_catalog::Error> {
+    let lately = TimeRange {
+        start: tail - LATELY,
+        end: tail,
+    };
+    let footage = catalog.segment_ranges(channel, lately).await?;
+    let gaps = catalog.gaps_in(channel, lately).await?;
+    let mut reached: Option<WallTime> = None;
+    for range in footage {
+        if let Some(hole) = reached.and_then(|end| TimeRange::new(end, range.start)) {
+            let is_known = gaps
+                .iter()
+                .any(|gap| gap.start < hole.end && gap.end.is_none_or(|end| end > hole.start));
+            if !is_known && hole.micros() > CONTINUITY_US {
+                tracing::warn!(channel.id = %channel, start = %hole.start, end = %hole.end, "a hole without a gap row; it gets one");
+                let reason = GapReason::CameraOffline;
+                catalog.insert_past_gap(channel, hole, reason).await?;
+            }
+        }
+        reached = reached.max(Some(range.end));
+    }
+    Ok(())
 }
 
 /// A row whose file is gone: the object is there, or both are lost.
@@ -181,6 +221,13 @@ async fn list_spool(spool_dir: PathBuf) -> Result<Vec<PathBuf>, Error> {
         .await
         .unwrap_or_else(|panic| Err(io::Error::other(panic)))
         .map_err(|source| Error::SpoolDir { path, source })
+}
+
+/// Bytes of all segment files in the spool.
+async fn spooled_bytes(spool_dir: PathBuf) -> Result<u64, Error> {
+    let files = list_spool(spool_dir).await?;
+    let sizes = files.iter().filter_map(|path| path.metadata().ok());
+    Ok(sizes.map(|metadata| metadata.len()).sum())
 }
 
 /// Reads an abandoned spool file and cuts it behind its last complete fragment. A file without one is

@@ -4,8 +4,9 @@ use std::error::Error;
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(200);
-/// Long enough to be no load on something that struggles, short enough to be back at once.
-const LONGEST: Duration = Duration::from_secs(10);
+/// Long enough to be no load on something that struggles, short enough to be back at once, and to try again
+/// a few times while the server stops.
+const LONGEST: Duration = Duration::from_secs(3);
 
 /// Doubling pauses; the first failure is a warning, the ones after it are details.
 #[derive(Debug, Default)]

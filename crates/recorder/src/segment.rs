@@ -2,6 +2,7 @@
 
 use crate::digest::Hasher;
 use crate::file;
+use crate::room::Room;
 use bytes::Bytes;
 use framewell_catalog::NewSegment;
 use framewell_fmp4::{
@@ -121,6 +122,11 @@ impl OpenSegment {
         }
     }
 
+    /// Bytes of a file with what was written so far.
+    pub(crate) fn len_bytes(&self) -> u64 {
+        self.index.len_bytes()
+    }
+
     pub(crate) const fn id(&self) -> SegmentId {
         self.identity.segment
     }
@@ -140,6 +146,7 @@ impl OpenSegment {
         &mut self,
         units: &[AccessUnit],
         end_dts: Option<i64>,
+        room: &Arc<Room>,
     ) -> io::Result<FragmentEntry> {
         let sequence = u32::try_from(self.index.fragments.len() + 1).unwrap_or(u32::MAX);
         let fragment = build_fragment(&self.clock, sequence, &self.parameters, units, end_dts);
@@ -153,7 +160,7 @@ impl OpenSegment {
         let parts = Arc::new(parts);
         let mut pauses = WRITE_RETRIES.iter();
         loop {
-            match self.write(entry.offset, Arc::clone(&parts)).await {
+            match self.write(entry.offset, Arc::clone(&parts), room).await {
                 Ok(()) => break,
                 Err(error) => match pauses.next() {
                     Some(pause) => tokio::time::sleep(*pause).await,
@@ -165,11 +172,18 @@ impl OpenSegment {
         Ok(entry)
     }
 
-    async fn write(&mut self, offset: u64, parts: Arc<Vec<Bytes>>) -> io::Result<()> {
+    async fn write(
+        &mut self,
+        offset: u64,
+        parts: Arc<Vec<Bytes>>,
+        room: &Arc<Room>,
+    ) -> io::Result<()> {
+        let room = Arc::clone(room);
         let (file, path, init) = (self.file.clone(), self.path.clone(), self.init.clone());
         let mut hasher = self.hasher.take();
         let write = move || -> (io::Result<Arc<File>>, Option<Hasher>) {
             let written = write_fragment(file, &path, init, offset, &parts);
+            room.measure();
             // Only what is in the file; a write that is repeated counts once.
             if written.is_ok()
                 && let Some(hasher) = &mut hasher

@@ -2,9 +2,11 @@
 
 use crate::channel::ChannelRecorder;
 use crate::config::{Policy, RecorderConfig};
-use crate::gaps::{Ledger, LedgerSender};
+use crate::ledger::{Ledger, LedgerSender};
 use crate::memory::ChannelMemory;
+use crate::pressure::Pressure;
 use crate::publish::{PublishLoop, PublishSender, Publisher};
+use crate::room::Room;
 use framewell_blob::BlobStore;
 use framewell_catalog::Catalog;
 use framewell_footage::Spool;
@@ -34,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) catalog: Catalog,
     pub(crate) spool: Spool,
     pub(crate) clock: Arc<dyn WallClock>,
+    pub(crate) room: Arc<Room>,
     pub(crate) wanted: watch::Sender<BTreeMap<ChannelId, Policy>>,
     /// Files that are in no queue wait in the spool folder.
     pub(crate) has_overflowed: Arc<AtomicBool>,
@@ -65,8 +68,10 @@ impl Recorder {
         spool: Spool,
         clock: Arc<dyn WallClock>,
     ) -> Self {
+        let room = Arc::new(Room::new(config.room, &config.spool_dir));
         Self {
             shared: Arc::new(Shared {
+                room,
                 config,
                 registry,
                 blobs,
@@ -102,20 +107,25 @@ impl Recorder {
             blobs: self.shared.blobs.clone(),
             spool: self.shared.spool.clone(),
             clock: Arc::clone(&self.shared.clock),
+            room: Arc::clone(&self.shared.room),
         }
     }
 
     /// Runs until `stop`, then closes and publishes all open segments. Stop ingest first. Takes at
     /// most 15 s to stop; what is not published by then is left to [`Recorder::recover`].
     pub async fn run(self, stop: CancellationToken) {
-        let (ledger_sender, ledger) = Ledger::new(self.shared.catalog.clone());
+        let (ledger_sender, ledger) =
+            Ledger::new(self.shared.catalog.clone(), Arc::clone(&self.shared.clock));
         let (publish_sender, publish) = PublishLoop::new(
             self.publisher(),
             ledger_sender.clone(),
             self.shared.config.spool_dir.clone(),
             Arc::clone(&self.shared.has_overflowed),
         );
+        let backlog = publish.backlog();
+        let pressure = Pressure::new(self.clone(), backlog, ledger_sender.clone());
         let mut services = JoinSet::new();
+        services.spawn(pressure.run(stop.clone()));
         services.spawn(publish.run());
         services.spawn(ledger.run());
         services.spawn(self.clone().sweep_until(stop.clone()));

@@ -1,7 +1,7 @@
 //! From batches to the files of one channel, and what is missing between them.
 
 use crate::assembler::{Assembler, Step};
-use crate::gaps::LedgerSender;
+use crate::ledger::LedgerSender;
 use crate::memory::Memory;
 use crate::publish::{PublishSender, spool_bytes};
 use crate::segment::{ClosedSegment, OpenSegment, spool_path};
@@ -115,6 +115,8 @@ pub(crate) struct Writer {
     /// Whether it writes what lies before the newest footage: that says nothing about what is missing.
     is_late: bool,
     has_failed: bool,
+    /// Bytes of the open segment that are in the account of the room.
+    counted: u64,
 }
 
 impl Writer {
@@ -127,6 +129,7 @@ impl Writer {
             segment: None,
             is_late: false,
             has_failed: false,
+            counted: 0,
         }
     }
 
@@ -195,7 +198,12 @@ impl Writer {
     }
 
     async fn fragment(&mut self, units: &[AccessUnit], end_dts: Option<i64>) {
-        if let Some((identity, parameters)) = self.begun.take() {
+        let begun = self.begun.take();
+        let bytes = units.iter().map(|unit| unit.data.len() as u64).sum();
+        if !self.desk.shared.room.admits(bytes) {
+            return self.refused();
+        }
+        if let Some((identity, parameters)) = begun {
             let shared = &self.desk.shared;
             let spool_dir = &shared.config.spool_dir;
             let path = spool_path(spool_dir, identity.channel, identity.segment);
@@ -204,12 +212,13 @@ impl Writer {
             // Known before there is a file: a file that nobody knows counts as left behind.
             shared.spool.open(&segment.announcement());
             self.segment = Some(segment);
+            self.counted = 0;
         }
         // Between a failed write and the next segment, there is nothing to append to.
         let Some(segment) = &mut self.segment else {
             return;
         };
-        match segment.append(units, end_dts).await {
+        match segment.append(units, end_dts, &self.desk.shared.room).await {
             Ok(entry) => self.written(entry),
             Err(error) => self.write_failed(&error).await,
         }
@@ -219,8 +228,11 @@ impl Writer {
         let Some(segment) = &self.segment else { return };
         let desk = &self.desk;
         desk.shared.spool.append(segment.id(), entry);
+        let grown = segment.len_bytes() - self.counted;
+        self.counted = segment.len_bytes();
         desk.meters.bytes.increment(u64::from(entry.len));
-        desk.meters.spooled.increment(f64::from(entry.len));
+        desk.meters.spooled.increment(grown as f64);
+        desk.shared.room.add(grown);
         if std::mem::take(&mut self.has_failed) {
             tracing::info!(channel.id = %desk.channel, "spool can be written again");
         }
@@ -240,6 +252,20 @@ impl Writer {
         desk.meters.lag.set(lag_us as f64 / 1e6);
     }
 
+    /// There is no room. Keeps what is complete and goes on at the next key frame for which there is.
+    fn refused(&mut self) {
+        if !std::mem::replace(&mut self.has_failed, true) {
+            tracing::error!(channel.id = %self.desk.channel, "no room for new footage; it is lost until there is some");
+        }
+        metrics::counter!("framewell_recorder_refused_fragments_total").increment(1);
+        let closed = self
+            .segment
+            .take()
+            .map(|segment| (segment.id(), segment.close()));
+        self.desk.closed(closed);
+        self.missing(GapReason::StorageFull);
+    }
+
     /// Keeps what is complete and goes on at the next key frame.
     async fn write_failed(&mut self, error: &io::Error) {
         if !std::mem::replace(&mut self.has_failed, true) {
@@ -249,7 +275,17 @@ impl Writer {
             let closed = (segment.id(), segment.close_damaged().await);
             self.desk.closed(Some(closed));
         }
-        self.missing(GapReason::StorageFailed);
+        let is_full = matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        );
+        if is_full {
+            self.desk.shared.room.bell.notify_one();
+        }
+        self.missing(match is_full {
+            true => GapReason::StorageFull,
+            false => GapReason::StorageFailed,
+        });
     }
 
     fn run_ended(&mut self, reason: EndReason) {

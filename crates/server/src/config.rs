@@ -139,6 +139,14 @@ pub(crate) struct Record {
     pub(crate) retention_hours: u64,
     /// Most bytes of footage of all channels together; the oldest goes first. 0: no limit.
     pub(crate) max_bytes: u64,
+    /// Most bytes of footage that wait for the database or the object store; 0: no limit but the disk.
+    pub(crate) max_spool_bytes: u64,
+    /// Bytes of the disk that recording leaves free, in both of `data_dir`'s folders `spool` and `objects`.
+    /// Below it `when_full` takes effect. 0: none.
+    pub(crate) min_free_bytes: u64,
+    /// What goes when there is no room: `delete_oldest` (the oldest footage that no hold keeps) or
+    /// `refuse_new` (new footage, until there is room).
+    pub(crate) when_full: WhenFull,
     /// What channels that record by event keep before an event, in seconds. It comes from the live ring:
     /// what that does not hold is not there.
     pub(crate) pre_roll_s: f64,
@@ -146,6 +154,16 @@ pub(crate) struct Record {
     pub(crate) post_roll_s: f64,
     /// Most bytes of a file that a camera sends with footage it recorded itself.
     pub(crate) max_upload_bytes: u64,
+}
+
+/// What goes when there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WhenFull {
+    /// The oldest footage.
+    DeleteOldest,
+    /// New footage.
+    RefuseNew,
 }
 
 /// S3-compatible store for recordings.
@@ -305,6 +323,9 @@ impl Default for Record {
             fragment_s: 1.0,
             retention_hours: 0,
             max_bytes: 0,
+            max_spool_bytes: framewell_recorder::RoomConfig::default().max_spool_bytes,
+            min_free_bytes: framewell_recorder::RoomConfig::default().min_free_bytes,
+            when_full: WhenFull::DeleteOldest,
             pre_roll_s: 5.0,
             post_roll_s: 10.0,
             max_upload_bytes: 1 << 30,

@@ -133,6 +133,7 @@ mod tests {
             segment: Duration::from_secs(2),
             fragment: Duration::from_secs(1),
             max_bytes: None,
+            room: framewell_recorder::RoomConfig::default(),
             rolls: Rolls {
                 pre: Duration::from_secs(2),
                 post: Duration::from_secs(3),
@@ -202,6 +203,7 @@ mod tests {
         let policy = Policy {
             mode: RecMode::ByEvent,
             retention: None,
+            max_bytes: None,
             rolls: None,
         };
         recorder.set_wanted(BTreeMap::from([(channel, policy)]));

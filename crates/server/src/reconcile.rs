@@ -88,6 +88,9 @@ impl Reconciler {
         Policy {
             mode: schedule::mode(channel, self.clock.now()),
             retention: self.retention(channel),
+            max_bytes: channel
+                .max_bytes
+                .and_then(|bytes| u64::try_from(bytes).ok()),
             rolls: Some(Rolls::of(channel, self.default_rolls)),
         }
     }

@@ -1,7 +1,7 @@
 //! The table of contents of the running system: what is made, from what, in which order it starts
 //! and in which order it stops.
 
-use crate::config::Config;
+use crate::config::{Config, WhenFull};
 use crate::event_recording::EventRecording;
 use crate::notify::Heralds;
 use crate::reconcile::Reconciler;
@@ -30,7 +30,7 @@ use framewell_jobs::{Jobs, JobsConfig};
 use framewell_live::{Registry, RingConfig, SystemClock};
 use framewell_model::WallClock;
 use framewell_playback::Playback;
-use framewell_recorder::{ImportConfig, Importer, Recorder, RecorderConfig, Rolls};
+use framewell_recorder::{ImportConfig, Importer, Recorder, RecorderConfig, Rolls, RoomConfig};
 use framewell_streaming::raw::{self, RawConfig, RawListener, RawService};
 use framewell_streaming::rtmp::RtmpService;
 use framewell_streaming::rtsp::{self, RtspConfig, RtspSources};
@@ -604,6 +604,14 @@ fn recorder_config(config: &Config) -> RecorderConfig {
         segment: Duration::from_secs_f64(config.record.segment_s),
         fragment: Duration::from_secs_f64(config.record.fragment_s),
         max_bytes: Some(config.record.max_bytes).filter(|bytes| *bytes > 0),
+        room: RoomConfig {
+            max_spool_bytes: config.record.max_spool_bytes,
+            min_free_bytes: config.record.min_free_bytes,
+            when_full: match config.record.when_full {
+                WhenFull::DeleteOldest => framewell_recorder::WhenFull::DeleteOldest,
+                WhenFull::RefuseNew => framewell_recorder::WhenFull::RefuseNew,
+            },
+        },
         rolls: rolls(config),
     }
 }

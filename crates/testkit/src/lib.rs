@@ -4,6 +4,7 @@
 //! the truth about what it did. What does not: fakes of our own parts.
 //! Entry points: [`camera::Camera::start`], [`encode::ClipSpec::encode`], [`stamp::read_stamp_jpeg`].
 
+pub mod account;
 pub mod camera;
 pub mod clock;
 pub mod encode;
@@ -14,5 +15,8 @@ pub mod mark;
 pub mod multipart;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod s3;
+pub mod small_disk;
+pub mod soak;
 pub mod stamp;

@@ -7,11 +7,13 @@
 pub(crate) mod channels;
 pub(crate) mod clip;
 pub(crate) mod clips;
+pub(crate) mod deletions;
 pub(crate) mod event_files;
 pub(crate) mod group_images;
 pub(crate) mod group_live;
 mod group_select;
 pub(crate) mod hls;
+pub(crate) mod holds;
 pub(crate) mod image;
 pub(crate) mod images;
 mod images_body;

@@ -8,6 +8,7 @@ use crate::body::JsonObject;
 use crate::error::ApiError;
 use axum::Json;
 use axum::extract::{Path, State};
+use framewell_live::{SourceClock, Track};
 use framewell_model::{Channel, ChannelPatch, RecMode, Schedule};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -39,8 +40,54 @@ pub(crate) struct RecordingView {
     /// `otherwise`. Null: none.
     #[schema(value_type = Option<Object>, example = json!({"periods": [{"days": ["mon", "tue"], "from": "08:00", "to": "18:00", "mode": "on"}], "otherwise": "by_event"}))]
     schedule: Option<Value>,
+    /// Seconds that footage is kept; null: what the server is set to.
+    #[schema(example = 2_592_000)]
+    retention_s: Option<i64>,
+    /// Most bytes of footage, of which the oldest goes first; null: no limit of its own.
+    #[schema(example = 500_000_000_000_i64)]
+    max_bytes: Option<i64>,
     /// Whether footage is being written now.
     recording: bool,
+    /// What the camera's clock does; null: it has said no time yet.
+    clock: Option<ClockView>,
+}
+
+/// What a camera's clock does during its present run, by its RTCP sender reports.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ClockView {
+    /// Seconds that it is ahead of the server's, less the delay of the network.
+    #[schema(example = -0.012)]
+    offset_s: f64,
+    /// How much faster than the server's it runs, in parts per million; null until it has been watched for
+    /// five minutes.
+    #[schema(example = 12.5)]
+    drift_ppm: Option<f64>,
+    /// How often it was set.
+    jumps: i64,
+    /// The largest of these steps, in seconds.
+    largest_jump_s: f64,
+    /// Whether capture times come from it. If not, it is more than 10 s off, and arrival counts.
+    used: bool,
+    /// When it was first heard of in this run.
+    since: String,
+    /// When it was last heard of.
+    last: String,
+}
+
+impl ClockView {
+    #[expect(clippy::cast_precision_loss, reason = "shown to people")]
+    fn of(clock: &SourceClock) -> Self {
+        let reading = &clock.reading;
+        Self {
+            offset_s: reading.offset_us as f64 / 1e6,
+            drift_ppm: reading.drift_ppb.map(|ppb| ppb as f64 / 1e3),
+            jumps: reading.jumps,
+            largest_jump_s: reading.largest_jump_us as f64 / 1e6,
+            used: clock.is_used,
+            since: reading.first.to_rfc3339(),
+            last: reading.last.to_rfc3339(),
+        }
+    }
 }
 
 /// Changes; absent members stay as they are.
@@ -56,6 +103,10 @@ pub(crate) struct RecordingChange {
     /// As shown; null removes it.
     #[schema(value_type = Option<Object>)]
     schedule: Option<Value>,
+    /// At least 1; null: what the server is set to.
+    retention_s: Option<i64>,
+    /// At least 1; null: no limit of its own.
+    max_bytes: Option<i64>,
 }
 
 /// Show when a channel records
@@ -118,9 +169,11 @@ fn read(body: &Map<String, Value>) -> Result<ChannelPatch, ApiError> {
             "pre_roll_s" => patch.pre_roll_us = Some(read_roll(name, value, MAX_PRE_ROLL_S)?),
             "post_roll_s" => patch.post_roll_us = Some(read_roll(name, value, MAX_POST_ROLL_S)?),
             "schedule" => patch.schedule = Some(read_schedule(value)?),
+            "retention_s" => patch.retention_s = Some(read_count(name, value)?),
+            "max_bytes" => patch.max_bytes = Some(read_count(name, value)?),
             _ => {
                 return Err(ApiError::invalid(format!(
-                    "{name:?} is none of rec_mode, pre_roll_s, post_roll_s, schedule"
+                    "{name:?} is none of rec_mode, pre_roll_s, post_roll_s, schedule, retention_s, max_bytes"
                 )));
             }
         }
@@ -149,6 +202,19 @@ fn read_roll(name: &str, value: &Value, most: f64) -> Result<Option<i64>, ApiErr
     Ok(Some(micros))
 }
 
+fn read_count(name: &str, value: &Value) -> Result<Option<i64>, ApiError> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    let count = value.as_i64().filter(|count| *count >= 1);
+    let count = count.ok_or_else(|| {
+        ApiError::invalid(format!(
+            "{name} is neither null nor a whole number from 1 on"
+        ))
+    })?;
+    Ok(Some(count))
+}
+
 fn read_schedule(value: &Value) -> Result<Option<Schedule>, ApiError> {
     if value.is_null() {
         return Ok(None);
@@ -175,6 +241,13 @@ fn show(state: &AppState, channel: &Channel) -> Result<RecordingView, ApiError> 
         post_roll_s: seconds(channel.post_roll_us),
         ring_s: seconds(held).unwrap_or(0.0),
         schedule: schedule.map_err(|error| ApiError::invalid(error.to_string()))?,
+        retention_s: channel.retention_s,
+        max_bytes: channel.max_bytes,
+        clock: track
+            .as_ref()
+            .and_then(Track::clock)
+            .as_ref()
+            .map(ClockView::of),
         recording: track.is_some_and(|track| *track.recording().borrow()),
     })
 }
@@ -206,6 +279,16 @@ mod tests {
                 .contains("3600")
         );
         assert!(read(json!({"post_roll_s": "5"})).is_err());
+        assert!(
+            read(json!({"max_bytes": 0}))
+                .unwrap_err()
+                .contains("from 1 on")
+        );
+        assert_eq!(
+            read(json!({"max_bytes": 7, "retention_s": null}))
+                .map(|p| (p.max_bytes, p.retention_s)),
+            Ok((Some(Some(7)), Some(None)))
+        );
         assert!(read(json!({"rec_mode": "sometimes"})).is_err());
         let period = json!({"from": "08:00", "to": "25:00", "mode": "on"});
         let late = read(json!({"schedule": {"periods": [period], "otherwise": "off"}}));

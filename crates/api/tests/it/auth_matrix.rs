@@ -107,6 +107,7 @@ impl Fixture {
             .replace("{stream}", "vs_main")
             .replace("{span}/{file}", "17-42/vod.m3u8")
             .replace("{uid}", "0a1b")
+            .replace("{hold}", "7")
             .replace("{session}", "0a1b")
             .replace("{file}", "index.m3u8")
             .replace(

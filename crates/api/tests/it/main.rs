@@ -26,6 +26,7 @@ mod places;
 mod player;
 mod recorded_hls;
 mod records;
+mod retention;
 mod secrets;
 mod sessions;
 mod site;

@@ -25,7 +25,7 @@ use framewell_model::{
     SegmentId, TimeRange, WallClock, WallTime,
 };
 use framewell_playback::Playback;
-use framewell_recorder::{ImportConfig, Importer, Recorder, RecorderConfig, Rolls};
+use framewell_recorder::{ImportConfig, Importer, Recorder, RecorderConfig, Rolls, RoomConfig};
 use framewell_testkit::clock::MovableClock;
 use framewell_token::SigningKey;
 use http_body_util::BodyExt;
@@ -397,6 +397,7 @@ async fn state(folder: &TempDir, clock: Arc<dyn WallClock>, config: ApiConfig) -
             segment: Duration::from_secs(10),
             fragment: Duration::from_secs(1),
             max_bytes: None,
+            room: RoomConfig::default(),
             rolls: Rolls::default(),
         },
         registry.clone(),

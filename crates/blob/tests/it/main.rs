@@ -6,6 +6,7 @@ use bytes::Bytes;
 use framewell_blob::{BlobStore, Error, ObjectKey, S3Config};
 use framewell_model::{ChannelId, ErrorKind, HasKind, Secret, SegmentId, WallTime};
 use framewell_testkit::s3::TestBucket;
+use framewell_testkit::small_disk::SmallDisk;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -279,4 +280,38 @@ async fn without_its_bucket_a_put_fails_keeps_the_file_and_tells_no_secret() {
     assert!(file.exists());
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+}
+
+/// A file as it is on the disk, past the cache.
+fn read_from_disk(path: &Path) -> Vec<u8> {
+    let output = std::process::Command::new("dd")
+        .arg(format!("if={}", path.display()))
+        .args(["iflag=direct", "bs=1M", "status=none"])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    output.stdout
+}
+
+#[tokio::test]
+async fn a_sync_that_fails_is_not_forgotten_by_the_next_put() {
+    let Some(disk) = SmallDisk::thin(6) else {
+        return;
+    };
+    let blobs = BlobStore::local(&disk.path().join("objects")).unwrap();
+    let file = disk.path().join("spooled");
+    let content: Vec<u8> = (0..12u32 << 20).map(|i| (i % 249) as u8).collect();
+    // The disk takes the write, and has no room for it.
+    std::fs::write(&file, &content).unwrap();
+    for _ in 0..3 {
+        assert!(blobs.put_file(&key(1), &file).await.is_err());
+        assert!(file.exists());
+    }
+    disk.grow(64).unwrap();
+    blobs.put_file(&key(1), &file).await.unwrap();
+    let object = disk.path().join("objects").join(key(1).path());
+    assert!(
+        read_from_disk(&object) == content,
+        "what was put is what is there"
+    );
 }

@@ -17,6 +17,7 @@ mod meta_property;
 mod meta_search;
 mod old_words;
 mod open;
+mod retention;
 mod rule_steps;
 mod seals;
 mod segments;

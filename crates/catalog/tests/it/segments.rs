@@ -1,8 +1,8 @@
 //! Segments from staging to the end of their rows.
 
 use crate::backend::{ALL, at, channel, channel_of, conformance, missing_channel, range, segment};
-use framewell_catalog::{Catalog, Error, MAX_SEGMENT_US, NewSegment, Order, Slice};
-use framewell_model::{ChannelId, RecordId, Segment, TimeRange, WallTime};
+use framewell_catalog::{Catalog, Error, Excess, MAX_SEGMENT_US, NewSegment, Order, Slice};
+use framewell_model::{ChannelId, DeletionReason, RecordId, Segment, TimeRange, WallTime};
 
 fn is_missing<T: std::fmt::Debug>(result: Result<T, Error>) -> bool {
     matches!(result, Err(Error::NotFound { .. }))
@@ -269,7 +269,11 @@ conformance! {
         let second = channel_of(catalog, first.account, "yard").await;
         let (one, other) = (first.id, second.id);
         assert_eq!(catalog.published_bytes().await.unwrap(), 0);
-        assert_eq!(catalog.doom_oldest_segments(1, 10, at(9)).await.unwrap(), 0);
+        let doom = async |bytes, limit| {
+            let excess = Excess { channel: None, bytes, limit, reason: DeletionReason::Bytes };
+            catalog.doom_oldest_segments(excess, at(9)).await.unwrap()
+        };
+        assert_eq!(doom(1, 10).await, 0);
         let mut records = Vec::new();
         for (n, channel) in [one, other, one, other, one].into_iter().enumerate() {
             let start = n as i64 * 10;
@@ -283,9 +287,9 @@ conformance! {
         catalog.stage_segment(&staged, at(0)).await.unwrap();
         assert_eq!(catalog.published_bytes().await.unwrap(), 500);
         // 150 bytes are two segments; a limit of one stops earlier.
-        assert_eq!(catalog.doom_oldest_segments(150, 10, at(9)).await.unwrap(), 200);
-        assert_eq!(catalog.doom_oldest_segments(150, 1, at(9)).await.unwrap(), 100);
-        assert_eq!(catalog.doom_oldest_segments(0, 10, at(9)).await.unwrap(), 0);
+        assert_eq!(doom(150, 10).await, 200);
+        assert_eq!(doom(150, 1).await, 100);
+        assert_eq!(doom(0, 10).await, 0);
         assert_eq!(catalog.published_bytes().await.unwrap(), 200);
         let doomed = catalog.list_doomed_segments(10).await.unwrap();
         let doomed: Vec<_> = doomed.iter().map(|segment| segment.record).collect();

@@ -160,6 +160,13 @@ async fn a_clock_that_is_a_year_off_is_not_believed() {
     camera.control().skew_ntp_time(365 * 86_400);
     let (rig, mut viewer) = Rig::with(source(&camera));
     let seen = viewer.video(40).await;
+    let clock = viewer.track.clock().expect("a sender report came");
+    let off_s = clock.reading.offset_us / 1_000_000;
+    assert!(
+        (off_s - 365 * 86_400).abs() <= 1,
+        "measured though: {clock:?}"
+    );
+    assert!(!clock.is_used);
     assert!(
         seen.iter()
             .all(|s| s.unit.clock == ClockSource::ServerArrival)

@@ -220,7 +220,7 @@ impl Storing {
             self.open = Some(open);
         }
         if let Some(open) = &mut self.open {
-            open.append(&units, end_dts)
+            open.append(&units, end_dts, &self.publisher.room)
                 .await
                 .map_err(ImportError::Disk)?;
         }

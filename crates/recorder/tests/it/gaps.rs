@@ -160,6 +160,41 @@ async fn a_jump_of_media_time_starts_a_run_and_a_hole_in_it_has_a_row() {
 }
 
 #[tokio::test]
+async fn where_clocks_are_put_forward_and_back_footage_goes_on() {
+    // In Berlin, 02:00 is 03:00 on the one day, and 03:00 is 02:00 on the other; a leap second was between
+    // the last two.
+    for moment in [
+        "2026-03-29T01:00:00Z",
+        "2026-10-25T01:00:00Z",
+        "2017-01-01T00:00:00Z",
+    ] {
+        let moment: framewell_model::WallTime = moment.parse().unwrap();
+        let mut rig = Rig::new().await;
+        rig.record().await;
+        let clip = small_clip().encode().unwrap();
+        let mut camera = Camera::connect(&rig, &clip, moment.plus_micros(-6_000_000));
+        for _ in 0..3 {
+            camera.play();
+        }
+        rig.until_recorded(110).await;
+        assert_eq!(rig.gaps().await, []);
+        camera.end_run(EndReason::Stopped);
+        rig.stop().await;
+        rig.assert_recorded(&camera.video()).await;
+        let pieces = rig.pieces().await;
+        assert!(
+            pieces
+                .windows(2)
+                .all(|pair| pair[0].continues_into(&pair[1]))
+        );
+        assert_eq!(
+            pieces.last().unwrap().range.end,
+            moment.plus_micros(6_000_000)
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_source_that_is_removed_is_recording_switched_off() {
     let mut rig = Rig::new().await;
     rig.record().await;

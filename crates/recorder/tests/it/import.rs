@@ -222,6 +222,7 @@ async fn limits_and_times_that_cannot_be_are_errors() {
     rig.set_policy(Policy {
         mode: RecMode::On,
         retention: Some(Duration::from_secs(3_600)),
+        max_bytes: None,
         rolls: None,
     });
     let old = import(&rig, start, &bytes).await.unwrap_err();

@@ -7,6 +7,7 @@ mod crash;
 mod gaps;
 mod import;
 mod outage;
+mod pressure;
 mod recording;
 mod retention;
 mod rig;

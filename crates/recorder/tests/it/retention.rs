@@ -28,6 +28,7 @@ async fn footage_older_than_its_retention_is_deleted_row_and_object() {
     rig.set_policy(Policy {
         mode: RecMode::On,
         retention: Some(HOUR),
+        max_bytes: None,
         rolls: None,
     });
     rig.clock.set(small_clip().start + HOUR);

@@ -10,7 +10,8 @@ use framewell_model::{
     ChannelId, ChannelStatus, Gap, GapReason, MediaTime, NewChannel, RecMode, RunId, Secret,
     TimeRange, WallClock, WallTime,
 };
-use framewell_recorder::{Policy, Recorder, RecorderConfig, Rolls};
+use framewell_recorder::{Policy, Recorder, RecorderConfig, Rolls, RoomConfig};
+use framewell_testkit::account::{Account, Hole};
 use framewell_testkit::clock::MovableClock;
 use framewell_testkit::encode::{ClipSpec, EncodedClip};
 use std::collections::BTreeMap;
@@ -62,7 +63,40 @@ pub(crate) struct Rig {
     pub(crate) blobs: BlobStore,
     pub(crate) clock: Arc<MovableClock>,
     pub(crate) node: Node,
-    ring: RingConfig,
+    setup: Setup,
+}
+
+/// What a rig is made of.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    pub(crate) ring: RingConfig,
+    pub(crate) room: RoomConfig,
+    pub(crate) max_bytes: Option<u64>,
+    /// URL of the database; `None`: SQLite in the rig's folder.
+    pub(crate) database: Option<String>,
+    /// Folder of the spool; `None`: in the rig's.
+    pub(crate) spool: Option<PathBuf>,
+    /// `None`: a folder of the rig's.
+    pub(crate) blobs: Option<BlobStore>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            ring: RingConfig {
+                max_age_us: 600_000_000,
+                ..RingConfig::default()
+            },
+            room: RoomConfig {
+                min_free_bytes: 0,
+                ..RoomConfig::default()
+            },
+            max_bytes: None,
+            database: None,
+            spool: None,
+            blobs: None,
+        }
+    }
 }
 
 /// What a crash takes with it.
@@ -76,16 +110,21 @@ pub(crate) struct Node {
 
 impl Rig {
     pub(crate) async fn new() -> Self {
-        let ring = RingConfig {
-            max_age_us: 600_000_000,
-            ..RingConfig::default()
-        };
-        Self::with_ring(ring).await
+        Self::with(Setup::default()).await
     }
 
     pub(crate) async fn with_ring(ring: RingConfig) -> Self {
+        let setup = Setup {
+            ring,
+            ..Setup::default()
+        };
+        Self::with(setup).await
+    }
+
+    pub(crate) async fn with(setup: Setup) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", dir.path().join("db").display());
+        let own = format!("sqlite:{}", dir.path().join("db").display());
+        let url = setup.database.clone().unwrap_or(own);
         let config = CatalogConfig {
             url: Secret::new(url),
             max_connections: 4,
@@ -93,8 +132,9 @@ impl Rig {
         let catalog = Catalog::open(&config).await.unwrap();
         let clock = Arc::new(MovableClock::new(small_clip().start));
         let channel = new_channel(&catalog).await;
-        let blobs = BlobStore::local(&dir.path().join("objects")).unwrap();
-        let node = Node::new(dir.path(), ring, &catalog, &blobs, &clock, None);
+        let own = || BlobStore::local(&dir.path().join("objects")).unwrap();
+        let blobs = setup.blobs.clone().unwrap_or_else(own);
+        let node = Node::new(dir.path(), &setup, &catalog, &blobs, &clock);
         Self {
             dir,
             channel,
@@ -102,7 +142,7 @@ impl Rig {
             blobs,
             clock,
             node,
-            ring,
+            setup,
         }
     }
 
@@ -116,6 +156,7 @@ impl Rig {
         self.set_policy(Policy {
             mode,
             retention: None,
+            max_bytes: None,
             rolls: None,
         });
     }
@@ -146,26 +187,44 @@ impl Rig {
     /// Ends all tasks where they are, as `kill -9` would; what was in RAM is gone.
     pub(crate) async fn crash(&mut self) {
         self.node.tasks.shutdown().await;
+        self.renew();
+    }
+
+    fn renew(&mut self) {
         self.node = Node::new(
             self.dir.path(),
-            self.ring,
+            &self.setup,
             &self.catalog,
             &self.blobs,
             &self.clock,
-            None,
         );
+    }
+
+    /// Compares what a camera sent with what is stored.
+    pub(crate) async fn account(&self, sent: &[&AccessUnit]) -> Account {
+        let sent: Vec<WallTime> = sent.iter().map(|unit| unit.wall).collect();
+        let samples = self.samples().await;
+        let video = samples.iter().filter(|s| s.track == TrackKind::Video);
+        let stored: Vec<WallTime> = video.map(|sample| sample.wall).collect();
+        let holes: Vec<Hole> = self
+            .gaps()
+            .await
+            .into_iter()
+            .map(|(start, end, reason)| Hole {
+                start,
+                end,
+                reason: reason.as_str().to_owned(),
+            })
+            .collect();
+        // The file counts in ticks of 11.1 us; both sides round.
+        let rounding = Duration::from_micros(20);
+        Account::of(&sent, &stored, &holes, rounding, rounding)
     }
 
     /// The same node with a limit of bytes; nothing may run.
     pub(crate) fn limit_bytes(&mut self, max_bytes: u64) {
-        self.node = Node::new(
-            self.dir.path(),
-            self.ring,
-            &self.catalog,
-            &self.blobs,
-            &self.clock,
-            Some(max_bytes),
-        );
+        self.setup.max_bytes = Some(max_bytes);
+        self.renew();
     }
 
     pub(crate) fn track(&self) -> Track {
@@ -285,17 +344,17 @@ pub(crate) struct Recorded {
 impl Node {
     fn new(
         dir: &Path,
-        ring: RingConfig,
+        setup: &Setup,
         catalog: &Catalog,
         blobs: &BlobStore,
         clock: &Arc<MovableClock>,
-        max_bytes: Option<u64>,
     ) -> Self {
         let config = RecorderConfig {
-            spool_dir: dir.join("spool"),
+            spool_dir: setup.spool.clone().unwrap_or_else(|| dir.join("spool")),
             segment: Duration::from_secs(2),
             fragment: Duration::from_secs(1),
-            max_bytes,
+            max_bytes: setup.max_bytes,
+            room: setup.room,
             rolls: Rolls {
                 pre: Duration::from_secs(2),
                 post: Duration::from_secs(3),
@@ -303,7 +362,7 @@ impl Node {
         };
         let clock: Arc<dyn WallClock> = Arc::<MovableClock>::clone(clock);
         let spool = Spool::new();
-        let registry = Registry::new(ring, Arc::clone(&clock));
+        let registry = Registry::new(setup.ring, Arc::clone(&clock));
         let recorder = Recorder::new(
             config,
             registry.clone(),

@@ -48,6 +48,9 @@ struct Args {
     /// Adds a clock to every picture of a file: an SEI message with the time at which it is sent.
     #[arg(long, requires = "file")]
     clock: bool,
+    /// How many seconds the cameras' own clocks are ahead; what they show is in time.
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    clock_ahead_s: i64,
     /// User name; with it, the cameras ask for Digest credentials.
     #[arg(long, requires = "password")]
     login: Option<String>,
@@ -78,6 +81,9 @@ async fn main() -> Result<()> {
         _ = interrupt.recv() => return Ok(()),
         _ = terminate.recv() => return Ok(()),
     };
+    for camera in &cameras {
+        camera.control().skew_ntp_time(args.clock_ahead_s);
+    }
     let urls: Vec<String> = cameras
         .iter()
         .map(|camera| format!("{:?}", camera.url()))

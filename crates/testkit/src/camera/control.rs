@@ -20,6 +20,7 @@ pub(super) struct Faults {
     pub(super) is_silent_about_time: bool,
     /// Added to the NTP time of sender reports, in microseconds.
     pub(super) ntp_skew_us: i64,
+    pub(super) marks_capture: bool,
     /// The SDP offers a metadata track.
     pub(super) offers_metadata: bool,
     /// Present sessions are reset when one more begins to play.
@@ -74,6 +75,12 @@ impl Control {
     /// RTP timestamps of all tracks jump by this many seconds, either way, from the next frame on.
     pub fn jump_rtp_time(&self, seconds: i64) {
         self.state.jump_rtp(seconds.saturating_mul(1_000_000));
+    }
+
+    /// Whether the marks in the pictures of a clip with a clock say when they were captured, instead of when
+    /// they are sent.
+    pub fn mark_capture(&self, marks: bool) {
+        self.state.faults().marks_capture = marks;
     }
 
     /// Sender reports say the truth plus this many seconds.

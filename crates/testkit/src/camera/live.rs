@@ -135,6 +135,7 @@ impl LiveSender<'_> {
         let scale = Timescale::HZ_90K;
         let ticks = self.state.ticks_at(scale, painted.capture);
         self.state.send(Sample {
+            mark: None,
             track: TrackKind::Video,
             is_key: picture.is_key,
             rtp_time: self.state.rtp_time(TrackKind::Video, scale, ticks),

@@ -6,6 +6,7 @@
 use crate::clock::wall_now;
 use crate::mark;
 use framewell_media::{AudioCodec, StreamParameters, TrackKind, VideoCodec, nal};
+use framewell_model::WallTime;
 
 /// Bytes before the RTP header for interleaving (RFC 2326 section 10.12).
 const PREFIX: usize = 4;
@@ -158,11 +159,17 @@ impl Packets {
     }
 
     /// Appends all packets, addressed, interleaved, ready for the connection.
-    pub(crate) fn write_interleaved(&self, to: &Addressing, out: &mut Vec<u8>) {
+    pub(crate) fn write_interleaved(
+        &self,
+        to: &Addressing,
+        mark: Option<WallTime>,
+        out: &mut Vec<u8>,
+    ) {
         let base = out.len();
         out.extend_from_slice(&self.bytes);
         if let Some(at) = self.clock_at {
-            mark::write(out, base + at, wall_now().micros());
+            let time = mark.unwrap_or_else(wall_now);
+            mark::write(out, base + at, time.micros());
         }
         let (mut start, mut sequence) = (base, to.sequence);
         for end in &self.ends {
@@ -220,7 +227,6 @@ pub(crate) fn ntp(micros: i64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use framewell_model::WallTime;
 
     #[test]
     fn ntp_times_are_read_back_to_the_microsecond() {
@@ -249,7 +255,7 @@ mod tests {
             packets.datagram(0, &to, &mut out);
             assert_eq!(out[1], 96);
             out.clear();
-            packets.write_interleaved(&to, &mut out);
+            packets.write_interleaved(&to, None, &mut out);
             assert_eq!(out.len(), packets.bytes.len());
             let second = packets.ends[0];
             assert_eq!(&out[second + 6..second + 8], &[0, 0], "sequence wraps");

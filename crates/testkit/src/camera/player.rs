@@ -146,11 +146,14 @@ async fn play_clip(state: &CameraState, clip: &PacketizedClip, begin: usize, zer
         let which = usize::from(unit.track == TrackKind::Audio);
         let scale: Timescale = scales[which];
         let ticks = zero_ticks[which] + scale.from_micros(lap_start_us) + unit.pts_ticks;
+        let capture = zero.wall.plus_micros(lap_start_us + unit.pts_us);
+        let marks_capture = state.faults().marks_capture;
         state.send(Sample {
+            mark: marks_capture.then_some(capture),
             track: unit.track,
             is_key: unit.is_key,
             rtp_time: state.rtp_time(unit.track, scale, ticks),
-            capture: zero.wall.plus_micros(lap_start_us + unit.pts_us),
+            capture,
             packets: Arc::clone(&unit.packets),
         });
         index += 1;

@@ -221,6 +221,7 @@ impl Session {
         };
         let now = wall_now();
         let sample = Sample {
+            mark: None,
             track: TrackKind::Video,
             is_key: false,
             rtp_time: u32::try_from(now.micros().rem_euclid(1 << 32)).unwrap_or(0),

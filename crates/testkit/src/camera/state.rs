@@ -23,6 +23,8 @@ pub(super) struct Sample {
     pub(super) is_key: bool,
     pub(super) rtp_time: u32,
     pub(super) capture: WallTime,
+    /// The time in its mark, where its clip has one; `None`: when it is sent.
+    pub(super) mark: Option<WallTime>,
     pub(super) packets: Arc<Packets>,
 }
 

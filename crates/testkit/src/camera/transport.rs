@@ -110,7 +110,9 @@ impl TrackOut {
         match &self.route {
             Route::Interleaved(channel) if lost == 0 => {
                 let to = self.addressing(sample, *channel);
-                sample.packets.write_interleaved(&to, interleaved);
+                sample
+                    .packets
+                    .write_interleaved(&to, sample.mark, interleaved);
             }
             Route::Interleaved(channel) => {
                 for index in lost..count {

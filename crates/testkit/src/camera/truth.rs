@@ -57,6 +57,27 @@ impl Truth {
         captures.min_by_key(|capture| capture.micros_since(near).abs())
     }
 
+    /// Capture times of all frames from `from` on and before `to`, ascending, whether anybody watched or not.
+    /// None for live cameras.
+    #[must_use]
+    pub fn captures(&self, from: WallTime, to: WallTime) -> Vec<WallTime> {
+        let epochs = self.epochs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut captures = Vec::new();
+        for (index, epoch) in epochs.iter().enumerate() {
+            let end = epochs.get(index + 1).map_or(to, |next| next.zero.min(to));
+            let first_lap = from
+                .micros_since(epoch.zero)
+                .div_euclid(epoch.lap_us)
+                .max(0);
+            let last_lap = end.micros_since(epoch.zero).div_euclid(epoch.lap_us);
+            let laps = (first_lap..=last_lap).flat_map(|lap| {
+                (0..epoch.times_us.len()).filter_map(move |frame| epoch.capture(lap, frame))
+            });
+            captures.extend(laps.filter(|at| *at >= from && *at < end));
+        }
+        captures
+    }
+
     /// Number and capture time of the frame that the camera last captured at or before `at`.
     #[must_use]
     pub fn frame_at(&self, at: WallTime) -> Option<(u32, WallTime)> {
@@ -87,5 +108,11 @@ mod tests {
         truth.begin(at(2_000), Arc::new([0]), 50);
         assert_eq!(truth.capture_near(0, at(2_049)), Some(at(2_050)));
         assert_eq!(truth.frame_at(at(2_051)), Some((0, at(2_050))));
+        let all: Vec<i64> = truth
+            .captures(at(1_850), at(2_101))
+            .iter()
+            .map(|at| at.micros())
+            .collect();
+        assert_eq!(all, [1_880, 1_920, 1_960, 2_000, 2_050, 2_100]);
     }
 }
