@@ -44,7 +44,7 @@ impl Catalog {
 
     /// Footage of a range that was there is there no more. An open gap stays open; a gap of the same reason
     /// that touches the range is made one with it.
-    pub async fn insert_past_gap(
+    pub async fn join_past_gap(
         &self,
         channel: ChannelId,
         range: TimeRange,

@@ -32,8 +32,8 @@ pub use frame::{FrameId, FrameIdError};
 pub use grant::{Access, Grant, Holder, Principal, Right, RightSet};
 pub use group::{Group, GroupPatch, NewGroup};
 pub use id::{
-    AccountId, ChannelId, ClipId, ClipObjectId, ClipShareId, DeliveryId, EventId, GroupId,
-    HoldId, HolderId, IdError, ImageId, ImageObjectId, JobId, RecordId, RuleId, RunId, SegmentId,
+    AccountId, ChannelId, ClipId, ClipObjectId, ClipShareId, DeliveryId, EventId, GroupId, HoldId,
+    HolderId, IdError, ImageId, ImageObjectId, JobId, RecordId, RuleId, RunId, SegmentId,
     TokenSerial, WebhookId,
 };
 pub use image::{ImageOrigin, StoredImage};

@@ -141,7 +141,7 @@ impl Ledger {
             GapChange::Past { range, reason } => (range.start, Some(range.end), reason),
             GapChange::Lost { range } => {
                 let reason = GapReason::DataLoss;
-                return catalog.insert_past_gap(channel, range, reason).await;
+                return catalog.join_past_gap(channel, range, reason).await;
             }
             GapChange::Discarded { range, size_bytes } => {
                 let now = self.clock.now();

@@ -164,7 +164,7 @@ async fn fill_holes(
             if !is_known && hole.micros() > CONTINUITY_US {
                 tracing::warn!(channel.id = %channel, start = %hole.start, end = %hole.end, "a hole without a gap row; it gets one");
                 let reason = GapReason::CameraOffline;
-                catalog.insert_past_gap(channel, hole, reason).await?;
+                catalog.join_past_gap(channel, hole, reason).await?;
             }
         }
         reached = reached.max(Some(range.end));

@@ -10,6 +10,7 @@ mod meter;
 mod record;
 mod streams;
 mod subscriptions;
+mod writes;
 
 use clap::Subcommand;
 

@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use super::meter::{self, Usage};
+use super::writes::Writes;
 use super::{document, footage, machine};
 use crate::child::Managed;
 use crate::deps::{self, Purpose};
@@ -42,6 +43,7 @@ struct Row {
     ours_bytes: u64,
     ffmpeg_bytes: u64,
     busy_cores: f64,
+    writes: Writes,
 }
 
 pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
@@ -104,6 +106,7 @@ fn window(
     peers: &mut [Managed],
 ) -> anyhow::Result<Row> {
     let (ours_folder, peers_folder) = (folder.join("ours"), folder.join("ffmpeg"));
+    let writes = Writes::of(server)?;
     let before = (
         size_of(&ours_folder),
         size_of(&peers_folder),
@@ -126,6 +129,7 @@ fn window(
         ours_bytes: size_of(&ours_folder).saturating_sub(before.0),
         ffmpeg_bytes: size_of(&peers_folder).saturating_sub(before.1),
         busy_cores: (meter::busy_seconds()? - before.2) / ours.wall_s,
+        writes: Writes::of(server)?.since(&writes),
     })
 }
 
@@ -241,7 +245,7 @@ impl Row {
         let count = self.cameras as f64;
         format!(
             "| {} | {:.1} ({:.2} ms/s) | {:.1} ({:.2} ms/s) | **{:.2}** | {:.1} / {:.1} ({:.1}) | {:.0} / {:.0} | \
-             {:.2} / {:.2} | {:.2} |",
+             {:.2} / {:.2} | {:.3} | {:.2} | {:.2} |",
             self.cameras,
             self.cpu_s_per_hour(&self.ours),
             self.cpu_ms(&self.ours),
@@ -255,6 +259,8 @@ impl Row {
             self.ffmpeg.rss_mib,
             self.rate(self.ours_bytes),
             self.rate(self.ffmpeg_bytes),
+            self.writes.amplification(),
+            self.writes.syncs / self.ours.wall_s / count,
             self.busy_cores
         )
     }
@@ -263,8 +269,9 @@ impl Row {
 fn report(rows: &[Row], args: &Args, scene: &str, machine: &str) -> String {
     let mut text = String::from(
         "| cameras | ours: CPU s per camera-hour | ffmpeg: the same | ours / ffmpeg | ours: PSS / RSS MiB (PSS per camera) \
-         | ffmpeg: PSS / RSS MiB | MB/s written per camera, ours / ffmpeg | cores busy, all in all |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+         | ffmpeg: PSS / RSS MiB | MB/s written per camera, ours / ffmpeg | ours: bytes to the disk per byte of footage | ours: syncs a second \
+         per camera | cores busy, all in all |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for row in rows {
         // Writing to a string does not fail.
@@ -275,7 +282,9 @@ fn report(rows: &[Row], args: &Args, scene: &str, machine: &str) -> String {
          sides record the same streams at the same time, over RTSP and TCP; ours is one server with default settings \
          (10 s segments, SQLite), the other side one `ffmpeg -rtsp_transport tcp -i URL -c copy -f segment -segment_time 10 \
          -segment_format mp4` a camera. CPU (user and system) and memory are those of the whole process trees, from /proc, \
-         over {} s, {} s after the last connection.\n\n{machine}",
+         over {} s, {} s after the last connection. Bytes to the disk are `write_bytes` of /proc/PID/io, database \
+         included, which the kernel counts when it takes them into its cache; syncs are those of segments and their folders, \
+         counted by `framewell_blob_syncs_total`.\n\n{machine}",
         args.seconds, args.settle
     )
 }

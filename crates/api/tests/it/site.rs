@@ -379,6 +379,17 @@ fn busy_pool() -> Pool {
     Pool::start(config).unwrap()
 }
 
+fn recorder_config(folder: &TempDir) -> RecorderConfig {
+    RecorderConfig {
+        spool_dir: folder.path().join("spool"),
+        segment: Duration::from_secs(10),
+        fragment: Duration::from_secs(1),
+        max_bytes: None,
+        room: RoomConfig::default(),
+        rolls: Rolls::default(),
+    }
+}
+
 async fn state(folder: &TempDir, clock: Arc<dyn WallClock>, config: ApiConfig) -> AppState {
     let path = folder.path().join("catalog.db");
     let database = CatalogConfig {
@@ -392,14 +403,7 @@ async fn state(folder: &TempDir, clock: Arc<dyn WallClock>, config: ApiConfig) -
     let spool = Spool::new();
     let footage = Footage::new(catalog.clone(), blobs.clone(), spool.clone());
     let recorder = Recorder::new(
-        RecorderConfig {
-            spool_dir: folder.path().join("spool"),
-            segment: Duration::from_secs(10),
-            fragment: Duration::from_secs(1),
-            max_bytes: None,
-            room: RoomConfig::default(),
-            rolls: Rolls::default(),
-        },
+        recorder_config(folder),
         registry.clone(),
         blobs.clone(),
         catalog.clone(),
