@@ -23,6 +23,30 @@ use tables::SampleTable;
 /// Most samples in one clip: three weeks at 25 Hz, and tables of less than 2 GiB.
 const MAX_SAMPLES: usize = 50_000_000;
 
+/// What becomes of stretches without footage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Holes {
+    /// They take no time: footage follows footage.
+    #[default]
+    Collapse,
+    /// They take the time that they took: the last picture before one stays on screen, without sound, for
+    /// its sample lasts that long.
+    Keep,
+}
+
+/// A part of a clip: what is presented of one segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClipPart {
+    /// The caller's number, see [`ClipSource::segment`].
+    pub segment: usize,
+    /// When its first picture is shown, in 90 kHz ticks from the beginning of the clip.
+    pub at_ticks: u64,
+    /// Capture time of its first picture, and end of its last one.
+    pub range: TimeRange,
+    /// RFC 6381 names of its codings, separated by commas.
+    pub codecs: Arc<str>,
+}
+
 /// One fragment that takes part in a clip.
 #[derive(Debug, Clone)]
 pub struct ClipSource {
@@ -68,11 +92,15 @@ pub struct ClipPlan {
     pub pieces: Vec<Piece>,
     /// Presented range: capture time of the first picture shown and end of the last one.
     pub range: TimeRange,
+    /// Which segment is presented when, in order.
+    pub parts: Vec<ClipPart>,
 }
 
+/// Longest time of one sample in a clip, in 90 kHz ticks: 6.6 hours. Players read 31 bits.
+const MAX_HOLE_TICKS: i64 = i32::MAX as i64;
+
 impl ClipPlan {
-    /// Plans a clip of `wanted` over `sources` (time order; must start with a key fragment). Gaps
-    /// between sources collapse: footage follows footage. The first picture shown is the one on
+    /// Plans a clip of `wanted` over `sources` (time order; must start with a key fragment). The first picture shown is the one on
     /// screen at `wanted.start`; the last is the last one captured before `wanted.end`.
     ///
     /// A picture is on screen until the next one of the same unbroken footage is; if nothing was on
@@ -82,12 +110,16 @@ impl ClipPlan {
     ///
     /// # Errors
     /// [`Error::NoPicture`] without a picture in `wanted`, [`Error::Unwritable`] with more samples
-    /// than a file holds.
-    pub fn build(wanted: TimeRange, sources: &[ClipSource]) -> Result<Self, Error> {
-        let selection = select::select(wanted, sources).ok_or(Error::NoPicture {
+    /// than a file holds, [`Error::HoleTooLong`] with a hole that is to be kept and is longer than a
+    /// sample may be.
+    pub fn build(wanted: TimeRange, sources: &[ClipSource], holes: Holes) -> Result<Self, Error> {
+        let selection = select::select(wanted, sources, holes).ok_or(Error::NoPicture {
             start: wanted.start,
             end: wanted.end,
         })?;
+        if holes == Holes::Keep {
+            check_holes(&selection)?;
+        }
         let sound = audio::select(&selection, sources);
         let sample_count =
             selection.pictures.len() + sound.as_ref().map_or(0, |sound| sound.samples.len());
@@ -118,6 +150,7 @@ impl ClipPlan {
             len: data_at + layout.data_len,
             pieces: layout.into_pieces(w.into_bytes()),
             range: selection.range,
+            parts: selection.parts,
         })
     }
 
@@ -160,6 +193,16 @@ impl Piece {
             data,
         })
     }
+}
+
+fn check_holes(selection: &Selection) -> Result<(), Error> {
+    for pair in selection.parts.windows(2) {
+        let (start, end) = (pair[0].range.end, pair[1].range.start);
+        if Timescale::HZ_90K.from_micros(end.micros_since(start)) >= MAX_HOLE_TICKS {
+            return Err(Error::HoleTooLong { start, end });
+        }
+    }
+    Ok(())
 }
 
 fn write_mdat_head(w: &mut BoxWriter, data_len: u64, is_long: bool) {

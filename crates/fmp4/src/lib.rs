@@ -27,7 +27,7 @@ mod time;
 mod varint;
 mod write;
 
-pub use clip::{ClipPlan, ClipSource, Piece, PieceData};
+pub use clip::{ClipPart, ClipPlan, ClipSource, Holes, Piece, PieceData};
 pub use clock::FileClock;
 pub use continuous::continue_run;
 pub use fragment::{Fragment, build_fragment};
@@ -68,6 +68,14 @@ pub enum Error {
         /// Its end.
         end: WallTime,
     },
+    /// A hole that cannot be kept.
+    #[error("the hole from {start} to {end} is longer than a sample can last (6 h 37 min)")]
+    HoleTooLong {
+        /// End of the footage before it.
+        start: WallTime,
+        /// Start of the footage behind it.
+        end: WallTime,
+    },
     /// Samples that cannot be in one file.
     #[error("cannot write: {0}")]
     Unwritable(String),
@@ -78,6 +86,7 @@ impl HasKind for Error {
         match self {
             Self::BadBox { .. } | Self::BadIndex(_) => ErrorKind::DataLoss,
             Self::NoPicture { .. } => ErrorKind::NotFound,
+            Self::HoleTooLong { .. } => ErrorKind::InvalidArgument,
             Self::Unwritable(_) => ErrorKind::Internal,
         }
     }

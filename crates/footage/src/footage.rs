@@ -131,17 +131,22 @@ impl Footage {
         if u64::try_from(bytes.len()) == Ok(wanted.end - wanted.start) {
             return Ok(bytes);
         }
-        Err(Error::Damaged {
-            place,
-            source: framewell_fmp4::Error::BadBox {
-                what: "mdat".to_owned(),
-                offset: wanted.start,
-                why: format!(
-                    "segment {} ends before byte {}, which its index covers",
-                    piece.id, wanted.end
-                ),
-            },
-        })
+        Err(ends_early(piece, wanted.start.saturating_add(bytes.len() as u64)))
+    }
+
+    /// Whether the object of a published segment is there, and as long as its index says; the bytes are
+    /// not looked at. What is in the spool is not looked at either.
+    pub async fn check(&self, piece: &Piece) -> Result<(), Error> {
+        let Location::Object(key) = &piece.location else {
+            return Ok(());
+        };
+        let place = Place::from(piece);
+        let size = self.blobs.size(key).await;
+        let size = size.map_err(|source| Error::Blob { place, source })?;
+        if size < piece.index.len_bytes() {
+            return Err(ends_early(piece, size));
+        }
+        Ok(())
     }
 
     async fn read_object(
@@ -181,6 +186,18 @@ impl Footage {
                 source,
             })?;
         Ok(self.parameters.insert(piece.id, parameters))
+    }
+}
+
+/// The error about a segment that has `size` bytes, and less than its index covers.
+fn ends_early(piece: &Piece, size: u64) -> Error {
+    Error::Damaged {
+        place: Place::from(piece),
+        source: framewell_fmp4::Error::BadBox {
+            what: "mdat".to_owned(),
+            offset: size,
+            why: format!("segment {} ends there, and its index goes on", piece.id),
+        },
     }
 }
 

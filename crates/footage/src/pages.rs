@@ -72,6 +72,30 @@ impl Footage {
     }
 }
 
+impl Footage {
+    /// Why there is nothing in these stretches (ascending), as far as the recorder wrote it down.
+    pub async fn explain(
+        &self,
+        channel: ChannelId,
+        holes: &[TimeRange],
+    ) -> Result<Vec<FootageGap>, Error> {
+        let (Some(first), Some(last)) = (holes.first(), holes.last()) else {
+            return Ok(Vec::new());
+        };
+        let span = TimeRange {
+            start: first.start,
+            end: last.end,
+        };
+        let rows = self.catalog().gaps_in(channel, span).await;
+        let rows = rows.map_err(|source| Error::Catalog { channel, source })?;
+        let explained = |range: &TimeRange| FootageGap {
+            range: *range,
+            reason: reason_of(range, &rows),
+        };
+        Ok(holes.iter().map(explained).collect())
+    }
+}
+
 impl GopPages {
     /// The next entries; `None` at the end. After an error the same page may be asked for again.
     /// Cancel-safe.
@@ -151,20 +175,14 @@ impl GopPages {
     }
 
     async fn with_reasons(&self, mut entries: Vec<GopEntry>) -> Result<Vec<GopEntry>, Error> {
-        let holes = || entries.iter().filter_map(GopEntry::gap);
-        let (Some(first), Some(last)) = (holes().next(), holes().next_back()) else {
-            return Ok(entries);
-        };
-        let channel = self.channel;
-        let span = TimeRange {
-            start: first.range.start,
-            end: last.range.end,
-        };
-        let rows = self.footage.catalog().gaps_in(channel, span).await;
-        let rows = rows.map_err(|source| Error::Catalog { channel, source })?;
+        let holes: Vec<TimeRange> = entries
+            .iter()
+            .filter_map(|entry| entry.gap().map(|gap| gap.range))
+            .collect();
+        let mut explained = self.footage.explain(self.channel, &holes).await?.into_iter();
         for entry in &mut entries {
             if let GopEntry::Gap(hole) = entry {
-                hole.reason = reason_of(&hole.range, &rows);
+                hole.reason = explained.next().and_then(|gap| gap.reason);
             }
         }
         Ok(entries)

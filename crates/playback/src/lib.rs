@@ -12,7 +12,8 @@ pub mod replay;
 mod timeline;
 
 pub use catch_up::{Beginning, CatchUp, CatchUpItem, Role};
-pub use clip::{Clip, ClipError};
+pub use clip::{Clip, ClipError, ClipOptions, ClipSegment};
+pub use framewell_fmp4::Holes;
 pub use record::RecordFile;
 pub use timeline::{Timeline, load_timeline};
 
@@ -60,10 +61,26 @@ impl Playback {
         self.hls.run(stop).await;
     }
 
-    /// Opens a clip: reads fragment headers, no media. Gaps collapse and are listed.
-    /// [`ClipError::Busy`] while eight days of clips are open: each holds its sample tables in memory.
+    /// Opens a clip, with the defaults of [`ClipOptions`].
     pub async fn clip(&self, channel: ChannelId, range: TimeRange) -> Result<Clip, ClipError> {
-        plan::plan_clip(&self.footage, &self.clip_budget, channel, range).await
+        self.clip_with(channel, range, ClipOptions::default()).await
+    }
+
+    /// Opens a clip: reads fragment headers, no media. Gaps are listed.
+    /// [`ClipError::Busy`] while eight days of clips are open: each holds its sample tables in memory.
+    pub async fn clip_with(
+        &self,
+        channel: ChannelId,
+        range: TimeRange,
+        options: ClipOptions,
+    ) -> Result<Clip, ClipError> {
+        let wanted = plan::Wanted {
+            footage: &self.footage,
+            channel,
+            range,
+            options,
+        };
+        wanted.plan(&self.clip_budget).await
     }
 
     /// Recorded footage from `start` on, unit by unit: from the key frame that the picture at `start`

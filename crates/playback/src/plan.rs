@@ -1,14 +1,14 @@
 //! Planning a clip: which fragments take part, and their sample tables.
 
-use crate::{Clip, ClipError};
+use crate::{Clip, ClipError, ClipOptions};
 use bytes::Bytes;
 use framewell_fmp4::{ClipPlan, ClipSource, FragmentEntry, parse_fragment};
 use framewell_footage::{Error, Footage, Piece, Place};
-use framewell_model::{ChannelId, TimeRange};
-use futures::stream::{self, StreamExt, TryStreamExt};
+use framewell_model::{ChannelId, ErrorKind, HasKind, TimeRange};
+use futures::stream::{self, StreamExt};
 use std::ops::Range;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Longest clip: a day. Its sample tables take some 50 MiB.
 const MAX_CLIP_S: u64 = 24 * 3_600;
@@ -24,63 +24,125 @@ const MAX_HEADER_READ_BYTES: u64 = 1 << 20;
 /// One read of fragment headers in one piece.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct HeaderRead {
-    /// Index of the piece.
-    piece: usize,
     range: Range<u64>,
     /// Indices of its fragments.
     fragments: Range<usize>,
 }
 
-pub(crate) async fn plan_clip(
-    footage: &Footage,
-    budget: &Arc<Semaphore>,
-    channel: ChannelId,
-    range: TimeRange,
-) -> Result<Clip, ClipError> {
-    let limit_us = i64::try_from(MAX_CLIP_S * 1_000_000).unwrap_or(i64::MAX);
-    if range.micros() > limit_us {
-        return Err(ClipError::TooLong {
+/// What a clip is to be made of.
+pub(crate) struct Wanted<'a> {
+    pub(crate) footage: &'a Footage,
+    pub(crate) channel: ChannelId,
+    pub(crate) range: TimeRange,
+    pub(crate) options: ClipOptions,
+}
+
+impl Wanted<'_> {
+    pub(crate) async fn plan(&self, budget: &Arc<Semaphore>) -> Result<Clip, ClipError> {
+        let (range, holes) = (self.range, self.options.holes);
+        let place = self.take_place(budget)?;
+        let mut pieces = self.footage.pieces(self.channel, range).await?;
+        pieces.retain(|piece| needed(&piece.index.fragments, range).is_some());
+        let (sources, lost) = self.load(&pieces).await?;
+        // A day of samples takes seconds to lay out, too long for a runtime thread.
+        let plan = tokio::task::spawn_blocking(move || ClipPlan::build(range, &sources, holes))
+            .await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        let plan = match plan {
+            Ok(plan) => plan,
+            Err(framewell_fmp4::Error::NoPicture { .. }) => return Err(self.empty(lost).await?),
+            Err(error) => return Err(error.into()),
+        };
+        let lost = lost.into_iter().map(|lost| lost.place).collect();
+        Clip::open(self, pieces, plan, lost, place).await
+    }
+
+    fn take_place(&self, budget: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ClipError> {
+        let range = self.range;
+        let limit_us = i64::try_from(MAX_CLIP_S * 1_000_000).unwrap_or(i64::MAX);
+        if range.micros() > limit_us {
+            return Err(ClipError::TooLong {
+                range,
+                limit_s: MAX_CLIP_S,
+            });
+        }
+        let seconds = u32::try_from(range.micros() / 1_000_000 + 1).unwrap_or(u32::MAX);
+        Arc::clone(budget)
+            .try_acquire_many_owned(seconds)
+            .map_err(|_| ClipError::Busy)
+    }
+
+    /// The fragments of all pieces, and the pieces that cannot be read.
+    async fn load(&self, pieces: &[Piece]) -> Result<(Vec<ClipSource>, Vec<Lost>), ClipError> {
+        let loads = stream::iter(0..pieces.len())
+            .map(|number| self.load_piece(number, &pieces[number]))
+            .buffered(CONCURRENT_READS);
+        let mut loads = std::pin::pin!(loads);
+        let (mut sources, mut lost) = (Vec::new(), Vec::new());
+        while let Some(loaded) = loads.next().await {
+            match loaded {
+                Ok(of_piece) => sources.extend(of_piece),
+                Err(error) => lost.push(self.forgive(error)?),
+            }
+        }
+        Ok((sources, lost))
+    }
+
+    /// A segment that is lost is left out, unless the clip is to be complete. Whatever may pass by itself is
+    /// an error of the whole.
+    fn forgive(&self, error: Error) -> Result<Lost, ClipError> {
+        match error.place() {
+            Some(place) if !self.options.is_strict && error.kind() == ErrorKind::DataLoss => {
+                let place = *place;
+                tracing::warn!(channel.id = %self.channel, segment.id = %place.segment, error = &error as &dyn std::error::Error, "a clip leaves out a segment");
+                Ok(Lost { place, error })
+            }
+            _ => Err(error.into()),
+        }
+    }
+
+    async fn load_piece(&self, number: usize, piece: &Piece) -> Result<Vec<ClipSource>, Error> {
+        self.footage.check(piece).await?;
+        let mut sources = Vec::new();
+        for read in header_reads(piece, self.range) {
+            sources.extend(load_sources(self.footage, number, piece, read).await?);
+        }
+        Ok(sources)
+    }
+
+    /// The error about a clip without a picture.
+    async fn empty(&self, lost: Vec<Lost>) -> Result<ClipError, ClipError> {
+        if let Some(lost) = lost.into_iter().next() {
+            return Ok(lost.error.into());
+        }
+        let (channel, range) = (self.channel, self.range);
+        let (mut before, mut after) = (None, None);
+        let nearest = self.footage.no_footage(channel, range.start).await?;
+        if let Error::NoFootage { before: b, after: a, .. } = nearest {
+            (before, after) = (b, a);
+        }
+        Ok(ClipError::Empty {
+            channel,
             range,
-            limit_s: MAX_CLIP_S,
-        });
+            before,
+            after,
+        })
     }
-    let seconds = u32::try_from(range.micros() / 1_000_000 + 1).unwrap_or(u32::MAX);
-    let place = Arc::clone(budget)
-        .try_acquire_many_owned(seconds)
-        .map_err(|_| ClipError::Busy)?;
-    let mut pieces = footage.pieces(channel, range).await?;
-    pieces.retain(|piece| needed(&piece.index.fragments, range).is_some());
-    let reads: Vec<_> = pieces
-        .iter()
-        .enumerate()
-        .flat_map(|(number, piece)| header_reads(number, piece, range))
-        .collect();
-    if reads.is_empty() {
-        return Err(ClipError::Empty { channel, range });
-    }
-    let sources: Vec<Vec<ClipSource>> = stream::iter(reads)
-        .map(|read| load_sources(footage, &pieces, read))
-        .buffered(CONCURRENT_READS)
-        .try_collect()
-        .await?;
-    let sources: Vec<_> = sources.into_iter().flatten().collect();
-    // A day of samples takes seconds to lay out, too long for a runtime thread.
-    let plan = tokio::task::spawn_blocking(move || ClipPlan::build(range, &sources))
-        .await
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-    match plan {
-        Ok(plan) => Ok(Clip::new(footage.clone(), pieces, plan, place)),
-        Err(framewell_fmp4::Error::NoPicture { .. }) => Err(ClipError::Empty { channel, range }),
-        Err(error) => Err(error.into()),
-    }
+}
+
+/// A piece that cannot be read.
+#[derive(Debug)]
+struct Lost {
+    place: Place,
+    error: Error,
 }
 
 async fn load_sources(
     footage: &Footage,
-    pieces: &[Piece],
+    number: usize,
+    piece: &Piece,
     read: HeaderRead,
 ) -> Result<Vec<ClipSource>, Error> {
-    let piece = &pieces[read.piece];
     let parameters = footage.parameters(piece).await?;
     let bytes = footage.read(piece, read.range.clone()).await?;
     let entries = &piece.index.fragments[read.fragments];
@@ -95,7 +157,7 @@ async fn load_sources(
                     source,
                 })?;
             Ok(ClipSource {
-                segment: read.piece,
+                segment: number,
                 entry: *entry,
                 samples,
                 parameters: Arc::clone(&parameters),
@@ -129,7 +191,7 @@ pub(crate) fn needed(fragments: &[FragmentEntry], range: TimeRange) -> Option<Ra
     Some(key..last + 1)
 }
 
-fn header_reads(number: usize, piece: &Piece, range: TimeRange) -> Vec<HeaderRead> {
+fn header_reads(piece: &Piece, range: TimeRange) -> Vec<HeaderRead> {
     let entries = &piece.index.fragments;
     let mut reads: Vec<HeaderRead> = Vec::new();
     for index in needed(entries, range).unwrap_or_default() {
@@ -144,7 +206,6 @@ fn header_reads(number: usize, piece: &Piece, range: TimeRange) -> Vec<HeaderRea
                 last.fragments.end = index + 1;
             }
             _ => reads.push(HeaderRead {
-                piece: number,
                 range: header,
                 fragments: index..index + 1,
             }),

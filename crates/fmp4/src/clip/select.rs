@@ -1,9 +1,10 @@
 //! Which pictures a clip shows, which it needs besides, and when they come in the file.
 
-use super::ClipSource;
+use super::{ClipPart, ClipSource, Holes};
 use framewell_media::TrackKind;
 use framewell_model::{TimeRange, Timescale, WallTime};
 use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
 
 /// Decode times that miss each other by up to this many 90 kHz ticks (1 ms) still join.
 const JOIN_TICKS: i64 = 90;
@@ -46,6 +47,8 @@ pub(super) struct Selection {
     pub(super) shown: Range<i64>,
     /// Wall time of that.
     pub(super) range: TimeRange,
+    /// The same, by segments.
+    pub(super) parts: Vec<ClipPart>,
 }
 
 impl Selection {
@@ -62,7 +65,11 @@ impl Selection {
 }
 
 /// Chooses; `None` if no picture lies in the range.
-pub(super) fn select(wanted: TimeRange, sources: &[ClipSource]) -> Option<Selection> {
+pub(super) fn select(
+    wanted: TimeRange,
+    sources: &[ClipSource],
+    holes: Holes,
+) -> Option<Selection> {
     let stretches: Vec<Stretch> = unbroken(sources)
         .into_iter()
         .filter_map(|range| Stretch::new(sources, range))
@@ -71,7 +78,10 @@ pub(super) fn select(wanted: TimeRange, sources: &[ClipSource]) -> Option<Select
         let place = stretch.place_on_screen(sources, wanted.start)?;
         Some((at, place))
     })?;
-    let mut builder = Builder::default();
+    let mut builder = Builder {
+        holes,
+        ..Builder::default()
+    };
     for (at, stretch) in stretches.iter().enumerate().skip(first_stretch) {
         let from = if at == first_stretch { first } else { 0 };
         let count = stretch.order[from..]
@@ -197,8 +207,10 @@ impl Stretch {
 /// Lays stretches one after another.
 #[derive(Debug, Default)]
 struct Builder {
+    holes: Holes,
     pictures: Vec<Picture>,
     spans: Vec<Span>,
+    parts: Vec<ClipPart>,
     start_wall: Option<WallTime>,
     end_wall: Option<WallTime>,
 }
@@ -209,7 +221,8 @@ impl Builder {
         let needed = stretch.needed(first, last);
         let key = stretch.pictures[needed.start];
         let shown = stretch.pictures[stretch.order[first]].pts..stretch.until(last);
-        let shift = self.shift_for(shown.start, key.dts);
+        let start_wall = stretch.wall(sources, stretch.order[first]);
+        let shift = self.shift_for(shown.start, key.dts, start_wall);
         let placed = stretch.pictures[needed]
             .iter()
             .filter(|picture| picture.pts >= key.pts)
@@ -219,28 +232,63 @@ impl Builder {
                 ..*picture
             });
         self.pictures.extend(placed);
-        self.start_wall
-            .get_or_insert_with(|| stretch.wall(sources, stretch.order[first]));
+        self.start_wall.get_or_insert(start_wall);
         self.end_wall = Some(stretch.until_wall(sources, last));
         self.spans.push(Span {
             sources: stretch.sources.clone(),
             shown,
             shift,
         });
+        self.note_parts(stretch, first, last, sources);
     }
 
-    /// The file starts at decode time 0; what follows is shown when what came before ends, unless
-    /// its decode times must come later than that.
-    fn shift_for(&self, shown_start: i64, first_dts: i64) -> i64 {
-        match (self.spans.last(), self.pictures.last()) {
-            (Some(before), Some(last)) => {
-                let shown_end = before.shown.end.saturating_add(before.shift);
-                let follows = shown_end.saturating_sub(shown_start);
-                let decodes = last.dts.saturating_add(1).saturating_sub(first_dts);
-                follows.max(decodes)
-            }
-            _ => first_dts.saturating_neg(),
+    /// Notes which segments the pictures from place `first` to place `last` of the last span come from.
+    fn note_parts(&mut self, stretch: &Stretch, first: usize, last: usize, sources: &[ClipSource]) {
+        let picture = |place: usize| &stretch.pictures[stretch.order[place]];
+        let segment = |place: usize| sources[picture(place).source].segment;
+        let (Some(begin), Some(span)) = (self.spans.first(), self.spans.last()) else {
+            return;
+        };
+        let origin = begin.shown.start.saturating_add(begin.shift);
+        let mut from = first;
+        while from <= last {
+            let of_part = (from..=last).take_while(|place| segment(*place) == segment(from));
+            let to = of_part.last().unwrap_or(from);
+            let at = picture(from).pts.saturating_add(span.shift);
+            let start = stretch.wall(sources, stretch.order[from]);
+            let end = stretch.until_wall(sources, to).max(start);
+            let codecs = sources[picture(from).source].parameters.codecs();
+            let same = self.parts.last().filter(|part| *part.codecs == *codecs);
+            self.parts.push(ClipPart {
+                segment: segment(from),
+                at_ticks: u64::try_from(at.saturating_sub(origin)).unwrap_or(0),
+                range: TimeRange { start, end },
+                codecs: same.map_or_else(|| codecs.into(), |part| Arc::clone(&part.codecs)),
+            });
+            from = to + 1;
         }
+    }
+
+    /// The file starts at decode time 0; what follows is shown when what came before ends, or when it
+    /// was captured if holes are kept, unless its decode times must come later than that.
+    fn shift_for(&self, shown_start: i64, first_dts: i64, start_wall: WallTime) -> i64 {
+        let (Some(before), Some(last)) = (self.spans.last(), self.pictures.last()) else {
+            return first_dts.saturating_neg();
+        };
+        let shown_end = before.shown.end.saturating_add(before.shift);
+        let follows = shown_end.saturating_sub(shown_start);
+        let decodes = last.dts.saturating_add(1).saturating_sub(first_dts);
+        let captured = match (self.holes, self.spans.first(), self.start_wall) {
+            (Holes::Keep, Some(begin), Some(begin_wall)) => {
+                let passed_us = start_wall.micros_since(begin_wall);
+                let origin = begin.shown.start.saturating_add(begin.shift);
+                origin
+                    .saturating_add(Timescale::HZ_90K.from_micros(passed_us))
+                    .saturating_sub(shown_start)
+            }
+            _ => follows,
+        };
+        follows.max(decodes).max(captured)
     }
 
     fn finish(self) -> Option<Selection> {
@@ -256,6 +304,7 @@ impl Builder {
                 end: end.max(start),
             },
             spans: self.spans,
+            parts: self.parts,
         })
     }
 }

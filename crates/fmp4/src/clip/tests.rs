@@ -24,7 +24,7 @@ fn range(start_us: i64, end_us: i64) -> TimeRange {
 
 /// Builds the clip, and checks its pictures against what was recorded.
 fn checked_clip(recording: &Recording, wanted: TimeRange) -> (ClipPlan, Vec<u8>) {
-    let plan = ClipPlan::build(wanted, &recording.sources).unwrap();
+    let plan = ClipPlan::build(wanted, &recording.sources, Holes::Collapse).unwrap();
     let file = recording.assemble(&plan);
     let moov = moov_of(&file);
     let (presented, samples) = demux(&file, &moov.trak[0]);
@@ -128,6 +128,54 @@ fn gaps_and_runs_collapse() {
 }
 
 #[test]
+fn a_hole_that_is_kept_takes_the_time_that_it_took() {
+    let first = RunPlan {
+        lost: vec![2, 3],
+        ..run(6, 2, Some(aac()))
+    };
+    let recording = Recording::new(&[first, run(3, 0, Some(aac()))]);
+    let wanted = range(300_000, 2 * RUN_US);
+    let plan = ClipPlan::build(wanted, &recording.sources, Holes::Keep).unwrap();
+    let file = recording.assemble(&plan);
+    let moov = moov_of(&file);
+    for (track, recorded, tolerance) in [
+        (0, recording.shown(wanted), 1e-4),
+        (1, recording.audio.clone(), 2e-4),
+    ] {
+        let (presented, samples) = demux(&file, &moov.trak[track]);
+        let end = samples.last().unwrap().at;
+        assert!(presented.end > end && presented.end < end + 0.1);
+        for sample in &samples {
+            let Some(recorded) = recorded.iter().find(|r| r.data == sample.data) else {
+                continue;
+            };
+            let at = recorded.wall.micros_since(plan.range.start) as f64 / 1e6;
+            assert!((sample.at - at).abs() < tolerance, "{} for {at}", sample.at);
+        }
+    }
+    let walls: Vec<f64> = (plan.parts.iter())
+        .map(|part| part.range.start.micros_since(plan.range.start) as f64 / 1e6)
+        .collect();
+    for (part, wall) in plan.parts.iter().zip(walls) {
+        assert!((part.at_ticks as f64 / 9e4 - wall).abs() < 1e-4);
+    }
+}
+
+#[test]
+fn a_hole_longer_than_a_sample_can_last_is_not_kept() {
+    let mut recording = Recording::new(&[run(2, 0, None), run(2, 0, None)]);
+    let away_us = 7 * 3_600_000_000;
+    for source in &mut recording.sources[2..] {
+        source.entry.wall = source.entry.wall.plus_micros(away_us);
+    }
+    let wanted = range(0, away_us + 2 * RUN_US);
+    let error = ClipPlan::build(wanted, &recording.sources, Holes::Keep).unwrap_err();
+    assert!(matches!(error, Error::HoleTooLong { .. }), "{error}");
+    let plan = ClipPlan::build(wanted, &recording.sources, Holes::Collapse).unwrap();
+    assert_eq!(plan.parts.len(), 2);
+}
+
+#[test]
 fn a_start_in_a_gap_shows_what_follows_it() {
     let recording = Recording::new(&[run(2, 0, None), run(2, 0, None)]);
     let (plan, _) = checked_clip(&recording, range(10_000_000, RUN_US + 100_000));
@@ -183,11 +231,11 @@ fn whole_segments_are_one_piece_each() {
 fn without_a_picture_there_is_no_clip() {
     let recording = Recording::new(&[run(2, 0, None)]);
     for wanted in [range(-5_000_000, 0), range(800_000, 5_000_000)] {
-        let error = ClipPlan::build(wanted, &recording.sources).unwrap_err();
+        let error = ClipPlan::build(wanted, &recording.sources, Holes::Collapse).unwrap_err();
         let (start, end) = (wanted.start, wanted.end);
         assert_eq!(error, Error::NoPicture { start, end });
     }
-    assert!(ClipPlan::build(range(0, 1), &[]).is_err());
+    assert!(ClipPlan::build(range(0, 1), &[], Holes::Collapse).is_err());
 }
 
 #[test]
@@ -203,7 +251,7 @@ fn a_clip_of_more_than_4_gib_has_64_bit_sizes_and_offsets() {
             sample.offset = at * size + 500;
         }
     }
-    let plan = ClipPlan::build(range(0, 2_000_000), &recording.sources).unwrap();
+    let plan = ClipPlan::build(range(0, 2_000_000), &recording.sources, Holes::Collapse).unwrap();
     let data_len = 40 * (150u64 << 20);
     let PieceData::Memory(head) = &plan.pieces[0].data else {
         panic!("headers first");
@@ -302,8 +350,10 @@ proptest! {
             }
         }
         let (start, end) = (WallTime::from_micros(start.min(end)), WallTime::from_micros(start.max(end)));
-        if let Ok(plan) = ClipPlan::build(TimeRange { start, end }, &recording.sources) {
-            prop_assert!(plan.range.start <= plan.range.end);
+        for holes in [Holes::Collapse, Holes::Keep] {
+            if let Ok(plan) = ClipPlan::build(TimeRange { start, end }, &recording.sources, holes) {
+                prop_assert!(plan.range.start <= plan.range.end);
+            }
         }
     }
 }

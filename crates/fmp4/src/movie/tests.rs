@@ -63,7 +63,7 @@ fn progressive() -> Vec<u8> {
         WallTime::from_micros(0),
         WallTime::from_micros(i64::MAX / 2),
     );
-    let plan = ClipPlan::build(all.unwrap(), &sources).unwrap();
+    let plan = ClipPlan::build(all.unwrap(), &sources, crate::Holes::Collapse).unwrap();
     let mut out = Vec::new();
     for piece in plan.pieces {
         match piece.data {

@@ -2,7 +2,7 @@
 
 use crate::ffmpeg::{self, digests};
 use crate::stream::{H264, H264_B, H265, H265_OPEN, RATE, Recipe, Recording, START, Stream};
-use framewell_fmp4::{ClipPlan, ClipSource, Piece, PieceData};
+use framewell_fmp4::{ClipPlan, ClipSource, Holes, Piece, PieceData};
 use framewell_model::TimeRange;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -53,7 +53,7 @@ fn shows(
     ms: Range<i64>,
     frames: Range<usize>,
 ) {
-    let plan = ClipPlan::build(wanted(ms.clone()), sources).unwrap();
+    let plan = ClipPlan::build(wanted(ms.clone()), sources, Holes::Collapse).unwrap();
     let frame_us = 1_000_000 / RATE;
     let start = START.plus_micros(frames.start as i64 * frame_us);
     let end = START.plus_micros(frames.end as i64 * frame_us);
@@ -153,7 +153,7 @@ fn of_two_runs_with_a_hole_and_other_parameters_between_them() {
     }
     sources.append(&mut later);
     let segments: Vec<Vec<u8>> = recordings.iter().flat_map(|r| r.segments.clone()).collect();
-    let plan = ClipPlan::build(wanted(500..3_601_000), &sources).unwrap();
+    let plan = ClipPlan::build(wanted(500..3_601_000), &sources, Holes::Collapse).unwrap();
     let file = write_clip(&first, &plan, &segments, 70_001);
     // Pictures 12 to 59 of the first segment, 120 to 124 of the third, 0 to 24 of the second run.
     let packets = ffmpeg::packets(&file, "v:0");

@@ -2,9 +2,11 @@
 
 use crate::recording::{Cuts, Recording, collect, cut, stamps_of};
 use crate::support::{encode, spec};
+use framewell_footage::FootageGap;
 use framewell_media::{AudioCodec, VideoCodec};
-use framewell_model::{ErrorKind, HasKind, TimeRange, WallTime};
-use framewell_playback::{Clip, ClipError};
+use framewell_model::{ErrorKind, GapReason, HasKind, TimeRange, WallTime};
+use framewell_playback::{Clip, ClipError, ClipOptions, Holes};
+use futures::StreamExt;
 use framewell_testkit::encode::ClipSpec;
 use framewell_testkit::stamp::Stamp;
 use rand::rngs::StdRng;
@@ -28,6 +30,11 @@ async fn open(recording: &Recording, wanted: TimeRange) -> Clip {
         .clip(recording.channel, wanted)
         .await
         .unwrap()
+}
+
+fn unexplained(range: TimeRange) -> FootageGap {
+    let reason = None;
+    FootageGap { range, reason }
 }
 
 async fn frames(clip: &Clip) -> Vec<Stamp> {
@@ -161,7 +168,7 @@ async fn a_hole_is_skipped_and_listed() {
         ),
     )
     .await;
-    assert_eq!(over.gaps, [hole]);
+    assert_eq!(over.gaps, [unexplained(hole)]);
     let numbers: Vec<_> = frames(&over)
         .await
         .iter()
@@ -178,7 +185,8 @@ async fn a_hole_is_skipped_and_listed() {
     )
     .await;
     assert_eq!(from_within.range.start, second_start);
-    assert_eq!(from_within.gaps, []);
+    let lacking = range(hole.start.plus_micros(5_000_000), hole.end);
+    assert_eq!(from_within.gaps, [unexplained(lacking)]);
     let numbers: Vec<_> = frames(&from_within)
         .await
         .iter()
@@ -324,4 +332,180 @@ async fn no_more_clips_are_open_than_fit_in_memory() {
     assert!(playback.clip(recording.channel, day).await.is_err());
     drop(stream);
     open(&recording, day).await;
+}
+
+const STRICT: ClipOptions = ClipOptions {
+    holes: Holes::Collapse,
+    is_strict: true,
+};
+const KEEP: ClipOptions = ClipOptions {
+    holes: Holes::Keep,
+    is_strict: false,
+};
+
+/// Twelve seconds in four segments.
+async fn four_segments() -> (Recording, ClipSpec) {
+    let audio = Some(AudioCodec::Aac);
+    let spec = ClipSpec { audio, ..spec(300) };
+    let mut recording = Recording::new().await;
+    recording.publish(&encode(spec.clone()).await, CUTS).await;
+    assert_eq!(recording.records.len(), 4);
+    (recording, spec)
+}
+
+fn seconds(spec: &ClipSpec, from: i64, to: i64) -> TimeRange {
+    range(
+        spec.start.plus_micros(from * 1_000_000),
+        spec.start.plus_micros(to * 1_000_000),
+    )
+}
+
+async fn numbers(clip: &Clip) -> Vec<u32> {
+    frames(clip).await.iter().map(|stamp| stamp.frame).collect()
+}
+
+/// The second segment is left out and told, or is an error that names it.
+async fn lacks_the_second(recording: &Recording, spec: &ClipSpec) {
+    let wanted = seconds(spec, 1, 11);
+    let clip = open(recording, wanted).await;
+    let shown: Vec<u32> = (25..75).chain(150..275).collect();
+    assert_eq!(numbers(&clip).await, shown);
+    let lost = FootageGap {
+        range: seconds(spec, 3, 6),
+        reason: Some(GapReason::DataLoss),
+    };
+    assert_eq!(clip.gaps, [lost]);
+    assert_eq!(clip.lost.len(), 1);
+    let strict = recording.playback.clip_with(recording.channel, wanted, STRICT);
+    let error = strict.await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DataLoss);
+    let segment = clip.lost[0].segment.to_string();
+    assert!(error.to_string().contains(&segment), "{error}");
+    let ClipError::Footage(error) = error else {
+        panic!("{error}");
+    };
+    assert_eq!(error.place(), Some(&clip.lost[0]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_without_its_object_is_left_out_and_told() {
+    let (recording, spec) = four_segments().await;
+    let before = open(&recording, seconds(&spec, 1, 11)).await;
+    recording.lose(1).await;
+    lacks_the_second(&recording, &spec).await;
+    let after = open(&recording, seconds(&spec, 1, 11)).await;
+    assert_ne!(before.etag, after.etag);
+    // What was opened before breaks off, and has said nothing wrong by then.
+    let mut body = before.stream(0..before.len);
+    let mut right = 0;
+    let error = loop {
+        match body.next().await.expect("an error comes before the end") {
+            Ok(bytes) => right += bytes.len() as u64,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::DataLoss);
+    assert!(right < before.len);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_whose_object_is_cut_off_is_left_out_and_told() {
+    let (recording, spec) = four_segments().await;
+    let object = std::fs::OpenOptions::new().write(true).open(recording.object(1));
+    let object = object.unwrap();
+    object.set_len(object.metadata().unwrap().len() - 1).unwrap();
+    lacks_the_second(&recording, &spec).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hole_beside_a_lost_segment_keeps_its_own_reason() {
+    let (mut recording, spec) = four_segments().await;
+    let start = spec.start.plus_micros(20_000_000);
+    let later = encode(spec.clone()).await.starting_at(start);
+    recording.publish(&later, CUTS).await;
+    let end_of_first = spec.start.plus_micros(12_000_000);
+    recording.insert_gap(end_of_first, start).await;
+    recording.lose(3).await;
+    let clip = open(&recording, range(spec.start, start.plus_micros(1_000_000))).await;
+    let reasons: Vec<_> = clip.gaps.iter().map(|gap| (gap.range, gap.reason)).collect();
+    assert_eq!(
+        reasons,
+        [
+            (seconds(&spec, 9, 12), Some(GapReason::DataLoss)),
+            (range(end_of_first, start), Some(GapReason::CameraOffline)),
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hole_takes_its_time_where_that_is_wanted() {
+    let (recording, spec) = four_segments().await;
+    recording.lose(1).await;
+    let wanted = seconds(&spec, 1, 11);
+    let clip = recording.playback.clip_with(recording.channel, wanted, KEEP);
+    let clip = clip.await.unwrap();
+    let path = recording.dir.path().join("kept.mp4");
+    std::fs::write(&path, collect(clip.stream(0..clip.len)).await).unwrap();
+    for stream in ["v:0", "a:0"] {
+        let (start, duration) = probe(&path, stream).await;
+        assert!(start.abs() < 0.044, "{stream} starts at {start}");
+        assert!((duration - 10.0).abs() < 0.044, "{stream} lasts {duration}");
+    }
+    let segments = clip.segments();
+    let at: Vec<i64> = segments.iter().map(|s| (s.at_us + 500) / 1_000).collect();
+    assert_eq!(at, [0, 5_000, 8_000]);
+    // The picture on screen during the hole is the last one before it.
+    let shown = shown_times(&path).await;
+    assert_eq!(shown.len(), 175);
+    let pause = (shown[49], shown[50]);
+    assert!((pause.0 - 1.96).abs() < 1e-3 && (pause.1 - 5.0).abs() < 1e-3, "{pause:?}");
+}
+
+/// When each picture is shown, in seconds, by `ffprobe`.
+async fn shown_times(path: &Path) -> Vec<f64> {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-select_streams", "v:0", "-of", "csv=p=0"])
+        .args(["-show_entries", "frame=best_effort_timestamp_time"])
+        .arg(path)
+        .output()
+        .await
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let times = text.lines().map(|line| line.trim_end_matches(',').trim());
+    times.filter(|line| !line.is_empty()).map(|line| line.parse().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_goes_on_with_the_same_bytes_after_a_restart() {
+    let (recording, spec) = four_segments().await;
+    for options in [ClipOptions::default(), KEEP] {
+        let wanted = seconds(&spec, 1, 11);
+        let first = recording.playback.clip_with(recording.channel, wanted, options);
+        let first = first.await.unwrap();
+        let whole = collect(first.stream(0..first.len)).await;
+        let second = recording.restarted().clip_with(recording.channel, wanted, options).await;
+        let second = second.unwrap();
+        assert_eq!((&second.etag, second.len), (&first.etag, first.len));
+        let cut = whole.len() as u64 / 3;
+        let rest = collect(second.stream(cut..second.len)).await;
+        assert_eq!(rest, whole[whole.len() / 3..]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clip_says_which_segment_is_shown_when() {
+    let (recording, spec) = four_segments().await;
+    let clip = open(&recording, seconds(&spec, 1, 11)).await;
+    let segments = clip.segments();
+    let ranges: Vec<_> = segments.iter().map(|segment| segment.range).collect();
+    let expected = [(1, 3), (3, 6), (6, 9), (9, 11)];
+    assert_eq!(ranges, expected.map(|(from, to)| seconds(&spec, from, to)));
+    let records: Vec<_> = segments.iter().filter_map(|segment| segment.record).collect();
+    assert_eq!(records, recording.records);
+    for (segment, (from, _)) in segments.iter().zip(expected) {
+        assert!((segment.at_us - (from - 1) * 1_000_000).abs() < 50);
+        assert!(segment.codecs.starts_with("avc1.") && segment.codecs.contains("mp4a"));
+    }
+    assert!(segments.windows(2).all(|pair| pair[0].bytes.end == pair[1].bytes.start));
+    assert_eq!(segments[3].bytes.end, clip.len);
 }

@@ -159,6 +159,17 @@ impl Recording {
         }
     }
 
+    /// The same recording after a restart of the server: nothing of it is in memory.
+    pub(crate) fn restarted(&self) -> Playback {
+        let footage = Footage::new(self.catalog.clone(), self.blobs.clone(), Spool::new());
+        Playback::new(self.registry.clone(), footage)
+    }
+
+    /// What lies in the object of a record.
+    pub(crate) fn object(&self, number: usize) -> PathBuf {
+        self.dir.path().join("objects").join(self.keys[number].path())
+    }
+
     /// Deletes the object of a record, behind the catalog's back.
     pub(crate) async fn lose(&self, number: usize) {
         self.blobs.delete(&self.keys[number]).await.unwrap();
