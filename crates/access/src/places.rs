@@ -19,6 +19,8 @@ pub enum Occupation {
     Stream,
     /// Files of footage that are received and stored.
     Upload,
+    /// Archives of the footage of several cameras.
+    Export,
     /// Video: readers and publishers of all protocols.
     Session,
 }
@@ -32,6 +34,7 @@ impl Occupation {
             Self::Batch => "batch",
             Self::Stream => "stream",
             Self::Upload => "upload",
+            Self::Export => "export",
             Self::Session => "session",
         }
     }
@@ -43,6 +46,7 @@ impl Occupation {
             Self::Batch => "batches of pictures",
             Self::Stream => "streams of events or documents",
             Self::Upload => "uploads",
+            Self::Export => "exports",
             Self::Session => "sessions of video",
         }
     }

@@ -3,7 +3,7 @@
 use framewell_access::places::{Occupation, Places};
 use framewell_imaging::batch::MAX_BATCHES;
 use framewell_model::OutboundPolicy;
-use framewell_recorder::ImportConfig;
+use framewell_recorder::{ImportConfig, Rolls};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -72,6 +72,10 @@ pub struct ApiConfig {
     /// The same for uploads of footage (default as many as the recorder takes), half of them for one
     /// account too: each holds its place as long as its line is slow.
     pub uploads: Places,
+    /// The same for exports of several cameras (default 8, half of them for one token or account).
+    pub exports: Places,
+    /// What a clip of an event has around it where its channel says nothing (default 5 s and 10 s).
+    pub rolls: Rolls,
     /// A body that takes longer than this to arrive is refused (default 30 s).
     pub body_timeout: Duration,
     /// A subscriber that heard nothing for this long is told that there is nothing (default 10 s).
@@ -100,6 +104,8 @@ impl Default for ApiConfig {
             batches: Places::new(Occupation::Batch, MAX_BATCHES, HALF),
             streams: Places::new(Occupation::Stream, 512, HALF),
             uploads: Places::with_accounts(Occupation::Upload, uploads, HALF, HALF),
+            exports: Places::with_accounts(Occupation::Export, 8, HALF, HALF),
+            rolls: Rolls::default(),
             body_timeout: Duration::from_secs(30),
             heartbeat: Duration::from_secs(10),
             outbound: Arc::default(),

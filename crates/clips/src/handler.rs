@@ -132,7 +132,7 @@ impl ClipHandler {
         let file = ClipFile {
             shown: source.range,
             duration_us: source.range.micros()
-                - source.gaps.iter().map(|gap| gap.micros()).sum::<i64>(),
+                - holes_us(&source),
             size_bytes,
             thumb,
         };
@@ -242,6 +242,14 @@ impl Handler for ClipHandler {
     fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, Result<Next, Failure>> {
         self.turn(work).boxed()
     }
+}
+
+/// How much of the presented range the file skips.
+fn holes_us(source: &Clip) -> i64 {
+    let gaps = source.gaps.iter().map(|gap| gap.range);
+    gaps.filter(|gap| gap.start >= source.range.start && gap.end <= source.range.end)
+        .map(|gap| gap.micros())
+        .sum()
 }
 
 #[cfg(test)]

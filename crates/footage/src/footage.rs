@@ -131,7 +131,10 @@ impl Footage {
         if u64::try_from(bytes.len()) == Ok(wanted.end - wanted.start) {
             return Ok(bytes);
         }
-        Err(ends_early(piece, wanted.start.saturating_add(bytes.len() as u64)))
+        Err(ends_early(
+            piece,
+            wanted.start.saturating_add(bytes.len() as u64),
+        ))
     }
 
     /// Whether the object of a published segment is there, and as long as its index says; the bytes are

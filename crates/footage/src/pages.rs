@@ -179,7 +179,11 @@ impl GopPages {
             .iter()
             .filter_map(|entry| entry.gap().map(|gap| gap.range))
             .collect();
-        let mut explained = self.footage.explain(self.channel, &holes).await?.into_iter();
+        let mut explained = self
+            .footage
+            .explain(self.channel, &holes)
+            .await?
+            .into_iter();
         for entry in &mut entries {
             if let GopEntry::Gap(hole) = entry {
                 hole.reason = explained.next().and_then(|gap| gap.reason);

@@ -164,7 +164,8 @@ impl Clip {
                 id: piece.id,
                 record: piece.record,
                 range: part.range,
-                at_us: Timescale::HZ_90K.to_micros(i64::try_from(part.at_ticks).unwrap_or(i64::MAX)),
+                at_us: Timescale::HZ_90K
+                    .to_micros(i64::try_from(part.at_ticks).unwrap_or(i64::MAX)),
                 bytes: bytes.get(&part.segment).cloned().unwrap_or_default(),
                 codecs: Arc::clone(&part.codecs),
             }
@@ -288,7 +289,11 @@ mod tests {
         let parts = split(&hole, &[lost(0, 19_960), lost(20_000, 30_000)]);
         assert_eq!(
             parts,
-            [range(10_000, 20_000), range(20_000, 30_000), range(30_000, 40_000)]
+            [
+                range(10_000, 20_000),
+                range(20_000, 30_000),
+                range(30_000, 40_000)
+            ]
         );
         assert!(covers(&lost(0, 19_960).range, &parts[0]));
         assert!(!covers(&lost(20_000, 30_000).range, &parts[2]));

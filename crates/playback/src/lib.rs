@@ -2,6 +2,7 @@
 
 mod catch_up;
 mod clip;
+pub mod export;
 pub mod fragments;
 pub mod hls;
 pub mod pace;

@@ -118,7 +118,12 @@ impl Wanted<'_> {
         let (channel, range) = (self.channel, self.range);
         let (mut before, mut after) = (None, None);
         let nearest = self.footage.no_footage(channel, range.start).await?;
-        if let Error::NoFootage { before: b, after: a, .. } = nearest {
+        if let Error::NoFootage {
+            before: b,
+            after: a,
+            ..
+        } = nearest
+        {
             (before, after) = (b, a);
         }
         Ok(ClipError::Empty {

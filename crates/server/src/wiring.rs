@@ -573,6 +573,7 @@ fn api_config(config: &Config, ports: (u16, Option<u16>)) -> anyhow::Result<ApiC
         batches: places(Occupation::Batch, MAX_BATCHES),
         streams: places(Occupation::Stream, http.max_streams),
         outbound: Arc::new(config.outbound.policy()?),
+        rolls: rolls(config),
         ..usual
     })
 }

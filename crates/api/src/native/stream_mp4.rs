@@ -17,8 +17,9 @@ use bytes::Bytes;
 use framewell_access::MediaTicket;
 use framewell_access::sessions::{Activity, NewSession, Protocol, Session, SessionRefused};
 use framewell_fmp4::build_user_box;
-use framewell_model::{ChannelId, ErrorKind, Holder, WallTime};
-use framewell_playback::fragments::{Error, Feed, NOTICE_BOX, Notice, Part, Request};
+use framewell_model::{ChannelId, ErrorKind, Holder, TimeRange, WallTime};
+use framewell_playback::Beginning;
+use framewell_playback::fragments::{Error, Feed, NOTICE_BOX, Notice, Part, Request, Tracks};
 use framewell_playback::pace::Speed;
 use framewell_playback::replay::ReplayError;
 use futures::stream;
@@ -118,6 +119,23 @@ pub(crate) async fn follow_stream(
     let holder = Holder::from(&caller.grant);
     let stream = Stream::open(state, Protocol::WebSocket, holder, channel, request).await?;
     Ok(upgrade.on_upgrade(move |socket| stream_mp4_socket::speak(stream, socket)))
+}
+
+/// Recorded video of a range, as fast as the client takes it.
+pub(super) async fn show_range(
+    state: AppState,
+    caller: &Caller,
+    channel: ChannelId,
+    range: TimeRange,
+) -> Result<Response, ApiError> {
+    let request = Request {
+        tracks: Tracks::Both,
+        from: Some(Beginning::Time(range.start)),
+        to: Some(range.end),
+        speed: Speed::Unpaced,
+    };
+    let holder = Holder::from(&caller.grant);
+    respond(Stream::open(state, Protocol::Mp4, holder, channel, request).await?).await
 }
 
 fn needs_socket() -> ApiError {

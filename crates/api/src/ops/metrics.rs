@@ -30,6 +30,7 @@ pub(crate) async fn show_metrics(State(state): State<AppState>) -> Response {
         &config.batches,
         &config.streams,
         &config.uploads,
+        &config.exports,
         state.sessions.places(),
     ]));
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
@@ -143,7 +144,7 @@ const PLACE_FAMILIES: &[PlaceFamily] = &[
     },
 ];
 
-fn place_text(kinds: [&Places; 5]) -> String {
+fn place_text(kinds: [&Places; 6]) -> String {
     let mut text = String::new();
     for PlaceFamily {
         name,

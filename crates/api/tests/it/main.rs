@@ -6,11 +6,13 @@
 
 mod auth_matrix;
 mod channels;
+mod clip_files;
 mod clips;
 mod common_rules;
 mod event_files;
 mod event_processing;
 mod events;
+mod exports;
 mod group_images;
 mod groups;
 mod images;

@@ -102,7 +102,7 @@ async fn a_document_is_read_changed_and_deleted_by_its_id() {
             "data": {"any": [1, {"thing": null}]}, "model": {"name": "yolo", "version": "11"}, "vector_dimensions": 3,
             "links": {
                 "image": format!("/v1/channels/{}/image?at={at}", a.id),
-                "clip": format!("/v1/channels/{}/clip.mp4?start=2024-05-01T09:59:55.500000Z&end=2024-05-01T10:00:05.500000Z", a.id),
+                "clip": format!("/v1/channels/{}/clip.mp4?start=2024-05-01T09:59:55.500000Z&end=2024-05-01T10:00:05.500000Z&wait=true", a.id),
                 "live": format!("/v1/channels/{}/live", a.id),
             },
         })

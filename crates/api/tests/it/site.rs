@@ -74,6 +74,8 @@ impl Answer {
 pub(crate) struct Site {
     pub(crate) state: AppState,
     pub(crate) clock: Arc<MovableClock>,
+    /// Where recorded segments are.
+    pub(crate) blobs: BlobStore,
     router: Router,
     key: String,
     tasks: JoinSet<()>,
@@ -106,7 +108,9 @@ impl Site {
     pub(crate) async fn with(config: ApiConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(MovableClock::new(start_of_test()));
-        let state = state(&folder, Arc::clone(&clock) as Arc<dyn WallClock>, config).await;
+        let blobs = BlobStore::memory();
+        let of_state = Arc::clone(&clock) as Arc<dyn WallClock>;
+        let state = state(&folder, of_state, config, blobs.clone()).await;
         let (_, key) = state.access.create_account("test").await.unwrap();
         let mut feeds = JoinSet::new();
         feeds.spawn(state.feeds.clone().run(CancellationToken::new()));
@@ -114,6 +118,7 @@ impl Site {
             router: router(state.clone()),
             state,
             clock,
+            blobs,
             key: format!("LKey {}", key.expose()),
             tasks: feeds,
             _folder: folder,
@@ -390,7 +395,12 @@ fn recorder_config(folder: &TempDir) -> RecorderConfig {
     }
 }
 
-async fn state(folder: &TempDir, clock: Arc<dyn WallClock>, config: ApiConfig) -> AppState {
+async fn state(
+    folder: &TempDir,
+    clock: Arc<dyn WallClock>,
+    config: ApiConfig,
+    blobs: BlobStore,
+) -> AppState {
     let path = folder.path().join("catalog.db");
     let database = CatalogConfig {
         url: Secret::new(format!("sqlite:{}", path.display())),
@@ -399,7 +409,6 @@ async fn state(folder: &TempDir, clock: Arc<dyn WallClock>, config: ApiConfig) -
     let catalog = Catalog::open(&database).await.unwrap();
     let key = SigningKey::new((0..32).collect()).unwrap();
     let registry = Registry::new(RingConfig::default(), Arc::clone(&clock));
-    let blobs = BlobStore::memory();
     let spool = Spool::new();
     let footage = Footage::new(catalog.clone(), blobs.clone(), spool.clone());
     let recorder = Recorder::new(

@@ -111,7 +111,7 @@ async fn history_and_live_come_in_one_form() {
         "time": "2024-05-01T10:00:00.000000Z", "created": "2024-05-01T12:00:00.000000Z",
         "links": {
             "image": format!("/v1/channels/{}/image?at=2024-05-01T10:00:00.000000Z", channel.id),
-            "clip": format!("/v1/channels/{}/clip.mp4?start=2024-05-01T09:59:55.000000Z&end=2024-05-01T10:00:05.000000Z", channel.id),
+            "clip": format!("/v1/events/{old}/clip.mp4?wait=true"),
             "live": format!("/v1/channels/{}/live", channel.id),
         }}})
     );
@@ -122,6 +122,12 @@ async fn history_and_live_come_in_one_form() {
         (&json!(new), &json!("2"))
     );
     second["event"]["id"] = first["event"]["id"].clone();
+    let links = &mut second["event"]["links"];
+    assert_eq!(
+        links["clip"],
+        format!("/v1/events/{new}/clip.mp4?wait=true")
+    );
+    links["clip"] = first["event"]["links"]["clip"].clone();
     assert_eq!(second["event"], first["event"]);
     // Without a cursor, only what comes from now on.
     let mut late = Listener::open(&site, &channel.watch, EVENTS, None).await;

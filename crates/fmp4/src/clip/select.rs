@@ -65,11 +65,7 @@ impl Selection {
 }
 
 /// Chooses; `None` if no picture lies in the range.
-pub(super) fn select(
-    wanted: TimeRange,
-    sources: &[ClipSource],
-    holes: Holes,
-) -> Option<Selection> {
+pub(super) fn select(wanted: TimeRange, sources: &[ClipSource], holes: Holes) -> Option<Selection> {
     let stretches: Vec<Stretch> = unbroken(sources)
         .into_iter()
         .filter_map(|range| Stretch::new(sources, range))

@@ -61,7 +61,8 @@ fn clips_are_exact(stream: &Stream, recording: &Recording) {
             wall(first).plus_micros(3),
             wall(last).plus_micros(1).max(wall(first).plus_micros(4)),
         );
-        let plan = ClipPlan::build(wanted.unwrap(), &sources, framewell_fmp4::Holes::Collapse).unwrap();
+        let plan =
+            ClipPlan::build(wanted.unwrap(), &sources, framewell_fmp4::Holes::Collapse).unwrap();
         let file = write_clip(stream, &plan, &recording.segments, 1 << 20);
         let shown = ffmpeg::frames(&file);
         assert_eq!(digests(&shown), digests(&stream.reference[first..=last]));

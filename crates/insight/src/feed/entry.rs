@@ -92,12 +92,14 @@ fn links(channel: ChannelId, at: WallTime) -> Value {
     let (start, end) = (at.plus_micros(-AROUND_US), at.plus_micros(AROUND_US));
     json!({
         "image": format!("/v1/channels/{channel}/image?at={at}"),
-        "clip": format!("/v1/channels/{channel}/clip.mp4?start={start}&end={end}"),
+        "clip": format!("/v1/channels/{channel}/clip.mp4?start={start}&end={end}&wait=true"),
         "live": format!("/v1/channels/{channel}/live"),
     })
 }
 
 fn show_event(event: &Event) -> Value {
+    let mut links = links(event.channel, event.time);
+    links["clip"] = json!(format!("/v1/events/{}/clip.mp4?wait=true", event.id));
     json!({
         "id": event.id,
         "channel": event.channel,
@@ -107,7 +109,7 @@ fn show_event(event: &Event) -> Value {
         "source": event.source.as_str(),
         "tags": event.tags,
         "notify": event.notify,
-        "links": links(event.channel, event.time),
+        "links": links,
     })
 }
 

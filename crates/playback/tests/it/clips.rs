@@ -6,9 +6,9 @@ use framewell_footage::FootageGap;
 use framewell_media::{AudioCodec, VideoCodec};
 use framewell_model::{ErrorKind, GapReason, HasKind, TimeRange, WallTime};
 use framewell_playback::{Clip, ClipError, ClipOptions, Holes};
-use futures::StreamExt;
 use framewell_testkit::encode::ClipSpec;
 use framewell_testkit::stamp::Stamp;
+use futures::StreamExt;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::path::Path;
@@ -376,7 +376,9 @@ async fn lacks_the_second(recording: &Recording, spec: &ClipSpec) {
     };
     assert_eq!(clip.gaps, [lost]);
     assert_eq!(clip.lost.len(), 1);
-    let strict = recording.playback.clip_with(recording.channel, wanted, STRICT);
+    let strict = recording
+        .playback
+        .clip_with(recording.channel, wanted, STRICT);
     let error = strict.await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DataLoss);
     let segment = clip.lost[0].segment.to_string();
@@ -411,9 +413,13 @@ async fn a_segment_without_its_object_is_left_out_and_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_segment_whose_object_is_cut_off_is_left_out_and_told() {
     let (recording, spec) = four_segments().await;
-    let object = std::fs::OpenOptions::new().write(true).open(recording.object(1));
+    let object = std::fs::OpenOptions::new()
+        .write(true)
+        .open(recording.object(1));
     let object = object.unwrap();
-    object.set_len(object.metadata().unwrap().len() - 1).unwrap();
+    object
+        .set_len(object.metadata().unwrap().len() - 1)
+        .unwrap();
     lacks_the_second(&recording, &spec).await;
 }
 
@@ -427,7 +433,11 @@ async fn a_hole_beside_a_lost_segment_keeps_its_own_reason() {
     recording.insert_gap(end_of_first, start).await;
     recording.lose(3).await;
     let clip = open(&recording, range(spec.start, start.plus_micros(1_000_000))).await;
-    let reasons: Vec<_> = clip.gaps.iter().map(|gap| (gap.range, gap.reason)).collect();
+    let reasons: Vec<_> = clip
+        .gaps
+        .iter()
+        .map(|gap| (gap.range, gap.reason))
+        .collect();
     assert_eq!(
         reasons,
         [
@@ -442,7 +452,9 @@ async fn a_hole_takes_its_time_where_that_is_wanted() {
     let (recording, spec) = four_segments().await;
     recording.lose(1).await;
     let wanted = seconds(&spec, 1, 11);
-    let clip = recording.playback.clip_with(recording.channel, wanted, KEEP);
+    let clip = recording
+        .playback
+        .clip_with(recording.channel, wanted, KEEP);
     let clip = clip.await.unwrap();
     let path = recording.dir.path().join("kept.mp4");
     std::fs::write(&path, collect(clip.stream(0..clip.len)).await).unwrap();
@@ -458,7 +470,10 @@ async fn a_hole_takes_its_time_where_that_is_wanted() {
     let shown = shown_times(&path).await;
     assert_eq!(shown.len(), 175);
     let pause = (shown[49], shown[50]);
-    assert!((pause.0 - 1.96).abs() < 1e-3 && (pause.1 - 5.0).abs() < 1e-3, "{pause:?}");
+    assert!(
+        (pause.0 - 1.96).abs() < 1e-3 && (pause.1 - 5.0).abs() < 1e-3,
+        "{pause:?}"
+    );
 }
 
 /// When each picture is shown, in seconds, by `ffprobe`.
@@ -472,7 +487,10 @@ async fn shown_times(path: &Path) -> Vec<f64> {
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let times = text.lines().map(|line| line.trim_end_matches(',').trim());
-    times.filter(|line| !line.is_empty()).map(|line| line.parse().unwrap()).collect()
+    times
+        .filter(|line| !line.is_empty())
+        .map(|line| line.parse().unwrap())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -480,10 +498,15 @@ async fn a_download_goes_on_with_the_same_bytes_after_a_restart() {
     let (recording, spec) = four_segments().await;
     for options in [ClipOptions::default(), KEEP] {
         let wanted = seconds(&spec, 1, 11);
-        let first = recording.playback.clip_with(recording.channel, wanted, options);
+        let first = recording
+            .playback
+            .clip_with(recording.channel, wanted, options);
         let first = first.await.unwrap();
         let whole = collect(first.stream(0..first.len)).await;
-        let second = recording.restarted().clip_with(recording.channel, wanted, options).await;
+        let second = recording
+            .restarted()
+            .clip_with(recording.channel, wanted, options)
+            .await;
         let second = second.unwrap();
         assert_eq!((&second.etag, second.len), (&first.etag, first.len));
         let cut = whole.len() as u64 / 3;
@@ -500,12 +523,19 @@ async fn a_clip_says_which_segment_is_shown_when() {
     let ranges: Vec<_> = segments.iter().map(|segment| segment.range).collect();
     let expected = [(1, 3), (3, 6), (6, 9), (9, 11)];
     assert_eq!(ranges, expected.map(|(from, to)| seconds(&spec, from, to)));
-    let records: Vec<_> = segments.iter().filter_map(|segment| segment.record).collect();
+    let records: Vec<_> = segments
+        .iter()
+        .filter_map(|segment| segment.record)
+        .collect();
     assert_eq!(records, recording.records);
     for (segment, (from, _)) in segments.iter().zip(expected) {
         assert!((segment.at_us - (from - 1) * 1_000_000).abs() < 50);
         assert!(segment.codecs.starts_with("avc1.") && segment.codecs.contains("mp4a"));
     }
-    assert!(segments.windows(2).all(|pair| pair[0].bytes.end == pair[1].bytes.start));
+    assert!(
+        segments
+            .windows(2)
+            .all(|pair| pair[0].bytes.end == pair[1].bytes.start)
+    );
     assert_eq!(segments[3].bytes.end, clip.len);
 }

@@ -167,7 +167,10 @@ impl Recording {
 
     /// What lies in the object of a record.
     pub(crate) fn object(&self, number: usize) -> PathBuf {
-        self.dir.path().join("objects").join(self.keys[number].path())
+        self.dir
+            .path()
+            .join("objects")
+            .join(self.keys[number].path())
     }
 
     /// Deletes the object of a record, behind the catalog's back.
