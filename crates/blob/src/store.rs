@@ -3,9 +3,11 @@
 use crate::{ObjectKey, ObjectWriter, S3Config, local, s3};
 use bytes::Bytes;
 use framewell_model::{ErrorKind, HasKind};
+use futures::{StreamExt, TryStreamExt};
 use object_store::buffered::BufWriter;
 use object_store::local::LocalFileSystem;
 use object_store::{ObjectStore, ObjectStoreExt};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::error::Error as StdError;
 use std::io;
 use std::ops::Range;
@@ -16,6 +18,8 @@ use tokio::io::AsyncWriteExt;
 /// Files up to this size are uploaded in one request, larger ones in parts of this size. A segment of
 /// 10 s stays below it up to about 6 Mbit/s.
 const UPLOAD_PART_BYTES: usize = 8 << 20;
+/// Objects or folders that a store is asked about at once.
+const HEADS_AT_ONCE: usize = 16;
 
 /// A failed object operation.
 #[derive(Debug, thiserror::Error)]
@@ -210,6 +214,59 @@ impl BlobStore {
         }
     }
 
+    /// Sizes of many objects in bytes, in the order of the keys: with few requests, however many there are.
+    pub async fn sizes(&self, keys: &[ObjectKey]) -> Vec<Result<u64, Error>> {
+        let paths: Vec<String> = keys.iter().map(ObjectKey::path).collect();
+        if let Some(root) = &self.root {
+            let root = root.clone();
+            let look = move || paths.iter().map(|path| local_size(&root, path)).collect();
+            return tokio::task::spawn_blocking(look)
+                .await
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        }
+        if keys.len() <= HEADS_AT_ONCE {
+            let heads = keys.iter().map(|key| self.size(key));
+            return futures::future::join_all(heads).await;
+        }
+        let folders: BTreeSet<&str> = paths.iter().filter_map(|path| folder_of(path)).collect();
+        let folders: Vec<String> = folders.into_iter().map(str::to_owned).collect();
+        let lists: Vec<_> = futures::stream::iter(folders)
+            .map(|folder| self.list(folder))
+            .buffer_unordered(HEADS_AT_ONCE)
+            .collect()
+            .await;
+        let mut known = HashMap::new();
+        let mut failed = HashSet::new();
+        for (folder, listed) in lists {
+            match listed {
+                Ok(sizes) => known.extend(sizes),
+                Err(error) => {
+                    tracing::debug!(folder, error = %error, "a folder of the store cannot be listed");
+                    failed.insert(folder);
+                }
+            }
+        }
+        let size_of = |path: String| match known.get(&path) {
+            Some(size) => Ok(*size),
+            None if folder_of(&path).is_some_and(|folder| failed.contains(folder)) => Err(
+                store_error("list", &path, "its folder cannot be listed".into()),
+            ),
+            None => Err(Error::NotFound { key: path }),
+        };
+        paths.into_iter().map(size_of).collect()
+    }
+
+    /// Objects of a folder with their sizes.
+    async fn list(
+        &self,
+        folder: String,
+    ) -> (String, Result<Vec<(String, u64)>, object_store::Error>) {
+        let prefix = object_store::path::Path::from(folder.as_str());
+        let found = self.store.list(Some(&prefix));
+        let found = found.map_ok(|meta| (meta.location.to_string(), meta.size));
+        (folder, found.try_collect().await)
+    }
+
     /// Removes an object and what an interrupted put left of it; one that is gone already is not an
     /// error. On a local folder, day and hour
     /// folders that become empty go too.
@@ -228,6 +285,20 @@ impl BlobStore {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(store_error("delete", &path, error.into())),
         }
+    }
+}
+
+fn folder_of(path: &str) -> Option<&str> {
+    path.rsplit_once('/').map(|(folder, _)| folder)
+}
+
+fn local_size(root: &Path, path: &str) -> Result<u64, Error> {
+    match std::fs::metadata(root.join(path)) {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::NotFound {
+            key: path.to_owned(),
+        }),
+        Err(error) => Err(store_error("head", path, error.into())),
     }
 }
 

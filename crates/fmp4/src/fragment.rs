@@ -52,6 +52,8 @@ pub struct Fragment {
     pub header: Bytes,
     /// The samples, in the order of the `mdat`: all video, then all audio.
     pub payload: Vec<Bytes>,
+    /// The samples, in the order of the payload.
+    pub samples: Vec<Sample>,
     /// What the index says about it; `offset` is 0 until the caller knows the place in the file.
     pub entry: FragmentEntry,
 }
@@ -104,16 +106,23 @@ pub fn build_fragment(
         clock: anchor.clock,
     };
     let header = write_header(clock, sequence, &anchor, video, audio);
+    let mut offset = length_u32(header.len());
+    let entry_of_video = entry_of(&anchor, video);
+    for sample in &mut samples {
+        sample.offset = offset;
+        offset = offset.saturating_add(sample.size);
+    }
     let payload_len: usize = payload.iter().map(Bytes::len).sum();
     let entry = FragmentEntry {
         offset: 0,
         header_len: length_u32(header.len()),
         len: length_u32(header.len() + payload_len),
-        ..entry_of(&anchor, video)
+        ..entry_of_video
     };
     Fragment {
         header,
         payload,
+        samples,
         entry,
     }
 }

@@ -1,6 +1,6 @@
 //! The compact index of a segment's fragments that the catalog keeps beside the row.
 
-use crate::{Error, varint};
+use crate::{Error, Sample, SampleTables, varint};
 use framewell_model::{ClockSource, WallTime};
 
 /// Where one fragment lies in its segment, and in time.
@@ -41,6 +41,8 @@ pub struct SegmentIndex {
     pub parameters: u64,
     /// In file order.
     pub fragments: Vec<FragmentEntry>,
+    /// Their samples; empty where they are not known, as in the index of a segment that is still written.
+    pub samples: SampleTables,
 }
 
 impl FragmentEntry {
@@ -54,14 +56,25 @@ impl FragmentEntry {
 }
 
 impl SegmentIndex {
-    /// Compact versioned bytes: about 20 for a fragment.
+    /// Adds a fragment with its samples.
+    pub fn push(&mut self, entry: FragmentEntry, samples: &[Sample]) {
+        // Where some are not known, none are.
+        if self.fragments.is_empty() || !self.samples.is_empty() {
+            self.samples.push(&entry, samples);
+        }
+        self.fragments.push(entry);
+    }
+
+    /// Compact versioned bytes: about 20 for a fragment, and a few for each sample.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(16 + 24 * self.fragments.len());
-        if self.parameters == 0 {
-            out.push(VERSION_WITHOUT_PARAMETERS);
-        } else {
-            out.push(VERSION);
+        match (self.parameters, self.samples.is_empty()) {
+            (0, true) => out.push(VERSION_WITHOUT_PARAMETERS),
+            (_, true) => out.push(VERSION_WITHOUT_SAMPLES),
+            _ => out.push(VERSION),
+        }
+        if out[0] != VERSION_WITHOUT_PARAMETERS {
             out.extend_from_slice(&self.parameters.to_be_bytes());
         }
         varint::put(&mut out, u64::from(self.init_len));
@@ -71,6 +84,7 @@ impl SegmentIndex {
             expected.put(&mut out, fragment);
             expected = Expected::after(fragment);
         }
+        out.extend_from_slice(self.samples.as_bytes());
         out
     }
 
@@ -81,7 +95,7 @@ impl SegmentIndex {
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let (parameters, mut rest) = match bytes.split_first() {
             Some((&VERSION_WITHOUT_PARAMETERS, rest)) => (0, rest),
-            Some((&VERSION, rest)) => {
+            Some((&(VERSION | VERSION_WITHOUT_SAMPLES), rest)) => {
                 let (parameters, rest) = rest
                     .split_first_chunk()
                     .ok_or_else(|| Error::BadIndex("cut off".to_owned()))?;
@@ -98,13 +112,18 @@ impl SegmentIndex {
             expected = Expected::after(&fragment);
             fragments.push(fragment);
         }
-        if !rest.is_empty() {
-            return Err(Error::BadIndex(format!("{} bytes too many", rest.len())));
+        let has_samples = bytes.first() == Some(&VERSION);
+        if rest.is_empty() == has_samples {
+            return Err(Error::BadIndex(format!(
+                "{} bytes behind the fragments",
+                rest.len()
+            )));
         }
         Ok(Self {
             init_len,
             parameters,
             fragments,
+            samples: SampleTables::from_bytes(rest.to_vec()),
         })
     }
 
@@ -120,7 +139,9 @@ impl SegmentIndex {
 }
 
 /// Layout of the encoded index.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+/// The same without samples.
+const VERSION_WITHOUT_SAMPLES: u8 = 2;
 /// The same without the fingerprint of the parameters.
 const VERSION_WITHOUT_PARAMETERS: u8 = 1;
 const IS_KEY: u8 = 1;
@@ -274,6 +295,7 @@ mod tests {
             init_len: 900,
             parameters: u64::MAX,
             fragments,
+            samples: SampleTables::default(),
         };
         assert!(index.encode().len() <= 220, "{}", index.encode().len());
         assert_eq!(SegmentIndex::decode(&index.encode()), Ok(index));
@@ -281,7 +303,7 @@ mod tests {
 
     #[test]
     fn another_version_is_refused() {
-        let error = SegmentIndex::decode(&[3, 0, 0]).unwrap_err();
+        let error = SegmentIndex::decode(&[4, 0, 0]).unwrap_err();
         assert_eq!(error.to_string(), "bad segment index: unknown version");
     }
 
@@ -293,7 +315,8 @@ mod tests {
             fragments in prop::collection::vec(entry(), 0..20),
             cut in any::<prop::sample::Index>(),
         ) {
-            let index = SegmentIndex { init_len, parameters, fragments };
+            let samples = SampleTables::default();
+            let index = SegmentIndex { init_len, parameters, fragments, samples };
             let bytes = index.encode();
             prop_assert!(SegmentIndex::decode(&bytes[..cut.index(bytes.len())]).is_err());
             prop_assert_eq!(SegmentIndex::decode(&bytes), Ok(index));
@@ -302,7 +325,7 @@ mod tests {
         #[test]
         fn any_bytes_decode_without_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             if let Some(first) = bytes.first_mut() {
-                *first = VERSION - (*first & 1);
+                *first = VERSION - *first % 3;
             }
             if let Ok(index) = SegmentIndex::decode(&bytes) {
                 prop_assert!(index.len_bytes() >= u64::from(index.init_len) || !index.fragments.is_empty());

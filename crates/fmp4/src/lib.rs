@@ -23,6 +23,7 @@ mod read;
 mod reader;
 #[cfg(test)]
 mod sample_data;
+mod samples;
 mod time;
 mod varint;
 mod write;
@@ -39,6 +40,7 @@ pub use init::{
 };
 pub use movie::{Movie, MovieSample, TopBox, top_box};
 pub use reader::{Sample, ScannedSegment, parse_fragment, scan_segment};
+pub use samples::SampleTables;
 pub use write::build_user_box;
 
 use framewell_model::{ErrorKind, HasKind, WallTime};

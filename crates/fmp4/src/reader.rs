@@ -235,12 +235,12 @@ pub fn scan_segment(data: &[u8]) -> Result<ScannedSegment, Error> {
         init_len: u32::try_from(init_len)
             .map_err(|_| Reader::new(data).bad("init segment of more than 4 GiB"))?,
         parameters: fingerprint(&parameters),
-        fragments: Vec::new(),
+        ..SegmentIndex::default()
     };
     let mut at = init_len;
-    while let Some(entry) = data.get(at..).and_then(|rest| scan_fragment(rest, at)) {
+    while let Some((entry, samples)) = data.get(at..).and_then(|rest| scan_fragment(rest, at)) {
         at += entry.len as usize;
-        index.fragments.push(entry);
+        index.push(entry, &samples);
     }
     Ok(ScannedSegment {
         parameters,
@@ -250,20 +250,21 @@ pub fn scan_segment(data: &[u8]) -> Result<ScannedSegment, Error> {
     })
 }
 
-/// The entry of the fragment at the start of `rest`; `None` if it is not complete and sound.
-fn scan_fragment(rest: &[u8], at: usize) -> Option<FragmentEntry> {
+/// The entry and the samples of the fragment at the start of `rest`; `None` if it is not complete and sound.
+fn scan_fragment(rest: &[u8], at: usize) -> Option<(FragmentEntry, Vec<Sample>)> {
     let fragment = read_fragment(rest).ok()?;
     if fragment.len > rest.len() as u64 {
         return None;
     }
     let is_video = |sample: &&Sample| sample.track == TrackKind::Video;
     let video_count = fragment.samples.iter().take_while(is_video).count();
-    Some(FragmentEntry {
+    let entry = FragmentEntry {
         offset: at as u64,
         header_len: u32::try_from(fragment.header_len).ok()?,
         len: u32::try_from(fragment.len).ok()?,
         ..entry_of(&fragment.anchor, &fragment.samples[..video_count])
-    })
+    };
+    Some((entry, fragment.samples))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::{Error, Location, Piece, Place, Spool};
 use bytes::Bytes;
 use framewell_blob::{BlobStore, ObjectKey};
 use framewell_catalog::Catalog;
+use framewell_fmp4::FragmentEntry;
 use framewell_media::StreamParameters;
 use framewell_model::{ChannelId, Segment, SegmentId, TimeRange};
 use std::collections::HashSet;
@@ -137,17 +138,50 @@ impl Footage {
         ))
     }
 
-    /// Whether the object of a published segment is there, and as long as its index says; the bytes are
-    /// not looked at. What is in the spool is not looked at either.
-    pub async fn check(&self, piece: &Piece) -> Result<(), Error> {
-        let Location::Object(key) = &piece.location else {
-            return Ok(());
+    /// Whether the objects of published segments are there, each as long as its index says; the bytes are not
+    /// looked at, nor is what is in the spool. In the order of the pieces.
+    pub async fn check(&self, pieces: &[Piece]) -> Vec<Result<(), Error>> {
+        let key = |piece: &Piece| match &piece.location {
+            Location::Object(key) => Some(key.clone()),
+            Location::Spool(_) => None,
         };
-        let place = Place::from(piece);
-        let size = self.blobs.size(key).await;
-        let size = size.map_err(|source| Error::Blob { place, source })?;
-        if size < piece.index.len_bytes() {
-            return Err(ends_early(piece, size));
+        let keys: Vec<ObjectKey> = pieces.iter().filter_map(key).collect();
+        let mut sizes = self.blobs.sizes(&keys).await.into_iter();
+        let check = |piece: &Piece| match key(piece).and_then(|_| sizes.next()) {
+            None => Ok(()),
+            Some(Ok(size)) if size >= piece.index.len_bytes() => Ok(()),
+            Some(Ok(size)) => Err(ends_early(piece, size)),
+            Some(Err(source)) => Err(Error::Blob {
+                place: Place::from(piece),
+                source,
+            }),
+        };
+        pieces.iter().map(check).collect()
+    }
+
+    /// Whether bytes that were read from a segment have fragments where its index says.
+    pub fn check_fragments(&self, piece: &Piece, start: u64, bytes: &[u8]) -> Result<(), Error> {
+        let end = start.saturating_add(bytes.len() as u64);
+        let fragments = &piece.index.fragments;
+        let first = fragments.partition_point(|fragment| fragment.offset < start);
+        let is_whole =
+            |fragment: &&FragmentEntry| fragment.offset + u64::from(fragment.header_len) <= end;
+        for fragment in fragments[first..].iter().take_while(is_whole) {
+            let name = |at: u64| {
+                let at = usize::try_from(at - start).ok()?;
+                bytes.get(at..at + 4)
+            };
+            let head_end = fragment.offset + u64::from(fragment.header_len);
+            if name(fragment.offset + 4) != Some(b"prft") || name(head_end - 4) != Some(b"mdat") {
+                return Err(Error::Damaged {
+                    place: Place::from(piece),
+                    source: framewell_fmp4::Error::BadBox {
+                        what: "prft".to_owned(),
+                        offset: fragment.offset,
+                        why: "there is something else in its place".to_owned(),
+                    },
+                });
+            }
         }
         Ok(())
     }

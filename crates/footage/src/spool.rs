@@ -51,8 +51,7 @@ impl Spool {
             size_bytes: u64::from(segment.init_len),
             index: Arc::new(SegmentIndex {
                 init_len: segment.init_len,
-                parameters: 0,
-                fragments: Vec::new(),
+                ..SegmentIndex::default()
             }),
             location: Location::Spool(segment.path.clone()),
         };

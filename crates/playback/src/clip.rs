@@ -192,7 +192,13 @@ impl Clip {
             .collect();
         stream_chunks(chunks, move |number, range| {
             let source = Arc::clone(&source);
-            async move { source.footage.read(&source.pieces[number], range).await }
+            async move {
+                let (footage, piece) = (&source.footage, &source.pieces[number]);
+                let start = range.start;
+                let bytes = footage.read(piece, range).await?;
+                footage.check_fragments(piece, start, &bytes)?;
+                Ok(bytes)
+            }
         })
     }
 }

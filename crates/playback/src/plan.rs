@@ -2,10 +2,13 @@
 
 use crate::{Clip, ClipError, ClipOptions};
 use bytes::Bytes;
-use framewell_fmp4::{ClipPlan, ClipSource, FragmentEntry, parse_fragment};
+use framewell_fmp4::{ClipPlan, ClipSource, FragmentEntry, Sample, parse_fragment};
 use framewell_footage::{Error, Footage, Piece, Place};
+use framewell_media::StreamParameters;
 use framewell_model::{ChannelId, ErrorKind, HasKind, TimeRange};
 use futures::stream::{self, StreamExt};
+use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -20,6 +23,9 @@ const CONCURRENT_READS: usize = 16;
 const MAX_SKIP_BYTES: u64 = 32 << 10;
 /// Longest such read.
 const MAX_HEADER_READ_BYTES: u64 = 1 << 20;
+
+/// Most segments of a clip that each are looked into when it is opened.
+const MAX_LOOKED_INTO: usize = 64;
 
 /// One read of fragment headers in one piece.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,8 +80,10 @@ impl Wanted<'_> {
 
     /// The fragments of all pieces, and the pieces that cannot be read.
     async fn load(&self, pieces: &[Piece]) -> Result<(Vec<ClipSource>, Vec<Lost>), ClipError> {
-        let loads = stream::iter(0..pieces.len())
-            .map(|number| self.load_piece(number, &pieces[number]))
+        let checked = self.footage.check(pieces).await;
+        let known = Known::default();
+        let loads = stream::iter(checked.into_iter().enumerate())
+            .map(|(number, checked)| self.load_piece(number, pieces, checked, &known))
             .buffered(CONCURRENT_READS);
         let mut loads = std::pin::pin!(loads);
         let (mut sources, mut lost) = (Vec::new(), Vec::new());
@@ -101,13 +109,44 @@ impl Wanted<'_> {
         }
     }
 
-    async fn load_piece(&self, number: usize, piece: &Piece) -> Result<Vec<ClipSource>, Error> {
-        self.footage.check(piece).await?;
+    async fn load_piece(
+        &self,
+        number: usize,
+        pieces: &[Piece],
+        checked: Result<(), Error>,
+        known: &Known,
+    ) -> Result<Vec<ClipSource>, Error> {
+        checked?;
+        let piece = &pieces[number];
+        let parameters = self.parameters(piece, pieces.len(), known).await?;
         let mut sources = Vec::new();
+        if !piece.index.samples.is_empty() {
+            add_known(number, piece, self.range, &parameters, &mut sources)?;
+            return Ok(sources);
+        }
         for read in header_reads(piece, self.range) {
-            sources.extend(load_sources(self.footage, number, piece, read).await?);
+            let loaded = load_sources(self.footage, number, piece, read, &parameters);
+            sources.extend(loaded.await?);
         }
         Ok(sources)
+    }
+
+    /// Parameters of a piece. Those of a short clip are read from each of its segments, which finds damage
+    /// before the first byte is sent; those of a long one from one of those that have the same.
+    async fn parameters(
+        &self,
+        piece: &Piece,
+        piece_count: usize,
+        known: &Known,
+    ) -> Result<Arc<StreamParameters>, Error> {
+        let fingerprint = piece.index.parameters;
+        let is_shared = fingerprint != 0 && piece_count > MAX_LOOKED_INTO;
+        if is_shared && let Some(parameters) = known.lock().get(&fingerprint) {
+            return Ok(Arc::clone(parameters));
+        }
+        let parameters = self.footage.parameters(piece).await?;
+        known.lock().insert(fingerprint, Arc::clone(&parameters));
+        Ok(parameters)
     }
 
     /// The error about a clip without a picture.
@@ -135,6 +174,9 @@ impl Wanted<'_> {
     }
 }
 
+/// Parameters by their fingerprints.
+type Known = Mutex<HashMap<u64, Arc<StreamParameters>>>;
+
 /// A piece that cannot be read.
 #[derive(Debug)]
 struct Lost {
@@ -142,13 +184,40 @@ struct Lost {
     error: Error,
 }
 
+/// Adds the needed fragments of a piece whose index tells of its samples.
+fn add_known(
+    number: usize,
+    piece: &Piece,
+    range: TimeRange,
+    parameters: &Arc<StreamParameters>,
+    sources: &mut Vec<ClipSource>,
+) -> Result<(), Error> {
+    let index = &piece.index;
+    let needed = needed(&index.fragments, range).unwrap_or_default();
+    let add = |at: usize, samples: &[Sample]| {
+        if needed.contains(&at) {
+            sources.push(ClipSource {
+                segment: number,
+                entry: index.fragments[at],
+                samples: samples.to_vec(),
+                parameters: Arc::clone(parameters),
+            });
+        }
+    };
+    let read = index.samples.read(&index.fragments, add);
+    read.map_err(|source| Error::Damaged {
+        place: Place::from(piece),
+        source,
+    })
+}
+
 async fn load_sources(
     footage: &Footage,
     number: usize,
     piece: &Piece,
     read: HeaderRead,
+    parameters: &Arc<StreamParameters>,
 ) -> Result<Vec<ClipSource>, Error> {
-    let parameters = footage.parameters(piece).await?;
     let bytes = footage.read(piece, read.range.clone()).await?;
     let entries = &piece.index.fragments[read.fragments];
     entries
@@ -165,7 +234,7 @@ async fn load_sources(
                 segment: number,
                 entry: *entry,
                 samples,
-                parameters: Arc::clone(&parameters),
+                parameters: Arc::clone(parameters),
             })
         })
         .collect()

@@ -114,7 +114,7 @@ impl OpenSegment {
             index: SegmentIndex {
                 init_len,
                 parameters: fingerprint(&parameters),
-                fragments: Vec::new(),
+                ..SegmentIndex::default()
             },
             parameters,
             file: None,
@@ -168,7 +168,7 @@ impl OpenSegment {
                 },
             }
         }
-        self.index.fragments.push(entry);
+        self.index.push(entry, &fragment.samples);
         Ok(entry)
     }
 

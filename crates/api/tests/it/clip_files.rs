@@ -357,7 +357,7 @@ async fn a_fragmented_clip_is_a_stream_without_a_length() {
 async fn the_clip_of_an_event_has_what_the_channel_keeps_around_it() {
     let recorded = Recorded::new().await;
     let (site, channel) = (&recorded.site, &recorded.channel);
-    let body = json!({"camid": channel.id, "name": "motion", "time": at(6.0)[..19]});
+    let body = json!({"camid": channel.id, "name": "motion", "time": begin().plus_micros(6_000_000).to_naive_text()});
     let event = site
         .post(&channel.all, "/api/v2/storage/events/", &body)
         .await

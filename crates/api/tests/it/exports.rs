@@ -78,7 +78,8 @@ async fn manifest(folder: &Path) -> Value {
 
 async fn sha256(path: &Path) -> String {
     let output = Command::new("sha256sum").arg(path).output().await.unwrap();
-    String::from_utf8(output.stdout).unwrap()[..64].to_owned()
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.split(' ').next().unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -95,6 +95,7 @@ impl Rig {
             init_len: made.init_len,
             parameters: 0,
             fragments: made.entries.clone(),
+            ..SegmentIndex::default()
         };
         let row = NewSegment {
             id: identity.segment,

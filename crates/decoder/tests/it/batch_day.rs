@@ -35,6 +35,7 @@ fn row(number: i64) -> NewSegment {
         init_len: 900,
         parameters: 0,
         fragments: vec![fragment],
+        ..SegmentIndex::default()
     };
     let id: SegmentId = format!("01900000-0000-7000-a000-{number:012}")
         .parse()

@@ -105,7 +105,7 @@ impl Archive {
         let mut index = SegmentIndex {
             init_len: bytes.len() as u32,
             parameters: 0,
-            fragments: Vec::new(),
+            ..SegmentIndex::default()
         };
         for (n, units) in fragments.iter().enumerate() {
             let next = fragments.get(n + 1).map(|next| next[0].dts.ticks);

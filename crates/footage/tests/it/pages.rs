@@ -134,6 +134,7 @@ async fn a_long_range_comes_in_pages_and_reads_no_media() {
             init_len: 900,
             parameters: 0,
             fragments: vec![fragment],
+            ..SegmentIndex::default()
         };
         let row = NewSegment {
             id: SegmentId::from_uuid(Uuid::now_v7()),

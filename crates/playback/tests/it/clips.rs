@@ -539,3 +539,50 @@ async fn a_clip_says_which_segment_is_shown_when() {
     );
     assert_eq!(segments[3].bytes.end, clip.len);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_tell_of_no_samples_give_the_same_bytes() {
+    let audio = Some(AudioCodec::Aac);
+    let spec = ClipSpec {
+        audio,
+        b_frames: 2,
+        ..spec(300)
+    };
+    let clip = encode(spec.clone()).await;
+    let mut files = Vec::new();
+    for is_old in [true, false] {
+        let mut recording = Recording::new().await;
+        recording.is_old = is_old;
+        recording.publish(&clip, CUTS).await;
+        let clip = open(&recording, seconds(&spec, 1, 11)).await;
+        files.push(collect(clip.stream(0..clip.len)).await);
+    }
+    assert!(files[0] == files[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_that_is_overwritten_ends_the_body_and_gives_no_wrong_bytes() {
+    let (recording, spec) = four_segments().await;
+    let clip = open(&recording, seconds(&spec, 1, 11)).await;
+    let whole = collect(clip.stream(0..clip.len)).await;
+    let object = recording.object(2);
+    let len = std::fs::metadata(&object).unwrap().len();
+    std::fs::write(&object, vec![0x55; usize::try_from(len).unwrap()]).unwrap();
+    let mut body = clip.stream(0..clip.len);
+    let mut right = Vec::new();
+    let error = loop {
+        match body.next().await.expect("an error comes before the end") {
+            Ok(bytes) => right.extend_from_slice(&bytes),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::DataLoss);
+    assert!(right == whole[..right.len()]);
+    // The next who asks is told before.
+    let after = recording
+        .restarted()
+        .clip(recording.channel, seconds(&spec, 1, 11))
+        .await;
+    let lost = after.unwrap().lost;
+    assert_eq!(lost.len(), 1);
+}

@@ -341,6 +341,7 @@ async fn rows_without_media(recording: &Recording, start: WallTime, count: i64) 
             init_len: 900,
             parameters: 42,
             fragments: (0..10).map(fragment).collect(),
+            ..SegmentIndex::default()
         };
         let row = NewSegment {
             id: SegmentId::from_uuid(Uuid::now_v7()),

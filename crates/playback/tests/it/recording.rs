@@ -4,7 +4,7 @@ use bytes::Bytes;
 use framewell_blob::{BlobStore, ObjectKey};
 use framewell_catalog::{Catalog, CatalogConfig, NewGap, NewSegment};
 use framewell_fmp4::{
-    SegmentIdentity, SegmentIndex, build_fragment, build_segment_init, fingerprint,
+    SampleTables, SegmentIdentity, SegmentIndex, build_fragment, build_segment_init, fingerprint,
 };
 use framewell_footage::{Footage, Spool, SpoolSegment};
 use framewell_live::{Registry, RingConfig};
@@ -40,6 +40,8 @@ pub(crate) struct Recording {
     pub(crate) catalog: Catalog,
     pub(crate) records: Vec<RecordId>,
     pub(crate) dir: TempDir,
+    /// Whether rows are as they were before they told of samples.
+    pub(crate) is_old: bool,
     keys: Vec<ObjectKey>,
     pub(crate) registry: Registry,
     blobs: BlobStore,
@@ -99,6 +101,7 @@ impl Recording {
             catalog,
             records: Vec::new(),
             dir,
+            is_old: false,
             keys: Vec::new(),
             blobs,
             spool,
@@ -129,8 +132,8 @@ impl Recording {
                 range,
                 clock: ClockSource::CameraRtcp,
                 size_bytes: i64::try_from(written.index.len_bytes()).unwrap(),
-                codecs: written.codecs,
-                index: written.index.encode(),
+                codecs: written.codecs.clone(),
+                index: self.index_of(&written).encode(),
             };
             let record = self.catalog.stage_segment(&row, self.now).await.unwrap();
             self.blobs.put_file(&key, &written.path).await.unwrap();
@@ -141,6 +144,15 @@ impl Recording {
             self.records.push(record);
             self.keys.push(key);
         }
+    }
+
+    /// The index as it gets into the row.
+    fn index_of(&self, written: &Written) -> SegmentIndex {
+        let mut index = written.index.clone();
+        if self.is_old {
+            index.samples = SampleTables::default();
+        }
+        index
     }
 
     /// Leaves a clip in the spool, as a recorder that writes now.
@@ -218,7 +230,7 @@ impl Recording {
         let mut index = SegmentIndex {
             init_len,
             parameters: fingerprint(parameters),
-            fragments: Vec::new(),
+            ..SegmentIndex::default()
         };
         for (number, units) in pieces.iter().enumerate() {
             let next = pieces
@@ -228,7 +240,7 @@ impl Recording {
             let fragment = build_fragment(&clock, sequence, parameters, units, next);
             let mut entry = fragment.entry;
             entry.offset = file.len() as u64;
-            index.fragments.push(entry);
+            index.push(entry, &fragment.samples);
             file.extend_from_slice(&fragment.header);
             file.extend(fragment.payload.iter().flatten());
         }

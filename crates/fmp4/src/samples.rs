@@ -1,0 +1,323 @@
+//! The samples of a segment's fragments in few bytes, beside the index in the catalog: what the sample
+//! tables of a clip are made of, without a look into the segment.
+//!
+//! They are not all that a fragment's header could say, but all that our writer makes it say: samples follow
+//! each other without holes, in the file and in decode time. Others are not known here.
+
+use crate::varint::{put, put_signed, take, take_signed};
+use crate::{Error, FragmentEntry, Sample};
+use framewell_media::TrackKind;
+
+/// Most bytes for one segment; with more, its samples are not known. Ten seconds of 25 Hz with sound take 1 KB.
+const MAX_BYTES: usize = 256 << 10;
+
+/// Samples of adjacent fragments, encoded. Empty: not known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SampleTables {
+    bytes: Vec<u8>,
+}
+
+impl SampleTables {
+    pub(crate) const fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self { bytes }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Whether nothing is known.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Adds the samples of the next fragment; whether they are known then.
+    pub(crate) fn push(&mut self, entry: &FragmentEntry, samples: &[Sample]) -> bool {
+        if is_plain(entry, samples) {
+            encode(&mut self.bytes, samples);
+        } else {
+            self.bytes.clear();
+        }
+        if self.bytes.len() > MAX_BYTES {
+            self.bytes = Vec::new();
+        }
+        !self.bytes.is_empty()
+    }
+
+    /// Reads the samples of `fragments`, all that the tables are about, and gives those of each to `visit`.
+    ///
+    /// # Errors
+    /// [`Error::BadIndex`] if the bytes are not about these fragments.
+    pub fn read(
+        &self,
+        fragments: &[FragmentEntry],
+        mut visit: impl FnMut(usize, &[Sample]),
+    ) -> Result<(), Error> {
+        let mut rest = &self.bytes[..];
+        let mut samples = Vec::new();
+        for (number, entry) in fragments.iter().enumerate() {
+            samples.clear();
+            decode(&mut rest, entry, &mut samples)?;
+            visit(number, &samples);
+        }
+        match rest {
+            [] => Ok(()),
+            _ => Err(bad("samples of no fragment")),
+        }
+    }
+}
+
+fn bad(why: &str) -> Error {
+    Error::BadIndex(why.to_owned())
+}
+
+/// Whether the samples are as our writer makes them, so that few bytes say it all.
+fn is_plain(entry: &FragmentEntry, samples: &[Sample]) -> bool {
+    let is_video = |sample: &Sample| sample.track == TrackKind::Video;
+    let (video, audio) = samples.split_at(samples.partition_point(is_video));
+    let mut offset = entry.header_len;
+    let is_behind = |sample: &Sample| {
+        let is_there = sample.offset == offset;
+        offset = offset.saturating_add(sample.size);
+        is_there
+    };
+    let is_one_run = |run: &[Sample]| {
+        run.windows(2)
+            .all(|pair| pair[1].dts == pair[0].dts.saturating_add(i64::from(pair[0].duration)))
+    };
+    let has_shift = |sample: &Sample| sample.pts.checked_sub(sample.dts).is_some();
+    samples.iter().all(is_behind)
+        && offset == entry.len
+        && video.first().is_some_and(|first| first.dts == entry.dts)
+        && video.iter().all(has_shift)
+        && is_one_run(video)
+        && is_one_run(audio)
+        && audio
+            .iter()
+            .all(|s| s.is_key && s.pts == s.dts && !is_video(s))
+}
+
+fn encode(out: &mut Vec<u8>, samples: &[Sample]) {
+    let is_video = |sample: &Sample| sample.track == TrackKind::Video;
+    let (video, audio) = samples.split_at(samples.partition_point(is_video));
+    put(out, video.len() as u64);
+    put(out, audio.len() as u64);
+    put_durations(out, video);
+    for run in video.chunk_by(|a, b| a.pts - a.dts == b.pts - b.dts) {
+        put(out, run.len() as u64);
+        put_signed(out, run[0].pts - run[0].dts);
+    }
+    let keys = video.iter().enumerate().filter(|(_, sample)| sample.is_key);
+    put(out, keys.clone().count() as u64);
+    let mut before = 0;
+    for (at, _) in keys {
+        put(out, (at - before) as u64);
+        before = at;
+    }
+    put_sizes(out, video);
+    if let Some(first) = audio.first() {
+        put_signed(out, first.dts);
+        put_durations(out, audio);
+        put_sizes(out, audio);
+    }
+}
+
+fn put_durations(out: &mut Vec<u8>, samples: &[Sample]) {
+    for run in samples.chunk_by(|a, b| a.duration == b.duration) {
+        put(out, run.len() as u64);
+        put(out, u64::from(run[0].duration));
+    }
+}
+
+/// One size that all have, or 0 and each.
+fn put_sizes(out: &mut Vec<u8>, samples: &[Sample]) {
+    let first = samples.first().map_or(0, |sample| sample.size);
+    if first > 0 && samples.iter().all(|sample| sample.size == first) {
+        put(out, u64::from(first));
+        return;
+    }
+    put(out, 0);
+    for sample in samples {
+        put(out, u64::from(sample.size));
+    }
+}
+
+/// Reads the samples of a fragment.
+fn decode(rest: &mut &[u8], entry: &FragmentEntry, samples: &mut Vec<Sample>) -> Result<(), Error> {
+    let video_count = take_count(rest)?;
+    let audio_count = take_count(rest)?;
+    if video_count == 0 {
+        return Err(bad("a fragment without a picture"));
+    }
+    take_durations(rest, samples, video_count, TrackKind::Video, entry.dts)?;
+    let mut at = 0;
+    while at < video_count {
+        let run = take_count(rest)?;
+        let shift = take_signed(rest)?;
+        let run = samples.get_mut(at..at + run).filter(|run| !run.is_empty());
+        let run = run.ok_or_else(|| bad("more shifts than samples"))?;
+        at += run.len();
+        for sample in run {
+            sample.pts = sample.dts.saturating_add(shift);
+        }
+    }
+    let mut key = 0;
+    for _ in 0..take_count(rest)? {
+        key += take_count(rest)?;
+        let sample = samples.get_mut(key);
+        sample
+            .ok_or_else(|| bad("a key frame that is not there"))?
+            .is_key = true;
+    }
+    take_sizes(rest, samples)?;
+    if audio_count > 0 {
+        let first = take_signed(rest)?;
+        take_durations(rest, samples, audio_count, TrackKind::Audio, first)?;
+        take_sizes(rest, &mut samples[video_count..])?;
+    }
+    place(entry, samples)
+}
+
+/// A number of samples or bytes that are held: never more than the bytes of a segment could have.
+fn take_count(rest: &mut &[u8]) -> Result<usize, Error> {
+    const MOST: u64 = 1 << 20;
+    let count = take(rest)?;
+    let count = Some(count).filter(|count| *count <= MOST);
+    let count = count.and_then(|count| usize::try_from(count).ok());
+    count.ok_or_else(|| bad("more samples than a fragment has"))
+}
+
+fn take_u32(rest: &mut &[u8]) -> Result<u32, Error> {
+    u32::try_from(take(rest)?).map_err(|_| bad("number of more than 32 bits"))
+}
+
+/// Adds samples with their decode times.
+fn take_durations(
+    rest: &mut &[u8],
+    samples: &mut Vec<Sample>,
+    count: usize,
+    track: TrackKind,
+    mut dts: i64,
+) -> Result<(), Error> {
+    let end = samples.len() + count;
+    samples.reserve(count);
+    while samples.len() < end {
+        let (run, duration) = (take_count(rest)?, take_u32(rest)?);
+        if run == 0 || samples.len() + run > end {
+            return Err(bad("more durations than samples"));
+        }
+        for _ in 0..run {
+            samples.push(Sample {
+                track,
+                offset: 0,
+                size: 0,
+                dts,
+                pts: dts,
+                duration,
+                is_key: track == TrackKind::Audio,
+            });
+            dts = dts.saturating_add(i64::from(duration));
+        }
+    }
+    Ok(())
+}
+
+fn take_sizes(rest: &mut &[u8], samples: &mut [Sample]) -> Result<(), Error> {
+    let same = take_u32(rest)?;
+    for sample in samples {
+        sample.size = if same > 0 { same } else { take_u32(rest)? };
+    }
+    Ok(())
+}
+
+/// Gives the samples their places: one behind the other.
+fn place(entry: &FragmentEntry, samples: &mut [Sample]) -> Result<(), Error> {
+    let mut offset = entry.header_len;
+    for sample in samples {
+        sample.offset = offset;
+        offset = offset
+            .checked_add(sample.size)
+            .ok_or_else(|| bad("sizes out of range"))?;
+    }
+    if offset == entry.len {
+        Ok(())
+    } else {
+        Err(bad("samples of another fragment"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample_data::{any_gop, fragment_bytes};
+    use crate::{FileClock, SegmentIndex, build_fragment, parse_fragment};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_tables_say_what_the_headers_say(
+            gops in prop::collection::vec(any_gop(), 1..4),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut index = SegmentIndex { init_len: 900, parameters: 1, ..SegmentIndex::default() };
+            let mut headers = Vec::new();
+            for (parameters, units) in &gops {
+                let clock = FileClock::of_run(parameters);
+                let fragment = build_fragment(&clock, 1, parameters, units, None);
+                let entry = FragmentEntry { offset: index.len_bytes(), ..fragment.entry };
+                let parsed = parse_fragment(&fragment_bytes(&fragment)).unwrap();
+                prop_assert_eq!(&fragment.samples, &parsed);
+                index.push(entry, &fragment.samples);
+                headers.push(parsed);
+            }
+            let decoded = SegmentIndex::decode(&index.encode()).unwrap();
+            prop_assert_eq!(&decoded, &index);
+            if decoded.samples.is_empty() {
+                // Decode times that go back are told by the headers only.
+                return Ok(());
+            }
+            let mut told = Vec::new();
+            decoded.samples.read(&decoded.fragments, |_, samples| told.push(samples.to_vec())).unwrap();
+            prop_assert_eq!(told, headers);
+            let bytes = index.samples.as_bytes();
+            let part = SampleTables::from_bytes(bytes[..cut.index(bytes.len())].to_vec());
+            prop_assert!(part.read(&index.fragments, |_, _| ()).is_err());
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), len in any::<u32>()) {
+            let entry = FragmentEntry {
+                offset: 0,
+                header_len: 100,
+                len,
+                wall: framewell_model::WallTime::from_secs(0),
+                anchor_pts: 0,
+                dts: i64::MAX - 5,
+                min_pts: 0,
+                end_pts: 0,
+                duration: 0,
+                is_key: true,
+                clock: framewell_model::ClockSource::CameraRtcp,
+            };
+            let _may_fail = SampleTables::from_bytes(bytes).read(&[entry], |_, _| ());
+        }
+    }
+
+    #[test]
+    fn samples_that_lie_otherwise_are_not_known() {
+        let (parameters, units) = (crate::sample_data::parameters(None), {
+            let mut dts = framewell_media::DtsEstimator::new(0);
+            crate::sample_data::gop(0, 5, 0, &mut dts)
+        });
+        let clock = FileClock::of_run(&parameters);
+        let fragment = build_fragment(&clock, 1, &parameters, &units, None);
+        let mut index = SegmentIndex::default();
+        let mut moved = fragment.samples.clone();
+        moved[2].offset += 1;
+        index.push(fragment.entry, &moved);
+        index.push(fragment.entry, &fragment.samples);
+        assert!(index.samples.is_empty());
+        assert_eq!(index.fragments.len(), 2);
+    }
+}
