@@ -131,8 +131,7 @@ impl ClipHandler {
         let size_bytes = copy::store(&self.clips, work, &attempt, &source, at).await?;
         let file = ClipFile {
             shown: source.range,
-            duration_us: source.range.micros()
-                - holes_us(&source),
+            duration_us: source.range.micros() - holes_us(&source),
             size_bytes,
             thumb,
         };

@@ -152,7 +152,7 @@ pub(super) fn send_info(info: &ClipInfo, headers: &HeaderMap) -> Result<Response
         open: Box::new(move |range| {
             let at = |place| usize::try_from(place).unwrap_or(usize::MAX).min(text.len());
             let part = text.slice(at(range.start)..at(range.end));
-            stream::once(async move { Ok(part) }).boxed()
+            stream::once(async move { Ok::<_, framewell_footage::Error>(part) }).boxed()
         }),
     };
     file.respond(headers)

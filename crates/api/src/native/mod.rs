@@ -6,10 +6,10 @@
 
 pub(crate) mod channels;
 pub(crate) mod clip;
-pub(crate) mod clips;
-pub(crate) mod deletions;
 mod clip_info;
 mod clip_params;
+pub(crate) mod clips;
+pub(crate) mod deletions;
 pub(crate) mod event_clip;
 pub(crate) mod event_files;
 pub(crate) mod export;
