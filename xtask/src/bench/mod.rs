@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: our figures beside the usual tool's, on the same machine in the same run.
 
+mod clip;
 mod document;
 mod engines;
 mod footage;
@@ -24,6 +25,8 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
+    /// Time to the first byte, throughput and CPU of clips, beside ffmpeg's concat demuxer and beside reading the segments.
+    Clip(clip::Args),
     /// CPU and memory of recording cameras, beside one `ffmpeg -c copy -f segment` a camera.
     Record(record::Args),
     /// Time and CPU of pictures from a recording, beside the ffmpeg command line, PyAV, OpenCV and the bare limit.
@@ -41,6 +44,7 @@ enum Bench {
 
 pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
     match &args.bench {
+        Bench::Clip(args) => clip::main(args),
         Bench::Record(args) => record::main(args),
         Bench::Image(args) => image::main(args),
         Bench::Engines(args) => engines::main(args),
