@@ -139,7 +139,14 @@ fn small_file(folder: &Path) -> anyhow::Result<PathBuf> {
     let file = folder.join("small.mp4");
     let mut command = run::program("ffmpeg");
     command.args(["-hide_banner", "-loglevel", "error", "-y", "-f", "lavfi"]);
-    command.args(["-i", "testsrc2=size=160x90:rate=25", "-t", "60", "-c:v", "libx264"]);
+    command.args([
+        "-i",
+        "testsrc2=size=160x90:rate=25",
+        "-t",
+        "60",
+        "-c:v",
+        "libx264",
+    ]);
     command.args(["-preset", "veryfast", "-b:v", "64k", "-bf", "0", "-g", "50"]);
     command.args(["-pix_fmt", "yuv420p"]);
     run::expect_success(command.arg(&file))?;
@@ -157,7 +164,9 @@ impl Stage {
             settings: vec![("FRAMEWELL_RECORD__SEGMENT_S", "10".to_owned())],
         })?;
         let body = json!({"name": "clips", "rec_mode": "off", "timezone": "UTC"});
-        let channel = server.admin.json("POST", "/api/v3/channels/", Some(&body))?;
+        let channel = server
+            .admin
+            .json("POST", "/api/v3/channels/", Some(&body))?;
         let channel = Entry {
             id: channel["id"].as_i64().context("no id")?,
             name: "clips".to_owned(),
@@ -179,8 +188,18 @@ impl Stage {
         let part = folder.join("part.mp4");
         let length = FILE_S.min(seconds);
         let mut command = run::program("ffmpeg");
-        command.args(["-hide_banner", "-loglevel", "error", "-y", "-stream_loop", "-1", "-i"]);
-        command.arg(source).args(["-t", &length.to_string(), "-c", "copy"]);
+        command.args([
+            "-hide_banner",
+            "-loglevel",
+            "error",
+            "-y",
+            "-stream_loop",
+            "-1",
+            "-i",
+        ]);
+        command
+            .arg(source)
+            .args(["-t", &length.to_string(), "-c", "copy"]);
         run::expect_success(command.arg(&part))?;
         let mut at = begin()?;
         let end = at + Duration::from_secs(seconds);
@@ -205,8 +224,7 @@ impl Stage {
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        let body: serde_json::Value =
-            serde_json::from_str(body).with_context(|| answer.clone())?;
+        let body: serde_json::Value = serde_json::from_str(body).with_context(|| answer.clone())?;
         let end = body["end"].as_str().with_context(|| answer.clone())?;
         end.parse().ok().context("no time in the answer")
     }
@@ -325,9 +343,23 @@ fn concat(segments: &[PathBuf], folder: &Path) -> anyhow::Result<Reading> {
     }
     std::fs::write(&list, text)?;
     let mut command = run::program("ffmpeg");
-    command.args(["-hide_banner", "-loglevel", "error", "-f", "concat", "-safe", "0", "-i"]);
-    command.arg(&list).args(["-c", "copy", "-movflags", "frag_keyframe+empty_moov"]);
-    command.args(["-f", "mp4", "pipe:1"]).stdout(Stdio::piped()).stdin(Stdio::null());
+    command.args([
+        "-hide_banner",
+        "-loglevel",
+        "error",
+        "-f",
+        "concat",
+        "-safe",
+        "0",
+        "-i",
+    ]);
+    command
+        .arg(&list)
+        .args(["-c", "copy", "-movflags", "frag_keyframe+empty_moov"]);
+    command
+        .args(["-f", "mp4", "pipe:1"])
+        .stdout(Stdio::piped())
+        .stdin(Stdio::null());
     let cpu = children_cpu_seconds();
     let began = Instant::now();
     let mut child = command.spawn()?;
@@ -354,7 +386,12 @@ fn concat(segments: &[PathBuf], folder: &Path) -> anyhow::Result<Reading> {
 /// CPU of this process and of its children that have ended; nothing else of it runs meanwhile.
 fn children_cpu_seconds() -> f64 {
     let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or("").split_whitespace().collect();
+    let fields: Vec<&str> = text
+        .rsplit(')')
+        .next()
+        .unwrap_or("")
+        .split_whitespace()
+        .collect();
     // Fields 16 and 17 of proc(5), counted from behind the name.
     let ticks: f64 = [13, 14]
         .iter()
