@@ -395,18 +395,22 @@ fn recorder_config(folder: &TempDir) -> RecorderConfig {
     }
 }
 
+async fn open_catalog(folder: &TempDir) -> Catalog {
+    let path = folder.path().join("catalog.db");
+    let database = CatalogConfig {
+        url: Secret::new(format!("sqlite:{}", path.display())),
+        max_connections: 4,
+    };
+    Catalog::open(&database).await.unwrap()
+}
+
 async fn state(
     folder: &TempDir,
     clock: Arc<dyn WallClock>,
     config: ApiConfig,
     blobs: BlobStore,
 ) -> AppState {
-    let path = folder.path().join("catalog.db");
-    let database = CatalogConfig {
-        url: Secret::new(format!("sqlite:{}", path.display())),
-        max_connections: 4,
-    };
-    let catalog = Catalog::open(&database).await.unwrap();
+    let catalog = open_catalog(folder).await;
     let key = SigningKey::new((0..32).collect()).unwrap();
     let registry = Registry::new(RingConfig::default(), Arc::clone(&clock));
     let spool = Spool::new();

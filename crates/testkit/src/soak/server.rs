@@ -57,6 +57,7 @@ impl Server {
             ("FRAMEWELL_INGEST__BACKOFF_MAX_S", "2".to_owned()),
             ("FRAMEWELL_INGEST__SILENCE_S", "4".to_owned()),
             ("FRAMEWELL_RTMP__LISTEN", String::new()),
+            ("FRAMEWELL_WEBRTC__LISTEN", String::new()),
         ];
         let database = if plan.with_postgres {
             let database = TestDatabase::create()?;
