@@ -13,6 +13,7 @@ mod face;
 mod form_data;
 mod jpeg;
 mod live_stats;
+mod manifests;
 mod media;
 mod multipart;
 mod native;
@@ -31,6 +32,7 @@ mod webrtc;
 
 pub use config::{ApiConfig, BodyBudget, PublicEndpoint};
 pub use error::ApiError;
+pub use manifests::Manifests;
 pub use openapi::document as openapi_document;
 pub use router::router;
 pub use state::AppState;

@@ -41,6 +41,8 @@ use utoipa::{Modify, OpenApi};
         native::event_clip::show_event_clip_info,
         native::export::export_zip,
         native::export::export_tar,
+        native::clip_manifest::show_clip_manifest,
+        native::clip_manifest::show_signing_key,
         native::timeline::show_timeline,
         native::live::show_live,
         native::publish::show_publish,

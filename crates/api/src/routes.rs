@@ -81,6 +81,8 @@ pub const TABLE: &[Route] = &[
     route("GET", "/v1/events/{id}/clip.json", WATCH, || get(native::event_clip::show_event_clip_info)),
     route("GET", "/v1/export.zip", WATCH, || get(native::export::export_zip)),
     route("GET", "/v1/export.tar", WATCH, || get(native::export::export_tar)),
+    route("GET", "/v1/channels/{id}/clip.manifest.json", WATCH, || get(native::clip_manifest::show_clip_manifest)),
+    route("GET", "/v1/server/signing-key", OPEN, || get(native::clip_manifest::show_signing_key)),
     route("GET", "/v1/channels/{id}/timeline", WATCH, || get(native::timeline::show_timeline)),
     route("GET", "/v1/channels/{id}/hls", WATCH, || get(native::hls::show_recorded_hls)),
     route("GET", "/v1/channels/{id}/live", WATCH, || get(native::live::show_live)),

@@ -1,6 +1,7 @@
 //! What every handler can reach.
 
 use crate::ApiConfig;
+use crate::Manifests;
 use crate::webrtc::WebRtc;
 use framewell_access::Access;
 use framewell_access::sessions::Sessions;
@@ -40,6 +41,8 @@ pub struct AppState {
     pub jobs: Jobs,
     /// Clips, records, timelines, HLS.
     pub playback: Playback,
+    /// Signs what clips are.
+    pub manifests: Manifests,
     /// Takes in footage that cameras recorded themselves.
     pub importer: Importer,
     /// Metadata documents.

@@ -64,6 +64,21 @@ impl ObjectKey {
             }
         }
     }
+
+    /// The key of a segment whose path this is, with the full hour as its start; `None` for other names.
+    pub(crate) fn parse_segment(path: &str) -> Option<Self> {
+        let parts: Vec<&str> = path.split('/').collect();
+        let ["seg", channel, day, hour, name] = parts.as_slice() else {
+            return None;
+        };
+        let key = Self::Segment {
+            channel: channel.parse().ok()?,
+            start: format!("{day}T{hour}:00:00Z").parse().ok()?,
+            id: name.strip_suffix(".mp4")?.parse().ok()?,
+        };
+        // Numbers and UUIDs have other spellings, which would name another object.
+        (key.path() == path).then_some(key)
+    }
 }
 
 /// `yyyy-mm-dd/hh` in UTC.
@@ -94,6 +109,24 @@ mod tests {
             key("2024-05-01T12:20:30.5+02:00".parse().unwrap()).path(),
             "seg/7/2024-05-01/10/00000000-0000-0000-0000-000000001234.mp4"
         );
+    }
+
+    #[test]
+    fn a_segment_is_found_by_its_path_and_nothing_else_is() {
+        let path = key("2024-05-01T12:20:30.5+02:00".parse().unwrap()).path();
+        let found = ObjectKey::parse_segment(&path).unwrap();
+        assert_eq!(found, key("2024-05-01T10:00:00Z".parse().unwrap()));
+        assert_eq!(found.path(), path);
+        for other in [
+            path.replace("seg/7", "seg/07"),
+            path.replace("seg", "img"),
+            path.replace("/10/", "/25/"),
+            format!("{path}.part"),
+            path.to_uppercase(),
+            "seg".to_owned(),
+        ] {
+            assert_eq!(ObjectKey::parse_segment(&other), None, "{other}");
+        }
     }
 
     #[test]

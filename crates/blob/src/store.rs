@@ -59,7 +59,7 @@ impl HasKind for Error {
 /// Objects by key; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct BlobStore {
-    store: Arc<dyn ObjectStore>,
+    pub(crate) store: Arc<dyn ObjectStore>,
     /// Set for a local folder: files can be moved in without a copy.
     root: Option<PathBuf>,
     suspects: local::Suspects,

@@ -42,6 +42,7 @@ mod meta_search;
 mod meta_text;
 mod meta_vectors;
 mod motion_regions;
+mod restore;
 mod revision;
 mod rule_steps;
 mod rules;

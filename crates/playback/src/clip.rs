@@ -1,5 +1,9 @@
 //! Clips: virtual MP4 files over stored segments.
 
+mod makeup;
+
+pub use makeup::ClipBytes;
+
 use crate::ByteStream;
 use crate::plan::Wanted;
 use crate::read::{Chunk, stream_chunks};

@@ -13,7 +13,7 @@ pub mod replay;
 mod timeline;
 
 pub use catch_up::{Beginning, CatchUp, CatchUpItem, Role};
-pub use clip::{Clip, ClipError, ClipOptions, ClipSegment};
+pub use clip::{Clip, ClipBytes, ClipError, ClipOptions, ClipSegment};
 pub use framewell_fmp4::Holes;
 pub use record::RecordFile;
 pub use timeline::{Timeline, load_timeline};

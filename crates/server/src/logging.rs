@@ -37,6 +37,12 @@ pub(crate) fn print(text: &str) {
     drop(writeln!(stdout, "{}", text.trim_end()));
 }
 
+/// Tells people how far long work is, beside what programs read.
+pub(crate) fn print_note(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    drop(writeln!(stderr, "{text}"));
+}
+
 /// Prints a fatal error with its causes.
 pub(crate) fn print_error(error: &anyhow::Error) {
     let mut stderr = std::io::stderr().lock();

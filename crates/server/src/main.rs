@@ -1,6 +1,7 @@
 //! The `framewell` server binary: configuration, wiring, signals, subcommands.
 
 mod accounts;
+mod archive;
 mod clips;
 mod config;
 mod decoders;
@@ -49,6 +50,16 @@ enum Command {
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
+    },
+    /// Compare the catalog with the stored segments, repair it, or make it again from them. Ends with 0 if
+    /// nothing is wrong, 1 if something is, 2 if it could not be finished.
+    Check(archive::CheckArgs),
+    /// Prove that recorded footage, or an exported clip, was not changed. Ends as `check` does.
+    Verify(archive::VerifyArgs),
+    /// Print the public key that manifests of clips are signed with.
+    SigningKey {
+        #[command(flatten)]
+        config: ConfigArgs,
     },
     /// Print the OpenAPI document of the native API.
     Openapi,
@@ -136,7 +147,7 @@ enum ConfigCommand {
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             logging::print_error(&error);
             ExitCode::FAILURE
@@ -144,8 +155,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
-    match cli.command {
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let done = match cli.command {
+        Command::Check(args) => return Ok(judge(archive::check(&args))),
+        Command::Verify(args) => return Ok(judge(archive::verify(&args))),
+        Command::SigningKey { config } => archive::show_key(&config),
         Command::Serve(args) => serve(&args),
         Command::Account { command } => account(command),
         Command::Config {
@@ -159,6 +173,19 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             let document = framewell_api::openapi_document(env!("CARGO_PKG_VERSION"));
             logging::print(&serde_json::to_string_pretty(&document).context("rendering failed")?);
             Ok(())
+        }
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+/// 0: nothing is wrong, 1: something is, 2: nobody knows.
+fn judge(is_right: anyhow::Result<bool>) -> ExitCode {
+    match is_right {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            logging::print_error(&error);
+            ExitCode::from(2)
         }
     }
 }

@@ -12,7 +12,8 @@ use anyhow::Context;
 use framewell_access::Access;
 use framewell_access::places::{Occupation, Places};
 use framewell_access::sessions::Sessions;
-use framewell_api::{ApiConfig, AppState, PublicEndpoint};
+use framewell_api::{ApiConfig, AppState, Manifests, PublicEndpoint};
+use framewell_archive::manifest::Signer;
 use framewell_blob::{BlobStore, S3Config};
 use framewell_catalog::{CLIP_JOB, Catalog, CatalogConfig, EVENT_SNAPSHOT_JOB};
 use framewell_clips::{ClipHandler, Clips};
@@ -60,6 +61,7 @@ const RECORDER_DEADLINE: Duration = Duration::from_secs(20);
 struct Services {
     catalog: Catalog,
     access: Access,
+    manifests: Manifests,
     sessions: Sessions,
     registry: Registry,
     ingest: Ingest,
@@ -177,7 +179,7 @@ pub(crate) async fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
 }
 
 /// A bucket if one is named, else a folder.
-fn open_store(config: &Config) -> anyhow::Result<BlobStore> {
+pub(crate) fn open_store(config: &Config) -> anyhow::Result<BlobStore> {
     let s3 = &config.s3;
     if s3.bucket.is_empty() {
         return BlobStore::local(&config.data_dir.join("objects"))
@@ -223,13 +225,14 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
     );
     let playback = Playback::new(registry.clone(), footage);
     let clips = clips(config, &catalog, &blobs, &playback, &imaging, &clock);
-    let access = Access::new(catalog.clone(), key, Arc::clone(&clock));
+    let access = Access::new(catalog.clone(), key.clone(), Arc::clone(&clock));
     let ingest = Ingest::new(ingest_config(config)?, registry.clone(), Arc::clone(&clock));
     Ok(Services {
         newest_event: catalog.newest_event_revision().await?,
         jobs: jobs(config, &catalog, &access, &clock, &gallery, &clips)?,
         clips,
         access,
+        manifests: Manifests::new(Signer::new(&key.manifest_seed())),
         publishers: ingest.publishers(),
         ingest,
         sessions: Sessions::new(config.sessions.limits(&config.http), Arc::clone(&clock)),
@@ -542,6 +545,7 @@ fn app_state(
         clips: services.clips.clone(),
         jobs: services.jobs.clone(),
         playback: services.playback.clone(),
+        manifests: services.manifests.clone(),
         importer: Importer::new(services.recorder.clone(), import_config(config)),
         insight: services.insight.clone(),
         feeds: services.feeds.clone(),
@@ -599,9 +603,14 @@ fn ingest_config(config: &Config) -> anyhow::Result<IngestConfig> {
     })
 }
 
+/// Where segments are written.
+pub(crate) fn spool_dir(config: &Config) -> PathBuf {
+    config.data_dir.join("spool")
+}
+
 fn recorder_config(config: &Config) -> RecorderConfig {
     RecorderConfig {
-        spool_dir: config.data_dir.join("spool"),
+        spool_dir: spool_dir(config),
         segment: Duration::from_secs_f64(config.record.segment_s),
         fragment: Duration::from_secs_f64(config.record.fragment_s),
         max_bytes: Some(config.record.max_bytes).filter(|bytes| *bytes > 0),

@@ -59,6 +59,9 @@ impl Domain {
     }
 }
 
+/// What the seed of the key for manifests is derived from. As with [`Domain`], no token begins so.
+const MANIFEST_SEED: &[u8] = b"framewell manifest seed 1\0";
+
 /// 32 random bytes made once per installation; each use signs with its own domain prefix.
 #[derive(Debug, Clone)]
 pub struct SigningKey(Secret<Vec<u8>>);
@@ -69,6 +72,16 @@ impl SigningKey {
     pub fn new(bytes: Vec<u8>) -> Option<Self> {
         let key = Secret::new(bytes);
         (key.expose().len() >= LEAST_KEY_BYTES).then_some(Self(key))
+    }
+
+    /// The secret bytes of the key that signs manifests of clips: derived, so that who has the one has the
+    /// other, and nothing more has to be kept.
+    #[must_use]
+    pub fn manifest_seed(&self) -> Secret<[u8; 32]> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose())
+            .expect("HMAC takes keys of any length (RFC 2104 section 2)");
+        mac.update(MANIFEST_SEED);
+        Secret::new(mac.finalize().into_bytes().into())
     }
 
     /// `body` with a dot and its signature behind it.
@@ -106,6 +119,19 @@ mod tests {
     fn a_short_key_is_refused() {
         assert!(SigningKey::new(vec![7; 31]).is_none());
         assert!(SigningKey::new(vec![7; 32]).is_some());
+    }
+
+    #[test]
+    fn the_seed_for_manifests_is_the_same_for_one_key_and_another_for_another() {
+        let seed = |byte| {
+            *SigningKey::new(vec![byte; 32])
+                .unwrap()
+                .manifest_seed()
+                .expose()
+        };
+        assert_eq!(seed(1), seed(1));
+        assert_ne!(seed(1), seed(2));
+        assert_ne!(seed(1), [1; 32]);
     }
 
     #[test]

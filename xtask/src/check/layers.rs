@@ -24,6 +24,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("framewell-decode", 2),
     ("framewell-jobs", 2),
     ("framewell-access", 3),
+    ("framewell-archive", 3),
     ("framewell-ingest", 3),
     ("framewell-recorder", 3),
     ("framewell-imaging", 3),

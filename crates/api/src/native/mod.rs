@@ -7,6 +7,7 @@
 pub(crate) mod channels;
 pub(crate) mod clip;
 mod clip_info;
+pub(crate) mod clip_manifest;
 mod clip_params;
 pub(crate) mod clips;
 pub(crate) mod deletions;

@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use framewell_access::Access;
 use framewell_access::places::{Occupation, Places};
 use framewell_access::sessions::{Sessions, SessionsConfig};
-use framewell_api::{ApiConfig, AppState, router};
+use framewell_api::{ApiConfig, AppState, Manifests, router};
+use framewell_archive::manifest::Signer;
 use framewell_blob::BlobStore;
 use framewell_catalog::{Catalog, CatalogConfig, NewSegment};
 use framewell_clips::{Clips, ClipsConfig};
@@ -384,6 +385,14 @@ fn busy_pool() -> Pool {
     Pool::start(config).unwrap()
 }
 
+fn database(folder: &TempDir) -> CatalogConfig {
+    let path = folder.path().join("catalog.db");
+    CatalogConfig {
+        url: Secret::new(format!("sqlite:{}", path.display())),
+        max_connections: 4,
+    }
+}
+
 fn recorder_config(folder: &TempDir) -> RecorderConfig {
     RecorderConfig {
         spool_dir: folder.path().join("spool"),
@@ -395,13 +404,11 @@ fn recorder_config(folder: &TempDir) -> RecorderConfig {
     }
 }
 
-async fn open_catalog(folder: &TempDir) -> Catalog {
-    let path = folder.path().join("catalog.db");
-    let database = CatalogConfig {
-        url: Secret::new(format!("sqlite:{}", path.display())),
-        max_connections: 4,
-    };
-    Catalog::open(&database).await.unwrap()
+fn clips_config() -> ClipsConfig {
+    ClipsConfig {
+        max_open_of_channel: 4,
+        ..ClipsConfig::default()
+    }
 }
 
 async fn state(
@@ -410,8 +417,9 @@ async fn state(
     config: ApiConfig,
     blobs: BlobStore,
 ) -> AppState {
-    let catalog = open_catalog(folder).await;
+    let catalog = Catalog::open(&database(folder)).await.unwrap();
     let key = SigningKey::new((0..32).collect()).unwrap();
+    let manifests = Manifests::new(Signer::new(&key.manifest_seed()));
     let registry = Registry::new(RingConfig::default(), Arc::clone(&clock));
     let spool = Spool::new();
     let footage = Footage::new(catalog.clone(), blobs.clone(), spool.clone());
@@ -445,10 +453,7 @@ async fn state(
             blobs,
             playback.clone(),
             imaging.clone(),
-            ClipsConfig {
-                max_open_of_channel: 4,
-                ..ClipsConfig::default()
-            },
+            clips_config(),
             Arc::clone(&clock),
         ),
         jobs: Jobs::new(catalog.clone(), JobsConfig::default(), Arc::clone(&clock)),
@@ -460,6 +465,7 @@ async fn state(
         insight: Insight::new(catalog.clone()),
         feeds: Feeds::new(catalog.clone()),
         webrtc: None,
+        manifests,
         metrics: PrometheusBuilder::new().build_recorder().handle(),
         config: Arc::new(config),
         catalog,

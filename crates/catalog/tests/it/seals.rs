@@ -1,9 +1,10 @@
 //! Digests of segments, and rows for those who check them.
 
 use crate::backend::{at, channel, conformance, range, segment};
-use framewell_catalog::NewGap;
+use framewell_catalog::{NewGap, TokenTarget};
 use framewell_model::{
-    ChainLink, GapReason, Seal, SealSource, SegmentDigest, SegmentState, TimeRange,
+    ChainLink, ChannelId, GapReason, RecMode, Seal, SealSource, SegmentDigest, SegmentState,
+    TimeRange,
 };
 
 fn seal(byte: u8) -> Seal {
@@ -50,6 +51,28 @@ conformance! {
         assert_eq!(starts, [at(0), at(5), at(5), at(5)]);
         assert_eq!(catalog.next_segment_row(gate.id, at(6)).await.unwrap(), Some(at(9)));
         assert_eq!(catalog.next_segment_row(gate.id, at(10)).await.unwrap(), None);
+    }
+
+    async fn channels_get_their_old_numbers_and_new_ones_come_behind(catalog: &Catalog) {
+        let owner = crate::backend::account(catalog, "owner").await;
+        let number = |id| ChannelId::new(id).unwrap();
+        for id in [7, 3] {
+            assert!(catalog.restore_channel(owner, number(id), "restored", at(0)).await.unwrap());
+        }
+        assert!(!catalog.restore_channel(owner, number(3), "again", at(0)).await.unwrap());
+        let restored = catalog.load_channel(number(3)).await.unwrap();
+        assert_eq!((restored.name.as_str(), restored.account), ("restored", owner));
+        assert_eq!((restored.rec_mode, restored.source), (RecMode::Off, None));
+        let new = crate::backend::channel_of(catalog, owner, "new").await;
+        assert_eq!(new.id, number(8));
+    }
+
+    async fn the_first_token_of_a_new_database_has_the_serial_number_that_it_is_given(catalog: &Catalog) {
+        let owner = crate::backend::account(catalog, "owner").await;
+        assert!(catalog.skip_token_serials(1_700_000_000).await.unwrap());
+        let token = catalog.ensure_token(owner, TokenTarget::Account(owner), at(0)).await.unwrap();
+        assert_eq!(token.serial.get(), 1_700_000_000);
+        assert!(!catalog.skip_token_serials(5).await.unwrap());
     }
 
     async fn a_hole_in_the_past_leaves_the_open_gap_alone(catalog: &Catalog) {

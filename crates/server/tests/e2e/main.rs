@@ -1,5 +1,6 @@
 //! The real `framewell` process, real cameras over RTSP, real players.
 
+mod archive;
 mod bad_input;
 mod browser;
 mod bucket;

@@ -120,6 +120,22 @@ impl Server {
             .to_owned()
     }
 
+    /// Runs `framewell` with arguments and the server's configuration; its exit status and what it prints.
+    pub(crate) fn framewell(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let output = self
+            .command()
+            .args(arguments)
+            .arg("--config")
+            .arg(self.config_file())
+            .output()
+            .expect("framewell runs");
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.code() == Some(2) {
+            text.push_str(&String::from_utf8_lossy(&output.stderr));
+        }
+        (output.status.code(), text)
+    }
+
     async fn launch(&mut self) {
         let ready = self.dir.path().join("ready.json");
         if ready.exists() {

@@ -1,0 +1,85 @@
+//! What lies in the spool folder: segments that are open, or wait for database or store.
+
+use crate::object::HEAD_BYTES;
+use crate::{Archive, Error};
+use framewell_fmp4::{SegmentIdentity, parse_init};
+use framewell_model::SegmentId;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+/// A file of the spool folder.
+#[derive(Debug, Clone)]
+pub(crate) struct SpoolFile {
+    pub(crate) size: u64,
+    /// Who it says that it is; `None` if its head is not whole or is that of another.
+    pub(crate) identity: Option<SegmentIdentity>,
+}
+
+impl Archive {
+    /// All spool files. A folder that does not exist has none; a file that goes meanwhile is left out.
+    pub(crate) async fn spool_files(&self) -> Result<Vec<SpoolFile>, Error> {
+        let dir = self.spool_dir.clone();
+        tokio::task::spawn_blocking(move || list(&dir))
+            .await
+            .unwrap_or_else(|panic| Err(io::Error::other(panic)))
+            .map_err(|source| Error::Spool {
+                path: self.spool_dir.clone(),
+                source,
+            })
+    }
+
+    /// Whether a segment lies in the spool folder.
+    pub(crate) async fn is_spooled(&self, file: &crate::Finding) -> Result<bool, Error> {
+        let Some(segment) = file.segment else {
+            return Ok(false);
+        };
+        let path = self
+            .spool_dir
+            .join(file.channel.to_string())
+            .join(format!("{segment}.mp4"));
+        tokio::fs::try_exists(&path)
+            .await
+            .map_err(|source| Error::Spool { path, source })
+    }
+}
+
+fn list(dir: &Path) -> io::Result<Vec<SpoolFile>> {
+    let mut files = Vec::new();
+    let folders = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
+        folders => folders?,
+    };
+    for folder in folders {
+        let folder = folder?;
+        if !folder.file_type()?.is_dir() {
+            continue;
+        }
+        for entry in std::fs::read_dir(folder.path())? {
+            let path = entry?.path();
+            let name = path.file_stem().and_then(|stem| stem.to_str());
+            let segment = name.and_then(|name| name.parse().ok());
+            let is_segment = path.extension().is_some_and(|e| e == "mp4");
+            let Some(segment) = segment.filter(|_| is_segment) else {
+                continue;
+            };
+            match look(&path, segment) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                file => files.push(file?),
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn look(path: &Path, segment: SegmentId) -> io::Result<SpoolFile> {
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let mut head = Vec::new();
+    file.take(HEAD_BYTES).read_to_end(&mut head)?;
+    let identity = parse_init(&head).ok().and_then(|(_, identity)| identity);
+    Ok(SpoolFile {
+        size,
+        identity: identity.filter(|identity| identity.segment == segment),
+    })
+}
