@@ -188,16 +188,22 @@ impl Index {
         }
     }
 
-    /// Drops the oldest chunk of who has most vectors of one length; false if there is none. So nobody
-    /// pushes out what is another account's while he has more.
+    /// Drops the oldest chunk of the account that has most vectors, of whatever lengths; false if there is
+    /// none. So nobody pushes out what is another's while he has more.
     fn drop_oldest(&mut self) -> bool {
-        let most = self.chunks.iter().max_by_key(|(_, chunks)| {
-            chunks
-                .iter()
-                .map(|chunk| chunk.numbers.len())
-                .sum::<usize>()
+        let mut totals: HashMap<AccountId, usize> = HashMap::new();
+        for ((account, _), chunks) in &self.chunks {
+            let entries: usize = chunks.iter().map(|chunk| chunk.numbers.len()).sum();
+            *totals.entry(*account).or_default() += entries;
+        }
+        let most = totals.into_iter().max_by_key(|(_, entries)| *entries);
+        let oldest = most.and_then(|(account, _)| {
+            let own = self.chunks.iter().filter(|((of, _), _)| *of == account);
+            let first = |chunks: &[Arc<Chunk>]| chunks.first()?.numbers.first().copied();
+            own.min_by_key(|(_, chunks)| first(chunks))
+                .map(|(of, _)| *of)
         });
-        let Some(of) = most.map(|(of, _)| *of) else {
+        let Some(of) = oldest else {
             return false;
         };
         let chunks = self.chunks.entry(of).or_default();
@@ -419,11 +425,21 @@ mod tests {
         let mut index = Index::new(3 * CHUNK * ENTRY_BYTES);
         let count = i64::try_from(CHUNK).unwrap();
         (1..=count).for_each(|number| index.push(row(number, 1, 0)));
-        (1..=5 * count).for_each(|number| index.push(row(count + number, 11, 0)));
+        // Vectors of many lengths are still one account's.
+        for number in 1..=5 * count {
+            let dimensions = usize::try_from(number % 8).unwrap() + 3;
+            index.push(SketchRow {
+                dimensions,
+                ..row(count + number, 11, 0)
+            });
+        }
         let seen = |channel: i64| {
             let within = Within::new(&[ChannelId::new(channel).unwrap()], None, None);
-            let snapshot = index.snapshot(3, &within);
-            snapshot.nearest(&[0; SKETCH_WORDS], &within, 1).len()
+            let lengths = (3..11).map(|dimensions| {
+                let snapshot = index.snapshot(dimensions, &within);
+                snapshot.nearest(&[0; SKETCH_WORDS], &within, 1).len()
+            });
+            lengths.sum::<usize>()
         };
         assert_eq!(seen(1), CHUNK);
         assert!((CHUNK..=2 * CHUNK).contains(&seen(11)), "{}", seen(11));
