@@ -1,4 +1,4 @@
-//! One kept-alive connection for GET, as cheap as it gets.
+//! One kept-alive connection for GET, as cheap as it gets, and a POST.
 
 use anyhow::{Context, Result, ensure};
 use std::ops::Range;
@@ -45,6 +45,22 @@ impl Http {
         Ok(&self.bytes[body])
     }
 
+    /// The body that answers a description with 201.
+    pub(super) async fn post_sdp(&mut self, url: &Url, body: &str) -> Result<String> {
+        let query = url
+            .query()
+            .map_or_else(String::new, |query| format!("?{query}"));
+        let request = format!(
+            "POST {}{query} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
+            url.path(),
+            self.host,
+            body.len()
+        );
+        self.stream.write_all(request.as_bytes()).await?;
+        let body = self.body().await.with_context(|| url.path().to_owned())?;
+        Ok(String::from_utf8_lossy(&self.bytes[body]).into_owned())
+    }
+
     async fn body(&mut self) -> Result<Range<usize>> {
         let start = loop {
             let end = self.bytes.windows(4).position(|four| four == b"\r\n\r\n");
@@ -55,7 +71,10 @@ impl Http {
         };
         let head = String::from_utf8_lossy(&self.bytes[..start]).to_ascii_lowercase();
         let status = head.lines().next().unwrap_or_default();
-        ensure!(status.contains(" 200"), "{status}");
+        ensure!(
+            status.contains(" 200") || status.contains(" 201"),
+            "{status}"
+        );
         let mut lines = head.lines();
         let length = lines.find_map(|line| line.strip_prefix("content-length:"));
         let length: usize = length.context("no length")?.trim().parse()?;

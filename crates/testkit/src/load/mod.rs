@@ -4,8 +4,12 @@
 
 mod hls;
 mod http;
+mod rtmp;
 mod rtsp;
+mod webrtc;
 
+use crate::clock::wall_now;
+use crate::mark;
 use anyhow::Result;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -21,7 +25,14 @@ pub enum Protocol {
     Rtsp,
     /// HLS: whole segments, a playlist every half target duration.
     Hls,
+    /// RTMP.
+    Rtmp,
+    /// WebRTC over UDP, by WHEP.
+    WebRtc,
 }
+
+/// The clock is among the first NAL units of a picture, which are small.
+const CLOCK_WITHIN: usize = 200;
 
 /// How many readers, for how long.
 #[derive(Debug, Clone)]
@@ -56,6 +67,16 @@ impl Seen {
     fn count(&self, what: &Cell<u64>, more: u64) {
         if self.is_counting.get() {
             what.set(what.get() + more);
+        }
+    }
+
+    /// A picture that has come, by its first bytes.
+    fn note_clock(&self, start: &[u8]) {
+        let start = &start[..start.len().min(CLOCK_WITHIN)];
+        if let Some(sent) = mark::read(start) {
+            #[expect(clippy::cast_precision_loss, reason = "milliseconds")]
+            let delay_ms = (wall_now().micros() - sent) as f64 / 1e3;
+            self.note(&self.delays_ms, delay_ms);
         }
     }
 
@@ -98,6 +119,8 @@ fn spread(values: &RefCell<Vec<f64>>) -> String {
     }
 }
 
+type LocalBoxFuture = std::pin::Pin<Box<dyn Future<Output = Result<()>>>>;
+
 /// Between the starts of two readers.
 const RAMP: Duration = Duration::from_millis(5);
 
@@ -111,14 +134,13 @@ pub async fn run(plan: &Plan, ready: impl FnOnce() -> Result<()>) -> Result<Rc<S
     let work = async {
         for number in 0..plan.readers {
             let (url, seen) = (plan.url.clone(), Rc::clone(&seen));
-            match plan.protocol {
-                Protocol::Rtsp => {
-                    readers.spawn_local(watched(number, rtsp::read(url, Rc::clone(&seen)), seen))
-                }
-                Protocol::Hls => {
-                    readers.spawn_local(watched(number, hls::read(url, Rc::clone(&seen)), seen))
-                }
+            let reading: LocalBoxFuture = match plan.protocol {
+                Protocol::Rtsp => Box::pin(rtsp::read(url, Rc::clone(&seen))),
+                Protocol::Hls => Box::pin(hls::read(url, Rc::clone(&seen))),
+                Protocol::Rtmp => Box::pin(rtmp::read(url, Rc::clone(&seen))),
+                Protocol::WebRtc => Box::pin(webrtc::read(url, Rc::clone(&seen))),
             };
+            readers.spawn_local(watched(number, reading, seen));
             tokio::time::sleep(RAMP).await;
         }
         tokio::time::sleep(plan.settle).await;

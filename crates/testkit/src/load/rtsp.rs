@@ -1,8 +1,6 @@
 //! One RTSP reader over TCP: the video track, packet by packet.
 
-use super::{Seen, elapsed_ms};
-use crate::clock::wall_now;
-use crate::mark;
+use super::{CLOCK_WITHIN, Seen, elapsed_ms};
 use anyhow::{Context, Result, bail, ensure};
 use std::rc::Rc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,8 +10,6 @@ use url::Url;
 
 /// Servers that count requests want to hear of a reader now and then.
 const ALIVE: Duration = Duration::from_secs(20);
-/// The clock is in a packet of its own, or first in one of several NAL units.
-const CLOCK_WITHIN: usize = 200;
 const READ_BYTES: usize = 256 << 10;
 
 struct Connection {
@@ -194,10 +190,8 @@ impl Packets {
         let payload = &packet[12..packet.len().min(12 + CLOCK_WITHIN)];
         // The clock is small, so it is not looked for in full packets of slices.
         let may_have_clock = packet.len() < CLOCK_WITHIN || payload[0] & 0x1f == 24;
-        if may_have_clock && let Some(sent) = mark::read(payload) {
-            #[expect(clippy::cast_precision_loss, reason = "milliseconds")]
-            let delay_ms = (wall_now().micros() - sent) as f64 / 1e3;
-            seen.note(&seen.delays_ms, delay_ms);
+        if may_have_clock {
+            seen.note_clock(payload);
         }
     }
 }
