@@ -40,6 +40,8 @@ pub struct WebRtcWanted {
     pub channel: ChannelId,
     /// Whether it may see recorded footage, too.
     pub has_recorded: bool,
+    /// Whether sound that browsers do not take is to become Opus.
+    pub wants_opus: bool,
     /// Who pays for it.
     pub holder: Holder,
 }
@@ -51,8 +53,8 @@ pub struct WebRtcSession {
     pub id: String,
     /// Our session description.
     pub description: String,
-    /// Coding of the channel's sound, if that is not sent.
-    pub left_out: Option<&'static str>,
+    /// Why the channel's sound is not sent, if it has some, and what carries it.
+    pub left_out: Option<String>,
 }
 
 /// Why there is no session.

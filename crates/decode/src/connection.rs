@@ -1,12 +1,14 @@
 //! The pool's end of the socket to one worker.
 
 use crate::protocol::setup::{Hardware, SandboxReport};
+use crate::protocol::sound;
 use crate::protocol::wire::{
     self, Failure, PREFIX_LEN, Prefix, Reply, Request, SessionUse, VERSION,
 };
 use crate::protocol::{Job, Made, Picture, Refusal, Want};
 use crate::shared::SharedMemory;
 use bytes::{Buf, Bytes, BytesMut};
+use serde::de::DeserializeOwned;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -42,7 +44,7 @@ impl Connection {
 
     /// Waits until the worker is ready; returns what it says about itself.
     pub(crate) async fn greet(&mut self) -> io::Result<Greeting> {
-        match receive(&mut self.stream).await?.0 {
+        match receive::<Reply>(&mut self.stream).await?.0 {
             Reply::Hello {
                 version: VERSION,
                 libraries,
@@ -75,6 +77,22 @@ impl Connection {
             }
             _ => Ok(answer),
         }
+    }
+
+    /// Sends frames of sound and waits for what comes of them.
+    pub(crate) async fn transcode(
+        &mut self,
+        request: &sound::Request,
+        config: Bytes,
+        frames: impl IntoIterator<Item = Bytes>,
+    ) -> io::Result<(sound::Reply, Bytes)> {
+        let len = usize::try_from(request.payload_len()).unwrap_or(usize::MAX);
+        let head = wire::head(request, len)?;
+        let mut parts = Parts::new([head.into(), config], frames);
+        let (mut reader, mut writer) = self.stream.split();
+        let send = writer.write_all_buf(&mut parts);
+        let ((), answer) = tokio::try_join!(send, receive(&mut reader))?;
+        Ok(answer)
     }
 
     /// Has the worker free the decoder of a session.
@@ -155,7 +173,9 @@ async fn collect(
     }
 }
 
-async fn receive(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<(Reply, Bytes)> {
+async fn receive<T: DeserializeOwned>(
+    reader: &mut (impl AsyncRead + Unpin),
+) -> io::Result<(T, Bytes)> {
     let mut prefix = [0; PREFIX_LEN];
     reader.read_exact(&mut prefix).await?;
     let prefix = Prefix::parse(prefix)?;

@@ -12,6 +12,7 @@ pub mod protocol;
 mod schedule;
 mod session;
 mod shared;
+mod transcoder;
 mod worker;
 
 pub use connection::Greeting;
@@ -24,3 +25,4 @@ pub use protocol::{
     PictureFormat, Priority, Rectangle, Refusal, Want,
 };
 pub use session::Session;
+pub use transcoder::{SoundFrame, Transcoded, Transcoder};

@@ -27,6 +27,18 @@ impl Default for WorkerOptions {
 }
 
 impl WorkerOptions {
+    /// The command line of a worker that transcodes sound: no hardware does that.
+    pub(crate) fn to_sound_args(&self) -> Vec<String> {
+        let in_software = Self {
+            hwaccel: Hwaccel::None,
+            device: None,
+            ..self.clone()
+        };
+        let mut args = in_software.to_args();
+        args.extend(["--sound".to_owned(), "yes".to_owned()]);
+        args
+    }
+
     /// The command line; what a worker does anyway is not said.
     pub(crate) fn to_args(&self) -> Vec<String> {
         let mut args = Vec::new();
@@ -64,5 +76,9 @@ mod tests {
             "--memory-mib 512 --sandbox require --hwaccel vaapi --hw-device /dev/dri/renderD129"
         );
         assert_eq!(WorkerOptions::default().to_args(), [""; 0]);
+        assert_eq!(
+            all.to_sound_args().join(" "),
+            "--memory-mib 512 --sandbox require --sound yes"
+        );
     }
 }

@@ -2,9 +2,10 @@
 
 use crate::connection::{Answer, Connection, Greeting};
 use crate::options::WorkerOptions;
-use crate::protocol::Job;
 use crate::protocol::wire::SessionUse;
+use crate::protocol::{Job, sound};
 use crate::shared::SharedMemory;
+use bytes::Bytes;
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -50,6 +51,15 @@ impl Worker {
     /// and some of it may be secret. It is a process group of its own, so that an interrupt typed at a
     /// terminal stops the server and not the workers that its last answers need.
     pub(crate) fn spawn(program: &Path, options: &WorkerOptions) -> io::Result<Self> {
+        Self::spawn_with(program, options.to_args())
+    }
+
+    /// The same for a process that only transcodes sound.
+    pub(crate) fn spawn_for_sound(program: &Path, options: &WorkerOptions) -> io::Result<Self> {
+        Self::spawn_with(program, options.to_sound_args())
+    }
+
+    fn spawn_with(program: &Path, args: Vec<String>) -> io::Result<Self> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         for end in [&ours, &theirs] {
@@ -59,7 +69,7 @@ impl Worker {
         let theirs_shared = shared.share()?;
         let connection = Connection::new(UnixStream::from_std(ours)?, shared);
         let child = Command::new(program)
-            .args(options.to_args())
+            .args(args)
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::from(theirs_shared))
@@ -115,10 +125,20 @@ impl Worker {
         self.answered(answer).await.map(drop)
     }
 
-    async fn answered(
+    /// Has it transcode sound. After [`Lost`] the worker is of no use.
+    pub(crate) async fn transcode(
         &mut self,
-        answer: Result<io::Result<Answer>, Elapsed>,
-    ) -> Result<Answer, Lost> {
+        request: &sound::Request,
+        config: Bytes,
+        frames: impl IntoIterator<Item = Bytes>,
+        deadline: Duration,
+    ) -> Result<(sound::Reply, Bytes), Lost> {
+        let answer = self.connection.transcode(request, config, frames);
+        let answer = tokio::time::timeout(deadline, answer).await;
+        self.answered(answer).await
+    }
+
+    async fn answered<T>(&mut self, answer: Result<io::Result<T>, Elapsed>) -> Result<T, Lost> {
         match answer {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(Lost::Died(self.cause_of_death(&error).await)),

@@ -46,7 +46,7 @@ pub(crate) fn open_decoder(
     context.decoder().video()
 }
 
-fn set_extradata(parameters: &mut Parameters, config: &[u8]) -> Result<(), Error> {
+pub(crate) fn set_extradata(parameters: &mut Parameters, config: &[u8]) -> Result<(), Error> {
     const PADDING: usize = ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize;
     let size = i32::try_from(config.len()).map_err(|_| Error::InvalidData)?;
     // SAFETY: a plain allocation; null is checked below.

@@ -1,5 +1,6 @@
 //! The `framewell-decoder` worker binary: compressed GOP in, finished pictures out, over the socket
-//! that the pool of `framewell-decode` passes as standard input.
+//! that the pool of `framewell-decode` passes as standard input. Or, as another kind of process, sound in and Opus
+//! out.
 //!
 //! Here is the only C media code of the house, and the only `unsafe` (in the files named `ffi*`). A hostile
 //! bitstream can at worst end this process; the pool replaces it.
@@ -12,6 +13,7 @@ mod ffi;
 mod ffi_hw;
 mod ffi_scale;
 mod ffi_shared;
+mod ffi_sound;
 mod ffi_webp;
 mod finish;
 mod geometry;
@@ -28,6 +30,8 @@ mod samples;
 mod sandbox;
 mod scale;
 mod seccomp;
+mod sound;
+mod sound_line;
 
 use anyhow::Context;
 use ffi_hw::HwDevice;
@@ -50,6 +54,9 @@ fn main() -> anyhow::Result<()> {
         .context("taking the socket")?;
     let socket = UnixStream::from(socket);
     ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Quiet);
+    if options.does_sound {
+        return transcode(&options, &socket);
+    }
     let (device, hardware) = open_device(&options);
     // Without the device nothing needs the wider cage.
     let used = device.as_ref().map_or(Hwaccel::None, |_| options.hwaccel);
@@ -58,6 +65,13 @@ fn main() -> anyhow::Result<()> {
     let sandbox = sandbox::enter(options.sandbox, used)?;
     say_hello(&socket, sandbox, hardware).context("greeting the pool")?;
     serve(&socket, &mut jobs).context("serving the pool")
+}
+
+/// Makes Opus of sound until the other side hangs up.
+fn transcode(options: &Options, socket: &UnixStream) -> anyhow::Result<()> {
+    let sandbox = sandbox::enter(options.sandbox, Hwaccel::None)?;
+    say_hello(socket, sandbox, Hardware::Off).context("greeting the server")?;
+    sound::serve(socket).context("serving the server")
 }
 
 fn open_device(options: &Options) -> (Option<HwDevice>, Hardware) {

@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use framewell_decode::protocol::setup::{Hwaccel, SandboxMode};
 
 const USAGE: &str = "usage: framewell-decoder [--memory-mib N] [--sandbox auto|require|off] \
-     [--hwaccel none|vaapi|cuda] [--hw-device PATH], with a socket as standard input";
+     [--hwaccel none|vaapi|cuda] [--hw-device PATH] [--sound yes], with a socket as standard input";
 
 /// How this worker is set up.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(crate) struct Options {
     pub(crate) sandbox: SandboxMode,
     pub(crate) hwaccel: Hwaccel,
     pub(crate) hw_device: Option<String>,
+    /// Whether it transcodes sound instead of decoding pictures.
+    pub(crate) does_sound: bool,
     /// Whether jobs may ask for misbehaviour; see [`crate::hooks`].
     pub(crate) has_test_hooks: bool,
 }
@@ -27,6 +29,7 @@ impl Default for Options {
             sandbox: SandboxMode::Auto,
             hwaccel: Hwaccel::None,
             hw_device: None,
+            does_sound: false,
             has_test_hooks: false,
         }
     }
@@ -50,6 +53,7 @@ impl Options {
                 "--sandbox" => options.sandbox = value.parse().map_err(wrong)?,
                 "--hwaccel" => options.hwaccel = value.parse().map_err(wrong)?,
                 "--hw-device" => options.hw_device = Some(value),
+                "--sound" => options.does_sound = value == "yes",
                 _ => bail!("unknown option {name}: {USAGE}"),
             }
         }
@@ -78,12 +82,15 @@ mod tests {
             "vaapi",
             "--hw-device",
             "/dev/dri/renderD129",
+            "--sound",
+            "yes",
         ];
         let options = Options {
             memory_mib: 512,
             sandbox: SandboxMode::Require,
             hwaccel: Hwaccel::Vaapi,
             hw_device: Some("/dev/dri/renderD129".into()),
+            does_sound: true,
             has_test_hooks: false,
         };
         assert_eq!(parse(&all), Ok(options));

@@ -4,8 +4,11 @@ use crate::config::{Http, check_address};
 use anyhow::Context;
 use framewell_access::places::{Occupation, Places};
 use framewell_api::{WebRtc as Port, WebRtcRefusal, WebRtcSession, WebRtcWanted};
+use framewell_decode::PoolConfig;
 use framewell_model::HasKind;
-use framewell_streaming::webrtc::{Engine, Error, Opened, Services, Sockets, Wanted, WebRtcConfig};
+use framewell_streaming::webrtc::{
+    Engine, Error, Opened, Services, Sockets, SoundConfig, Wanted, WebRtcConfig,
+};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -23,6 +26,9 @@ pub(crate) struct WebRtc {
     /// Most sessions at once; beyond it 503. `http.token_share_percent` and `http.account_share_percent` say how
     /// many of them one token and account may have.
     pub(crate) max_sessions: usize,
+    /// Most decoder processes that make Opus of AAC and G.711 for sessions that ask for it: one for each channel that
+    /// is heard live, one for each session that plays recorded footage. Beyond it the sound is left out. 0: none.
+    pub(crate) max_sound_transcoders: usize,
 }
 
 impl Default for WebRtc {
@@ -31,6 +37,7 @@ impl Default for WebRtc {
             listen: "0.0.0.0:8189".into(),
             addresses: Vec::new(),
             max_sessions: 500,
+            max_sound_transcoders: 16,
         }
     }
 }
@@ -63,12 +70,18 @@ impl WebRtc {
         http: &Http,
         sockets: &Sockets,
         services: Services,
+        decoders: &PoolConfig,
     ) -> anyhow::Result<Engine> {
         let (token, account) = (http.token_share_percent, http.account_share_percent);
         let most = self.max_sessions;
         let config = WebRtcConfig {
             places: Places::with_accounts(Occupation::Session, most, token, account),
             addresses: self.candidates()?,
+            sound: SoundConfig {
+                program: decoders.program.clone(),
+                worker: decoders.worker.clone(),
+                most: self.max_sound_transcoders,
+            },
         };
         Engine::new(&config, sockets, services).context("starting WebRTC failed")
     }
@@ -126,6 +139,7 @@ fn engine_wanted(wanted: WebRtcWanted) -> Wanted {
     Wanted {
         channel: wanted.channel,
         has_recorded: wanted.has_recorded,
+        wants_opus: wanted.wants_opus,
         holder: wanted.holder,
     }
 }

@@ -391,9 +391,11 @@ impl Tasks {
         let ports = (rtsp.local_addr()?.port(), rtmp.public_port(&config.rtmp));
         let mut state = app_state(config, services, metrics, ports)?;
         if let Some(sockets) = webrtc {
-            let engine = config
-                .webrtc
-                .engine(&config.http, &sockets, services.webrtc())?;
+            let decoders = decoders::pool_config(config)?;
+            let engine =
+                config
+                    .webrtc
+                    .engine(&config.http, &sockets, services.webrtc(), &decoders)?;
             state.webrtc = Some(Arc::new(Adapter(engine.clone())));
             set.spawn(engine.serve(sockets, stop.clone()));
         }

@@ -31,12 +31,15 @@ pub(crate) const MAX_DESCRIPTION: usize = 64 << 10;
 /// carries all candidates, over UDP and TCP. `Location` names the session: DELETE ends it, PATCH takes
 /// trickled candidates. The camera's own coding is sent, H.264 or H.265 and G.711 or Opus. What a
 /// client cannot play is refused with 406, which names the protocols that carry it; sound that WebRTC
-/// does not carry is left out, with a `Warning`.
+/// does not carry is left out, with a `Warning`, unless `audio=opus` asks for it to be transcoded.
 #[utoipa::path(
     post,
     path = "/v1/channels/{id}/whep",
     tag = "video",
-    params(("id" = i64, Path, description = "Channel")),
+    params(
+        ("id" = i64, Path, description = "Channel"),
+        ("audio" = Option<String>, Query, description = "`opus`: sound in AAC and G.711 becomes Opus. `source` (default): it is sent as it is, or left out"),
+    ),
     request_body(content = String, content_type = "application/sdp"),
     responses(
         (status = 201, description = "SDP answer", body = String, content_type = "application/sdp"),
@@ -50,6 +53,7 @@ pub(crate) async fn open_whep(
     State(state): State<AppState>,
     caller: Caller,
     origin: Origin,
+    params: Params,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -57,6 +61,7 @@ pub(crate) async fn open_whep(
     let wanted = WebRtcWanted {
         channel,
         has_recorded: true,
+        wants_opus: wants_opus(&params)?,
         holder: (&caller.grant).into(),
     };
     play(&state, &origin, wanted, request).await
@@ -84,9 +89,19 @@ pub(crate) async fn open_whep_by_ticket(
     let wanted = WebRtcWanted {
         channel,
         has_recorded,
+        wants_opus: wants_opus(&params)?,
         holder: ticket.holder,
     };
     play(&state, &origin, wanted, request).await
+}
+
+/// What the parameter `audio` says.
+pub(crate) fn wants_opus(params: &Params) -> Result<bool, ApiError> {
+    match params.get("audio") {
+        None | Some("source") => Ok(false),
+        Some("opus") => Ok(true),
+        Some(_) => Err(ApiError::invalid("audio is source or opus")),
+    }
 }
 
 async fn play(
@@ -138,11 +153,9 @@ pub(crate) fn created(origin: &Origin, session: &WebRtcSession) -> Response {
     ];
     let body = session.description.clone();
     let mut response = (StatusCode::CREATED, headers, body).into_response();
-    if let Some(coding) = session.left_out {
+    if let Some(why) = &session.left_out {
         // RFC 7234 section 5.5; 299 is a warning without a meaning of its own.
-        let text = format!(
-            "299 framewell \"no sound: it is {coding}, which is not part of this session; HLS and RTSP carry it\""
-        );
+        let text = format!("299 framewell \"no sound: {why}\"");
         if let Ok(value) = HeaderValue::from_str(&text) {
             response.headers_mut().insert(header::WARNING, value);
         }

@@ -46,6 +46,7 @@ pub(crate) async fn open_whip(
     let wanted = WebRtcWanted {
         channel,
         has_recorded: false,
+        wants_opus: false,
         holder: (&caller.grant).into(),
     };
     publish(&state, &origin, wanted, request).await
@@ -67,6 +68,7 @@ pub(crate) async fn open_whip_by_ticket(
     let wanted = WebRtcWanted {
         channel,
         has_recorded: false,
+        wants_opus: false,
         holder: ticket.holder,
     };
     publish(&state, &origin, wanted, request).await

@@ -5,7 +5,7 @@ use crate::AppState;
 use crate::error::ApiError;
 use crate::media::admit_ticket;
 use crate::native::socket::send;
-use crate::native::whep::engine;
+use crate::native::whep::{engine, wants_opus};
 use crate::params::Params;
 use crate::webrtc::{WebRtc, WebRtcSession, WebRtcWanted};
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -52,6 +52,7 @@ pub(crate) async fn watch(
     let wanted = WebRtcWanted {
         channel,
         has_recorded: false,
+        wants_opus: wants_opus(&params)?,
         holder: ticket.holder,
     };
     let engine = engine(&state)?;

@@ -3,6 +3,7 @@
 //! Here are the nouns ([`Job`], [`Picture`]); [`wire`] has the bytes.
 
 pub mod setup;
+pub mod sound;
 pub mod wire;
 
 mod output;

@@ -4,7 +4,8 @@
 //!
 //! - `--memory-mib N`: address space of the process;
 //! - `--sandbox auto|require|off`: see [`SandboxMode`];
-//! - `--hwaccel none|vaapi|cuda` and `--hw-device PATH`: see [`Hwaccel`].
+//! - `--hwaccel none|vaapi|cuda` and `--hw-device PATH`: see [`Hwaccel`];
+//! - `--sound yes`: transcodes sound ([`super::sound`]) and does nothing else.
 //!
 //! Standard input is the socket. Standard output may be a memory file (`memfd_create`) of fixed size,
 //! sealed with `F_SEAL_SHRINK` and `F_SEAL_GROW`; then raw pictures come through it, see

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::io::{self, IoSlice, Read, Write};
 
 /// Version of this protocol; the pool refuses a worker that speaks another one.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 /// Bytes of the two lengths before each message.
 pub const PREFIX_LEN: usize = 8;
 /// Longest JSON header: about 40,000 samples.

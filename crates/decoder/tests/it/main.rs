@@ -38,3 +38,4 @@ mod shared;
 mod sharing;
 mod sheets;
 mod sizes;
+mod sound;

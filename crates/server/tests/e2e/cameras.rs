@@ -1,7 +1,7 @@
 //! The cameras of these tests: small, stamped, honest.
 
 use framewell_live::SystemClock;
-use framewell_media::VideoCodec;
+use framewell_media::{AudioCodec, VideoCodec};
 use framewell_model::{WallClock, WallTime};
 use framewell_testkit::camera::{AuthScheme, Camera, CameraConfig, Source};
 use framewell_testkit::encode::ClipSpec;
@@ -53,6 +53,17 @@ pub(crate) async fn h264_fat() -> Camera {
 pub(crate) async fn h264_with_password(login: &str, password: &str) -> Camera {
     let config = CameraConfig::new(Source::Live(spec(VideoCodec::H264, 0)));
     start(config.with_login(AuthScheme::Digest, login, password)).await
+}
+
+/// H.264 with a tone in this coding: a clip again and again, with sender reports.
+pub(crate) async fn h264_with_sound(codec: AudioCodec) -> Camera {
+    let spec = ClipSpec {
+        audio: Some(codec),
+        ..spec(VideoCodec::H264, 0)
+    };
+    let clip = tokio::task::spawn_blocking(move || spec.encode());
+    let clip = clip.await.expect("joined").expect("a clip");
+    start(CameraConfig::new(Source::Clip(clip.into()))).await
 }
 
 /// A camera whose session description names a codec that nobody knows.

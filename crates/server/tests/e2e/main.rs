@@ -30,6 +30,7 @@ mod rtsp_push;
 mod server;
 mod site;
 mod slow_reader;
+mod sound;
 mod stored_clips;
 mod stream_mp4;
 mod text;

@@ -12,12 +12,13 @@ use framewell_model::WallTime;
 use framewell_testkit::camera::Camera;
 use framewell_testkit::stamp::{Stamp, read_stamp_jpeg};
 use serde_json::Value;
+use std::collections::VecDeque;
 
 /// What a picture on screen may be behind its capture, in milliseconds.
 const MOST_BEHIND_MS: f64 = 500.0;
 
 /// An offer as browsers make it, without candidates; nobody will ever connect.
-const OFFER: &str = "v=0\r\n\
+pub(crate) const OFFER: &str = "v=0\r\n\
     o=- 4611731400430051336 2 IN IP4 127.0.0.1\r\n\
     s=-\r\n\
     t=0 0\r\n\
@@ -58,7 +59,7 @@ async fn live_channel(server: &Server, camera: &Camera) -> ChannelKeys {
     channel
 }
 
-fn page(open: &str, seek: &str) -> String {
+pub(crate) fn page(open: &str, seek: &str) -> String {
     include_str!("webrtc.html")
         .replace("__OPEN__", open)
         .replace("__SEEK__", seek)
@@ -75,18 +76,25 @@ fn behind_ms(report: &Value, stamp: &Stamp) -> f64 {
     report["shown_ms"].as_f64().expect("a time") - stamp.capture.micros() as f64 / 1e3
 }
 
-/// Waits until pictures run on screen and are as fresh as they have to be; the last report.
+/// Pictures in a row of which nine of ten have to be fresh.
+const IN_A_ROW: usize = 20;
+
+/// Waits until pictures run on screen and stay as fresh as they have to be; the last report.
 async fn wait_for_fresh_pictures(page: &Page) -> Value {
-    let first = page.wait_for_stamp(|_| true).await;
-    let mut seen = Vec::new();
+    page.wait_for_stamp(|_| true).await;
+    // The first ones are late: the browser has just begun.
+    let mut seen: VecDeque<(u32, f64)> = VecDeque::new();
     let fresh = wait_for("fresh pictures", 40, async || {
         let report = page.report()?;
         let stamp = stamp(&report)?;
-        let behind = behind_ms(&report, &stamp);
-        if seen.last() != Some(&behind) {
-            seen.push(behind);
+        if seen.back().is_none_or(|(frame, _)| *frame != stamp.frame) {
+            seen.push_back((stamp.frame, behind_ms(&report, &stamp)));
         }
-        (stamp.frame > first.frame + 20 && behind < MOST_BEHIND_MS).then_some(report)
+        if seen.len() > IN_A_ROW {
+            seen.pop_front();
+        }
+        let late = seen.iter().filter(|(_, behind)| *behind >= MOST_BEHIND_MS);
+        (seen.len() == IN_A_ROW && late.count() * 10 <= IN_A_ROW).then_some(report)
     });
     fresh.await
 }

@@ -47,6 +47,13 @@ impl PlayClock {
         stretch.play_us + self.scaled(media_us - stretch.media_us)
     }
 
+    /// Time of a unit of the present stretch; `None` for one that lies before it or is of another run.
+    pub(super) fn place_behind(&self, run: RunId, media_us: i64) -> Option<i64> {
+        let stretch = self.stretch.filter(|stretch| stretch.run == run)?;
+        let since_us = media_us - stretch.media_us;
+        (since_us >= 0).then(|| stretch.play_us + self.scaled(since_us))
+    }
+
     #[expect(
         clippy::cast_possible_truncation,
         reason = "microseconds of a stretch are far from 2^53"
@@ -111,6 +118,16 @@ mod tests {
         clock.cut(2.0);
         assert_eq!(clock.place(run(2), 100_000, 6_000_000), 6_000_000);
         assert_eq!(clock.place(run(2), 180_000, 6_020_000), 6_040_000);
+    }
+
+    #[test]
+    fn sound_has_a_place_behind_the_first_picture_of_its_run() {
+        let mut clock = PlayClock::new();
+        assert_eq!(clock.place_behind(run(1), 0), None);
+        clock.place(run(1), 700_000, 10_000);
+        assert_eq!(clock.place_behind(run(1), 680_000), None);
+        assert_eq!(clock.place_behind(run(1), 720_000), Some(30_000));
+        assert_eq!(clock.place_behind(run(2), 720_000), None);
     }
 
     #[test]

@@ -7,12 +7,13 @@ use super::publisher::{Publishing, Stage};
 use super::router::Router;
 use super::shelf::Shelf;
 use super::sockets::{self, Sockets};
+use super::sound::{Full, Hearing, Listener, SoundConfig, Sounds, is_transcodable};
 use super::viewer::{Order, Seat, Viewer};
 use framewell_access::places::Places;
 use framewell_access::sessions::{Activity, NewSession, Protocol, SessionRefused, Sessions};
 use framewell_ingest::publish::{Protocol as PublishProtocol, Publishers};
 use framewell_live::{Registry, Start, Track, Wake};
-use framewell_media::{AudioCodec, StreamParameters};
+use framewell_media::{AudioCodec, AudioParameters, StreamParameters};
 use framewell_model::{ChannelId, ChannelStatus, Holder, WallClock};
 use framewell_playback::Playback;
 use parking_lot::Mutex;
@@ -46,6 +47,8 @@ pub struct WebRtcConfig {
     /// Addresses that clients are told to use, with a port only where a gateway forwards another one.
     /// Empty: where the socket listens, or the address that this machine uses towards others.
     pub addresses: Vec<(IpAddr, Option<u16>)>,
+    /// How sound becomes Opus for who asks for it.
+    pub sound: SoundConfig,
 }
 
 /// Names a session, and is the right to end it: 32 random hexadecimal digits.
@@ -77,6 +80,8 @@ pub struct Wanted {
     pub channel: ChannelId,
     /// Whether it may see recorded footage, too.
     pub has_recorded: bool,
+    /// Whether sound that browsers do not take is to be transcoded.
+    pub wants_opus: bool,
     /// Who pays for it.
     pub holder: Holder,
 }
@@ -88,9 +93,8 @@ pub struct Opened {
     pub id: SessionId,
     /// Our description: the answer, or the offer.
     pub description: String,
-    /// Coding of the channel's sound, if that is not sent, because WebRTC does not carry it or the client did not
-    /// offer to take it.
-    pub left_out: Option<&'static str>,
+    /// Why the channel's sound is not sent, if it has some, and what carries it.
+    pub left_out: Option<String>,
 }
 
 /// The services that sessions need; cheap to clone.
@@ -115,6 +119,7 @@ struct Shared {
     udp: Arc<UdpSocket>,
     router: Router,
     places: Places,
+    sounds: Sounds,
     // Lock order: neither is held while the other is taken.
     sessions: Mutex<HashMap<String, mpsc::Sender<Order>>>,
     shelves: Mutex<HashMap<ChannelId, Weak<Shelf>>>,
@@ -142,6 +147,8 @@ impl Engine {
             certificate,
             addresses: candidates(config, sockets.local_addr()?),
         };
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let sounds = Sounds::new(config.sound.clone(), tasks.clone(), stop.clone());
         Ok(Self {
             shared: Arc::new(Shared {
                 services,
@@ -149,10 +156,11 @@ impl Engine {
                 udp: Arc::clone(&sockets.udp),
                 router: Router::default(),
                 places: config.places.clone(),
+                sounds,
                 sessions: Mutex::default(),
                 shelves: Mutex::default(),
-                tasks: TaskTracker::new(),
-                stop: CancellationToken::new(),
+                tasks,
+                stop,
             }),
         })
     }
@@ -188,8 +196,11 @@ impl Engine {
     pub async fn play(&self, wanted: Wanted, offer: &str) -> Result<Opened, Error> {
         let (track, parameters) = self.live(wanted.channel).await?;
         let ground = &self.shared.ground;
-        let negotiated = negotiate::answer_viewer(ground, offer, &parameters, Instant::now())?;
-        self.open(wanted, track, &parameters, negotiated)
+        let sound = self.sound(wanted, &track, &parameters);
+        let opus = sound.opus.as_ref();
+        let negotiated =
+            negotiate::answer_viewer(ground, offer, &parameters, opus, Instant::now())?;
+        self.open(wanted, track, &parameters, negotiated, sound)
     }
 
     /// Opens a session for a client that waits for an offer; [`Self::accept`] is to follow.
@@ -198,8 +209,10 @@ impl Engine {
     /// As [`Self::play`].
     pub async fn offer(&self, wanted: Wanted) -> Result<Opened, Error> {
         let (track, parameters) = self.live(wanted.channel).await?;
-        let negotiated = negotiate::offer_viewer(&self.shared.ground, &parameters, Instant::now())?;
-        self.open(wanted, track, &parameters, negotiated)
+        let (ground, sound) = (&self.shared.ground, self.sound(wanted, &track, &parameters));
+        let opus = sound.opus.as_ref();
+        let negotiated = negotiate::offer_viewer(ground, &parameters, opus, Instant::now())?;
+        self.open(wanted, track, &parameters, negotiated, sound)
     }
 
     /// The client's answer to [`Self::offer`].
@@ -264,23 +277,49 @@ impl Engine {
         Err(Error::NotLive(channel))
     }
 
+    /// Has the sound transcoded if that is wanted and needed.
+    fn sound(&self, wanted: Wanted, track: &Track, parameters: &StreamParameters) -> WantedSound {
+        let mut sound = WantedSound::default();
+        let audio = parameters
+            .audio
+            .as_ref()
+            .filter(|audio| is_transcodable(audio));
+        if let Some(audio) = audio.filter(|_| wanted.wants_opus) {
+            match self.shared.sounds.listen(wanted.channel, track) {
+                Ok(listener) => {
+                    sound.listener = Some(listener);
+                    sound.opus = Some(AudioParameters::opus(audio.channels));
+                }
+                Err(full) => sound.full = Some(full),
+            }
+        }
+        sound
+    }
+
     fn open(
         &self,
         wanted: Wanted,
         track: Track,
         parameters: &StreamParameters,
         negotiated: Negotiated,
+        sound: WantedSound,
     ) -> Result<Opened, Error> {
         let services = &self.shared.services;
         let session = services
             .sessions
             .open(new_session(wanted, Activity::Live))?;
-        let of_channel = parameters.audio.as_ref().map(|audio| match audio.codec {
-            AudioCodec::Aac => "AAC",
-            AudioCodec::Pcmu | AudioCodec::Pcma => "G.711",
-            AudioCodec::Opus => "Opus",
-        });
-        let left_out = of_channel.filter(|_| negotiated.audio.is_none());
+        let left_out = parameters
+            .audio
+            .as_ref()
+            .filter(|_| negotiated.audio.is_none());
+        let left_out = left_out.map(|audio| left_out_text(audio.codec, &sound));
+        let hearing = sound
+            .listener
+            .filter(|_| negotiated.audio == Some(AudioCodec::Opus))
+            .map(|listener| Hearing {
+                sounds: self.shared.sounds.clone(),
+                listener: Some(listener),
+            });
         let now = Instant::now();
         let (orders, received) = mpsc::channel(ORDERS);
         let Negotiated {
@@ -301,6 +340,7 @@ impl Engine {
             session,
             video,
             audio,
+            hearing,
             pending,
             offered,
             orders: received,
@@ -396,6 +436,34 @@ impl Engine {
         let shelf = Arc::new(Shelf::default());
         shelves.insert(channel, Arc::downgrade(&shelf));
         shelf
+    }
+}
+
+/// What came of the wish for transcoded sound.
+#[derive(Debug, Default)]
+struct WantedSound {
+    listener: Option<Listener>,
+    /// What is heard then.
+    opus: Option<AudioParameters>,
+    full: Option<Full>,
+}
+
+/// Why there is no sound, and what to do about it.
+fn left_out_text(codec: AudioCodec, sound: &WantedSound) -> String {
+    let (name, instead) = match codec {
+        AudioCodec::Aac => ("AAC", "HLS and RTSP carry it"),
+        AudioCodec::Pcmu | AudioCodec::Pcma => ("G.711", "RTSP carries it"),
+        AudioCodec::Opus => ("Opus", "RTSP carries it"),
+    };
+    match (sound.full, &sound.opus) {
+        (Some(full), _) => format!("it is {name}, and {full}; {instead}"),
+        (None, Some(_)) => format!("it is {name}, and the offer does not take Opus; {instead}"),
+        (None, None) if codec == AudioCodec::Opus => {
+            format!("it is {name}, which the offer does not take; {instead}")
+        }
+        (None, None) => format!(
+            "it is {name}, which is not part of this session; with audio=opus it is transcoded, and {instead}"
+        ),
     }
 }
 

@@ -18,11 +18,14 @@ mod recorded;
 mod router;
 mod shelf;
 mod sockets;
+mod sound;
 mod stun;
 mod viewer;
+mod viewer_sound;
 
 use framewell_wire::webrtc::{control, framing, offer};
 
 pub use engine::{Engine, Opened, Services, SessionId, Wanted, WebRtcConfig};
 pub use error::Error;
 pub use sockets::Sockets;
+pub use sound::SoundConfig;

@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::offer::{Format, Offer};
-use framewell_media::{AudioCodec, StreamParameters, VideoCodec, VideoParameters};
+use framewell_media::{AudioCodec, AudioParameters, StreamParameters, VideoCodec, VideoParameters};
 use std::net::SocketAddr;
 use std::time::Instant;
 use str0m::change::{SdpOffer, SdpPendingOffer};
@@ -63,11 +63,13 @@ pub(super) fn check_video(video: &VideoParameters) -> Result<(), Error> {
     })
 }
 
-/// Answers a client that wants to watch.
+/// Answers a client that wants to watch. Sound is sent as `opus` if that can be had and the client takes it, else as it
+/// comes if the client takes that.
 pub(super) fn answer_viewer(
     ground: &Ground,
     text: &str,
     parameters: &StreamParameters,
+    opus: Option<&AudioParameters>,
     now: Instant,
 ) -> Result<Negotiated, Error> {
     let offer = Offer::read(text);
@@ -76,8 +78,8 @@ pub(super) fn answer_viewer(
     let video = offer
         .video(&parameters.video)
         .ok_or_else(|| not_offered(codec, &offer))?;
-    let audio = parameters.audio.as_ref();
-    let audio = audio.and_then(|audio| Some((audio.codec, offer.audio(audio)?)));
+    let mut sounds = opus.into_iter().chain(parameters.audio.as_ref());
+    let audio = sounds.find_map(|audio| Some((audio.codec, offer.audio(audio)?)));
 
     let (creds, mut config) = base(ground);
     add_video(config.codec_config(), codec, video);
@@ -102,13 +104,15 @@ pub(super) fn answer_viewer(
 pub(super) fn offer_viewer(
     ground: &Ground,
     parameters: &StreamParameters,
+    opus: Option<&AudioParameters>,
     now: Instant,
 ) -> Result<Negotiated, Error> {
     check_video(&parameters.video)?;
     let (creds, mut config) = base(ground);
     let codec = parameters.video.codec;
     add_offered_video(config.codec_config(), codec);
-    let audio = parameters.audio.as_ref().and_then(|audio| {
+    let sound = opus.or(parameters.audio.as_ref());
+    let audio = sound.and_then(|audio| {
         let number = match audio.codec {
             AudioCodec::Opus => OFFERED_OPUS,
             AudioCodec::Pcmu => 0,

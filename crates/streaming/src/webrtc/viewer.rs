@@ -7,6 +7,7 @@ use super::peer::Peer;
 use super::queue::{Queue, Queued};
 use super::recorded::{Next, Recorded};
 use super::shelf::Shelf;
+use super::sound::{self, Hearing};
 use framewell_access::sessions::Session;
 use framewell_ingest::publish::Ended;
 use framewell_live::{Batch, Start, Subscriber, Track, Wake};
@@ -75,6 +76,8 @@ pub(super) struct Seat {
     pub(super) playback: Option<Playback>,
     pub(super) video: VideoCodec,
     pub(super) audio: Option<AudioCodec>,
+    /// Transcoded sound, if that is what `audio` is.
+    pub(super) hearing: Option<Hearing>,
     pub(super) session: Session,
     pub(super) pending: Option<str0m::change::SdpPendingOffer>,
     /// The media of our offer.
@@ -84,16 +87,16 @@ pub(super) struct Seat {
 
 /// One medium on the wire.
 #[derive(Debug)]
-struct Line {
-    mid: Mid,
-    pt: Pt,
-    ticks: Ticks,
-    rate: Frequency,
+pub(super) struct Line {
+    pub(super) mid: Mid,
+    pub(super) pt: Pt,
+    pub(super) ticks: Ticks,
+    pub(super) rate: Frequency,
 }
 
 /// Where units come from.
 #[derive(Debug)]
-enum Source {
+pub(super) enum Source {
     /// The client is not connected, or has paused live, or footage is over.
     Nothing,
     Live(Subscriber),
@@ -119,16 +122,16 @@ impl std::fmt::Debug for Seeking {
 /// The session.
 #[derive(Debug)]
 pub(super) struct Viewer {
-    peer: Peer,
-    seat: Seat,
-    source: Source,
+    pub(super) peer: Peer,
+    pub(super) seat: Seat,
+    pub(super) source: Source,
     /// Footage that is being looked for, and the speed to play it at.
     seeking: Option<(Seeking, f64)>,
-    is_paused: bool,
+    pub(super) is_paused: bool,
     queue: Queue,
-    play: PlayClock,
+    pub(super) play: PlayClock,
     video: Option<Line>,
-    audio: Option<Line>,
+    pub(super) audio: Option<Line>,
     control: Option<DataChannel>,
     began: Instant,
     is_connected: bool,
@@ -207,6 +210,7 @@ impl Viewer {
                 None => self.end = Some(End::Gone),
             },
             news = news => self.hear_news(news, Instant::now()),
+            sound = sound::heard(&mut self.seat.hearing) => self.send_opus(&sound, Instant::now())?,
             order = self.seat.orders.recv() => self.obey(order),
             () = tokio::time::sleep_until(wake) => {
                 if !self.is_connected && self.began.elapsed() >= CONNECT_TIMEOUT {
@@ -293,6 +297,7 @@ impl Viewer {
         self.play.cut(1.0);
         self.is_news = true;
         self.seeking = None;
+        self.hear_live();
         self.source = Source::Live(self.seat.track.subscribe(Start::NewestKey));
     }
 
@@ -349,6 +354,7 @@ impl Viewer {
                 self.leave_out();
                 self.is_paused = false;
                 self.is_news = true;
+                self.hear_recorded();
                 self.source = Source::Recorded(Box::new(Recorded::new(replay, speed)));
             }
             News::Found(Err(error), _) => {
@@ -372,8 +378,9 @@ impl Viewer {
                     let speed = self.speed();
                     self.play.cut(speed);
                 }
-                let time = (&mut self.play, age_us(self.began, now));
                 let (run, lead) = (news.run, news.lead);
+                self.transcode_recorded(run, &news.parameters, &news.units);
+                let time = (&mut self.play, age_us(self.began, now));
                 self.queue
                     .push(&news.parameters, run, &news.units, lead, time);
             }
@@ -553,7 +560,7 @@ impl Viewer {
         self.seeking = Some((Seeking(looking.boxed()), speed));
     }
 
-    fn say(&mut self, message: &Value) {
+    pub(super) fn say(&mut self, message: &Value) {
         let channel = self.control.and_then(|id| self.peer.rtc.channel(id));
         if let Some(mut channel) = channel {
             let text = message.to_string();
@@ -596,7 +603,7 @@ fn age_us(began: Instant, now: Instant) -> i64 {
 }
 
 /// The instant of a capture time, for what only knows instants; now for what is not of now.
-fn instant_of(wall: Option<WallTime>, now: Instant, wall_now: WallTime) -> Instant {
+pub(super) fn instant_of(wall: Option<WallTime>, now: Instant, wall_now: WallTime) -> Instant {
     let Some(wall) = wall else {
         return now;
     };

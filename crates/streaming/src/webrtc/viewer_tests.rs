@@ -82,6 +82,7 @@ async fn viewer(pictures: usize) -> (Viewer, mpsc::Sender<Order>) {
         playback: None,
         video: VideoCodec::H264,
         audio: None,
+        hearing: None,
         session: session(&clock, channel),
         clock,
         pending: None,

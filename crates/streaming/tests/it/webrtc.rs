@@ -7,13 +7,16 @@ use framewell_access::places::{Occupation, Places};
 use framewell_access::sessions::{Sessions, SessionsConfig};
 use framewell_blob::BlobStore;
 use framewell_catalog::{Catalog, CatalogConfig};
+use framewell_decode::WorkerOptions;
 use framewell_footage::{Footage, Spool};
 use framewell_ingest::{Ingest, IngestConfig};
 use framewell_live::{Registry, RingConfig, SystemClock, Track};
 use framewell_media::nal;
 use framewell_model::{AccountId, ChannelId, ErrorKind, HasKind, Holder, Secret, WallClock};
 use framewell_playback::Playback;
-use framewell_streaming::webrtc::{Engine, Error, Services, Sockets, Wanted, WebRtcConfig};
+use framewell_streaming::webrtc::{
+    Engine, Error, Services, Sockets, SoundConfig, Wanted, WebRtcConfig,
+};
 use framewell_testkit::encode::{ClipSpec, EncodedClip};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -43,6 +46,7 @@ fn wanted(id: i64) -> Wanted {
     Wanted {
         channel: channel(id),
         has_recorded: false,
+        wants_opus: false,
         holder: Holder {
             account: AccountId::new(1).unwrap(),
             serial: None,
@@ -69,6 +73,11 @@ impl Site {
         let config = WebRtcConfig {
             places: Places::new(Occupation::Session, max_sessions, 50),
             addresses: Vec::new(),
+            sound: SoundConfig {
+                program: "/nonexistent/framewell-decoder".into(),
+                worker: WorkerOptions::default(),
+                most: 1,
+            },
         };
         let ingest = Ingest::new(
             IngestConfig::default(),

@@ -22,7 +22,10 @@ const AAC_RATES: [u32; 13] = [
 ];
 
 /// Parameters and raw frames of AAC in ADTS (ISO/IEC 13818-7 section 6.2).
-pub(crate) fn split_adts(data: &[u8]) -> Result<(AudioParameters, Vec<Bytes>)> {
+///
+/// # Errors
+/// Something else, or cut off.
+pub fn split_adts(data: &[u8]) -> Result<(AudioParameters, Vec<Bytes>)> {
     let mut frames = Vec::new();
     let mut parameters = None;
     let mut rest = data;
@@ -63,6 +66,47 @@ fn adts_parameters(header: &[u8]) -> Result<AudioParameters> {
         channels: u16::from(channels),
         config: Bytes::copy_from_slice(&config),
     })
+}
+
+/// Packets of Opus of 20 ms in Ogg (RFC 7845), for players; nothing is skipped at the start.
+#[must_use]
+pub fn ogg_opus(channels: u8, packets: &[Bytes]) -> Vec<u8> {
+    let mut head = b"OpusHead\x01".to_vec();
+    head.push(channels);
+    head.extend_from_slice(&[0, 0]);
+    head.extend_from_slice(&48_000_u32.to_le_bytes());
+    head.extend_from_slice(&[0, 0, 0]);
+    let tags = [&b"OpusTags"[..], &[0; 8]].concat();
+    let mut out = ogg_page(2, 0, 0, &head);
+    out.extend(ogg_page(0, 0, 1, &tags));
+    for (packet, number) in packets.iter().zip(2_u32..) {
+        let is_last = number == packets.len() as u32 + 1;
+        let samples = u64::from(number - 1) * OPUS_FRAME_SAMPLES.unsigned_abs();
+        out.extend(ogg_page(u8::from(is_last) * 4, samples, number, packet));
+    }
+    out
+}
+
+/// A page with one packet (RFC 3533 section 6).
+fn ogg_page(flags: u8, samples: u64, number: u32, packet: &[u8]) -> Vec<u8> {
+    let mut page = b"OggS\0".to_vec();
+    page.push(flags);
+    page.extend_from_slice(&samples.to_le_bytes());
+    page.extend_from_slice(&1_u32.to_le_bytes());
+    page.extend_from_slice(&number.to_le_bytes());
+    page.extend_from_slice(&[0; 4]);
+    let whole = packet.len() / 255;
+    page.push(u8::try_from(whole + 1).expect("a packet of less than 64 KiB"));
+    page.resize(page.len() + whole, 255);
+    page.push((packet.len() % 255) as u8);
+    page.extend_from_slice(packet);
+    let sum = page.iter().fold(0_u32, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte) << 24, |sum, _| {
+            (sum << 1) ^ (0x04c1_1db7 * (sum >> 31))
+        })
+    });
+    page[22..26].copy_from_slice(&sum.to_le_bytes());
+    page
 }
 
 /// Parameters and packets of Opus in Ogg (RFC 3533 section 6, RFC 7845 section 3).
@@ -184,6 +228,13 @@ mod tests {
                 assert!(error <= tolerance, "{format}: {sample} became {heard}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_put_into_ogg_is_read_back() {
+        let packets = [3, 255, 600].map(|len| Bytes::from(vec![7; len]));
+        let (parameters, read) = split_ogg_opus(&ogg_opus(2, &packets)).unwrap();
+        assert_eq!((parameters.channels, &read[..]), (2, &packets[..]));
     }
 
     #[test]

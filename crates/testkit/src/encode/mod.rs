@@ -9,6 +9,8 @@ pub(crate) mod elementary;
 pub(crate) mod ffmpeg;
 pub(crate) mod ts;
 
+pub use audio::{ogg_opus, split_adts};
+
 use crate::stamp::Stamp;
 use anyhow::{Context, Result, ensure};
 use framewell_media::{AccessUnit, AudioCodec, StreamParameters, TrackKind, VideoCodec, nal};
