@@ -45,7 +45,7 @@ const GAPS: HeaderName = HeaderName::from_static("framewell-gaps");
         ("strict" = Option<bool>, Query, description = "Fail if a segment of the range is missing or damaged, instead of leaving it out"),
         ("wait" = Option<bool>, Query, description = "Wait until the end of the range is recorded, up to a minute"),
         ("wait_s" = Option<u32>, Query, description = "The same for so many seconds, up to 300"),
-        ("fragmented" = Option<bool>, Query, description = "Send fragments as they are read, without a length"),
+        ("fragmented" = Option<bool>, Query, description = "Send fragments as they are read, without a length; without `gaps` and `strict`"),
     ),
     responses(
         (status = 200, description = "The file", content_type = "video/mp4", body = FileBytes, headers(
@@ -69,8 +69,18 @@ pub(crate) async fn show_clip(
 ) -> Result<Response, ApiError> {
     let channel = channel_of(&state, &caller, &id).await?;
     let wanted = Wanted::read(&params, state.clock.now(), &["fragmented"])?;
+    let is_fragmented = params.flag("fragmented")?;
+    if is_fragmented
+        && ["gaps", "strict"]
+            .iter()
+            .any(|name| params.get(name).is_some())
+    {
+        return Err(ApiError::invalid(
+            "gaps and strict are for whole files; with fragmented=true holes are told in the stream",
+        ));
+    }
     wanted.settle(&state, &caller, channel).await?;
-    if params.flag("fragmented")? {
+    if is_fragmented {
         return show_range(state, &caller, channel, wanted.range).await;
     }
     let clip = open(&state, channel, &wanted).await?;

@@ -351,6 +351,11 @@ async fn a_fragmented_clip_is_a_stream_without_a_length() {
     assert_eq!(clip.header("content-length"), "");
     // From the key frame before the start on.
     assert_eq!(numbers(&clip.body).await, (25..100).collect::<Vec<_>>());
+    // What a stream cannot keep is refused, not left undone.
+    for option in ["strict=true", "gaps=keep"] {
+        let refused = recorded.get("clip.mp4", &format!("{query}&{option}")).await;
+        assert_eq!(refused.status, 400, "{option}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
