@@ -46,6 +46,8 @@ pub(super) struct Full(usize);
 #[derive(Debug, Clone)]
 pub(super) struct Sound {
     pub(super) run: RunId,
+    /// Which of the listener's seeks it belongs to.
+    seek: u64,
     /// Time in the run, in microseconds, as that of pictures.
     pub(super) at_us: i64,
     pub(super) wall: WallTime,
@@ -58,6 +60,8 @@ pub(super) struct Piece {
     pub(super) run: RunId,
     pub(super) parameters: Arc<StreamParameters>,
     pub(super) units: Vec<AccessUnit>,
+    /// Which of the listener's seeks it follows.
+    seek: u64,
 }
 
 impl Piece {
@@ -68,6 +72,7 @@ impl Piece {
             run,
             parameters: Arc::clone(parameters),
             units: units.iter().filter(is_sound).cloned().collect(),
+            seek: 0,
         }
     }
 }
@@ -92,10 +97,11 @@ struct Shared {
     stop: CancellationToken,
 }
 
-/// What keeps a process alive: it ends with the last listener.
+/// What keeps a process alive: it ends with the last listener, and its place is free at once.
 #[derive(Debug)]
 struct Feed {
     packets: broadcast::Sender<Sound>,
+    _place: OwnedSemaphorePermit,
     _over: DropGuard,
 }
 
@@ -105,6 +111,8 @@ pub(super) struct Listener {
     packets: broadcast::Receiver<Sound>,
     /// Of recorded footage: where its sound goes.
     pieces: Option<mpsc::Sender<Piece>>,
+    /// Seeks so far: the process stays, and what it made of the sound before is not heard.
+    seek: u64,
     _feed: Arc<Feed>,
 }
 
@@ -135,6 +143,7 @@ impl Sounds {
             return Ok(Listener {
                 packets: feed.packets.subscribe(),
                 pieces: None,
+                seek: 0,
                 _feed: feed,
             });
         }
@@ -174,12 +183,14 @@ impl Sounds {
             source,
             packets: sender.clone(),
         };
-        self.shared.tasks.spawn(work.run(over.clone(), place));
+        self.shared.tasks.spawn(work.run(over.clone()));
         Listener {
             packets,
             pieces,
+            seek: 0,
             _feed: Arc::new(Feed {
                 packets: sender,
+                _place: place,
                 _over: over.drop_guard(),
             }),
         }
@@ -192,8 +203,14 @@ impl Listener {
         self.pieces.is_none()
     }
 
+    /// What is fed from now on is of another place of the footage.
+    pub(super) const fn seek(&mut self) {
+        self.seek += 1;
+    }
+
     /// Sound of recorded footage, when it is due.
-    pub(super) fn feed(&self, piece: Piece) {
+    pub(super) fn feed(&self, mut piece: Piece) {
+        piece.seek = self.seek;
         if let Some(pieces) = self.pieces.as_ref().filter(|_| !piece.units.is_empty()) {
             // A process that starts, or starts again, misses some.
             let _left_out = pieces.try_send(piece);
@@ -209,7 +226,8 @@ pub(super) async fn heard(hearing: &mut Option<Hearing>) -> Sound {
     if let Some(listener) = listener {
         loop {
             match listener.packets.recv().await {
-                Ok(sound) => return sound,
+                Ok(sound) if sound.seek == listener.seek => return sound,
+                Ok(_) => {}
                 Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => break,
             }
@@ -259,7 +277,7 @@ struct Work {
 }
 
 impl Work {
-    async fn run(mut self, over: CancellationToken, place: OwnedSemaphorePermit) {
+    async fn run(mut self, over: CancellationToken) {
         let stop = self.shared.stop.clone();
         let gauge = metrics::gauge!("framewell_sound_transcoders");
         gauge.increment(1.0);
@@ -269,7 +287,6 @@ impl Work {
             () = stop.cancelled() => {}
         }
         gauge.decrement(1.0);
-        drop(place);
     }
 
     async fn work(&mut self) {
@@ -295,24 +312,25 @@ impl Work {
     async fn transcode(&mut self) -> Result<(), Error> {
         let config = &self.shared.config;
         let mut transcoder = Transcoder::start(&config.program, &config.worker).await?;
-        let mut present: Option<(RunId, Arc<StreamParameters>)> = None;
+        let mut present: Option<(RunId, u64, Arc<StreamParameters>)> = None;
         let mut is_told = false;
         while let Some(piece) = self.source.next().await {
             let audio = piece.parameters.audio.as_ref();
             let Some(audio) = audio.filter(|audio| is_transcodable(audio)) else {
                 continue;
             };
-            let goes_on = present.as_ref().is_some_and(|(run, parameters)| {
-                *run == piece.run && parameters.audio == piece.parameters.audio
+            let goes_on = present.as_ref().is_some_and(|(run, seek, parameters)| {
+                (*run, *seek) == (piece.run, piece.seek)
+                    && parameters.audio == piece.parameters.audio
             });
             if !goes_on {
                 transcoder.begin_anew();
-                present = Some((piece.run, Arc::clone(&piece.parameters)));
+                present = Some((piece.run, piece.seek, Arc::clone(&piece.parameters)));
             }
             for units in piece.units.chunks(MAX_FRAMES) {
                 let frames: Vec<SoundFrame> = units.iter().map(frame).collect();
                 match transcoder.transcode(audio, &frames).await {
-                    Ok(made) => self.send(made, piece.run, units),
+                    Ok(made) => self.send(made, (piece.run, piece.seek), units),
                     Err(error @ (Error::Bitstream(_) | Error::Invalid(_))) => {
                         count_damaged(frames.len() as u64);
                         if !std::mem::replace(&mut is_told, true) {
@@ -327,13 +345,14 @@ impl Work {
         Ok(())
     }
 
-    fn send(&self, made: Transcoded, run: RunId, units: &[AccessUnit]) {
+    fn send(&self, made: Transcoded, (run, seek): (RunId, u64), units: &[AccessUnit]) {
         count_damaged(made.damaged.into());
         let Some(newest) = units.last() else { return };
         for packet in made.packets {
             let since_us = packet.at_us - newest.pts.micros();
             let sound = Sound {
                 run,
+                seek,
                 at_us: packet.at_us,
                 wall: newest.wall.plus_micros(since_us),
                 data: packet.data,
@@ -354,5 +373,26 @@ fn frame(unit: &AccessUnit) -> SoundFrame {
 fn count_damaged(frames: u64) {
     if frames > 0 {
         metrics::counter!("framewell_sound_damaged_frames_total").increment(frames);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_place_is_free_as_soon_as_nobody_listens() {
+        let config = SoundConfig {
+            program: PathBuf::from("no-such-program"),
+            worker: WorkerOptions::default(),
+            most: 1,
+        };
+        let sounds = Sounds::new(config, TaskTracker::new(), CancellationToken::new());
+        let channel = ChannelId::new(1).unwrap();
+        let first = sounds.follow(channel).unwrap();
+        assert_eq!(sounds.follow(channel).unwrap_err(), Full(1));
+        drop(first);
+        // Nothing has run since.
+        sounds.follow(channel).unwrap();
     }
 }

@@ -37,7 +37,11 @@ impl Viewer {
         let Some(Hearing { sounds, listener }) = &mut self.seat.hearing else {
             return;
         };
-        // Also after a seek: what was made of the sound before it is not wanted any more.
+        if let Some(recorded) = listener.as_mut().filter(|listener| !listener.is_live()) {
+            recorded.seek();
+            return;
+        }
+        // First the place of the live sound is given back.
         *listener = None;
         match sounds.follow(channel) {
             Ok(recorded) => *listener = Some(recorded),
