@@ -10,9 +10,11 @@ use crate::segments::change_state;
 use crate::sql::{Row, Tx};
 use crate::{Catalog, Error};
 use framewell_model::{
-    ChannelId, DeletionReason, GapReason, RecordId, SegmentState, TimeRange, WallTime,
+    ChannelId, DeletionReason, ErrorKind, GapReason, HasKind as _, RecordId, SegmentState,
+    TimeRange, WallTime,
 };
 use sea_query::{Expr, ExprTrait as _, LockType, Order, Query, SelectStatement};
+use std::collections::BTreeSet;
 
 /// Footage that is to go because of its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,9 +43,12 @@ impl Catalog {
         let select = victims()
             .column("state")
             .and_where(Expr::col("record").eq(record.get()))
-            .lock(LockType::Update)
             .take();
-        let rows = tx.fetch(&select).await?;
+        let candidates = tx.fetch(&select).await?;
+        lock_channels(&mut tx, &candidates).await?;
+        let rows = tx
+            .fetch(&select.clone().lock(LockType::Update).take())
+            .await?;
         let Some(row) = rows.first() else {
             return Err(Error::not_found(format!("segment {record}")));
         };
@@ -77,9 +82,8 @@ impl Catalog {
             .and_where(is_free(now))
             .order_by("end_us", Order::Asc)
             .limit(u64::try_from(limit).unwrap_or(0))
-            .lock(LockType::Update)
             .take();
-        let rows = tx.fetch(&oldest).await?;
+        let rows = fetch_locked(&mut tx, &oldest).await?;
         let victims = rows.iter().map(victim).collect::<Result<Vec<_>, _>>()?;
         doom(&mut tx, &victims, DeletionReason::Age, now).await?;
         tx.commit().await?;
@@ -127,11 +131,10 @@ impl Catalog {
             .and_where(is_free(now))
             .order_by(by, Order::Asc)
             .limit(excess.limit)
-            .lock(LockType::Update)
             .take();
         let mut victims = Vec::new();
         let mut bytes = 0;
-        for row in tx.fetch(&oldest).await? {
+        for row in fetch_locked(&mut tx, &oldest).await? {
             if bytes >= excess.bytes {
                 break;
             }
@@ -165,6 +168,43 @@ impl Catalog {
         join_gap(&mut tx, channel, range, GapReason::StorageFull).await?;
         tx.commit().await
     }
+}
+
+/// The rows that a statement picks, with their channels locked before it picks them for good: what it says
+/// of holds stays true until the transaction ends.
+async fn fetch_locked(tx: &mut Tx, select: &SelectStatement) -> Result<Vec<Row>, Error> {
+    let candidates = tx.fetch(select).await?;
+    lock_channels(tx, &candidates).await?;
+    let mut records = Vec::with_capacity(candidates.len());
+    for row in &candidates {
+        records.push(row.id("record", RecordId::new)?.get());
+    }
+    // Of those only: meanwhile segments of other channels may have come to be among the oldest.
+    let again = select
+        .clone()
+        .and_where(
+            tx.dialect()
+                .is_one_of(Expr::col(("segment", "record")), &records),
+        )
+        .lock(LockType::Update)
+        .take();
+    tx.fetch(&again).await
+}
+
+/// Locks the channels of these segments: nobody makes a hold there until the transaction
+/// ends. Before any lock on a segment, as who deletes a channel does. One that is gone has no holds.
+async fn lock_channels(tx: &mut Tx, segments: &[Row]) -> Result<(), Error> {
+    let mut channels = BTreeSet::new();
+    for row in segments {
+        channels.insert(row.id("channel", ChannelId::new)?);
+    }
+    for channel in &channels {
+        match require(tx, *channel, None, LockType::NoKeyUpdate).await {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Rows of segments as [`victim`] reads them.

@@ -1,10 +1,14 @@
 //! Holds, limits of bytes, and the account of what was deleted.
 
-use crate::backend::{at, channel, channel_of, conformance, missing_channel, range, segment};
+use crate::backend::{
+    Backend, at, channel, channel_of, conformance, missing_channel, range, segment,
+};
 use framewell_catalog::{Catalog, Error, Excess, NewSegment};
 use framewell_model::{
     ChannelId, DeletionReason, GapReason, Hold, NewHold, RecordId, RunClock, RunId, WallTime,
 };
+use sqlx::{Connection as _, Executor as _, PgConnection};
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 /// Segments of 10 s and 100 bytes, one behind the other from 0 on.
@@ -226,4 +230,53 @@ conformance! {
         assert_eq!(catalog.forget_run_clocks(at(30)).await.unwrap(), 1);
         assert_eq!(list(0).await.len(), 1);
     }
+}
+
+/// A hold that is being made while footage is to go: its transaction has begun, and ends behind the search.
+#[tokio::test]
+async fn a_hold_that_is_made_meanwhile_keeps_its_footage() {
+    let backend = Backend::postgres().await;
+    let gate = channel(&backend.catalog).await.id;
+    recorded(&backend.catalog, gate, 2).await;
+    let mut holder = PgConnection::connect(&backend.url).await.unwrap();
+    let (id, start, end) = (gate.get(), at(0).micros(), at(100).micros());
+    let begin = format!(
+        "BEGIN; SELECT id FROM channel WHERE id = {id} FOR NO KEY UPDATE; \
+         INSERT INTO hold (channel, name, start_us, end_us, created_us) \
+         VALUES ({id}, 'case 7', {start}, {end}, {start})"
+    );
+    holder.execute(sqlx::AssertSqlSafe(begin)).await.unwrap();
+    let mut going = JoinSet::new();
+    let catalog = backend.catalog.clone();
+    going.spawn(async move {
+        let doomed = catalog.doom_segments_before(gate, at(50), 9, at(60)).await;
+        doomed.unwrap() as i64
+    });
+    let catalog = backend.catalog.clone();
+    going.spawn(async move {
+        let excess = Excess {
+            channel: None,
+            bytes: 1_000,
+            limit: 9,
+            reason: DeletionReason::Pressure,
+        };
+        catalog.doom_oldest_segments(excess, at(60)).await.unwrap()
+    });
+    let waiting = "SELECT COUNT(*) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    loop {
+        if let Some(done) = going.try_join_next() {
+            assert_eq!(done.unwrap(), 0, "gone before the hold was made");
+        }
+        let count: i64 = sqlx::query_scalar(waiting)
+            .fetch_one(&mut holder)
+            .await
+            .unwrap();
+        if count == 2 {
+            break;
+        }
+    }
+    holder.execute("COMMIT").await.unwrap();
+    assert_eq!(going.join_all().await, [0, 0]);
+    assert_eq!(left(&backend.catalog, gate).await, [0, 10]);
 }
