@@ -12,7 +12,7 @@ use crate::publish::{discard, spool_bytes};
 use crate::room::{WhenFull, free_bytes};
 use crate::segment::ClosedSegment;
 use framewell_catalog::Excess;
-use framewell_model::{DeletionReason, Hold};
+use framewell_model::{DeletionReason, ErrorKind, HasKind as _, Hold};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,14 +55,12 @@ impl Pressure {
                 _ = rounds.tick() => {}
                 () = self.recorder.shared.room.bell.notified() => {}
             }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = self.round() => {}
-            }
+            // Not given up half way: what is written down as gone has to go, and what goes is written down.
+            self.round(&stop).await;
         }
     }
 
-    async fn round(&mut self) {
+    async fn round(&mut self, stop: &CancellationToken) {
         let disk = self.measure().await;
         let room = Arc::clone(&self.recorder.shared.room);
         metrics::gauge!("framewell_recorder_spooled_bytes").set(room.spooled() as f64);
@@ -77,14 +75,18 @@ impl Pressure {
         }
         if disk.missing > 0 {
             // Where nothing of the store may go, what waits for it may not go either.
-            let has_answer = self.delete_published(&disk).await;
+            // What is doomed is in the database: the next start goes on with it.
+            let has_answer = tokio::select! {
+                () = stop.cancelled() => return,
+                has_answer = self.delete_published(&disk) => has_answer,
+            };
             if !has_answer && disk.is_of_spool {
-                self.discard_waiting(disk.missing).await;
+                self.discard_waiting(disk.missing, stop).await;
             }
         }
         let excess = room.spool_excess();
         if excess > 0 {
-            self.discard_waiting(excess).await;
+            self.discard_waiting(excess, stop).await;
         }
         self.measure().await;
     }
@@ -145,12 +147,14 @@ impl Pressure {
         }
     }
 
-    /// Drops what waits longest in the spool, until so many bytes are free.
-    async fn discard_waiting(&mut self, bytes: u64) {
+    /// Drops what waits longest in the spool, until so many bytes are free or `stop`.
+    async fn discard_waiting(&mut self, bytes: u64, stop: &CancellationToken) {
         let shared = &self.recorder.shared;
+        let mut has_database = true;
         match shared.catalog.standing_holds(shared.clock.now()).await {
             Ok(holds) => self.holds = holds,
             Err(error) => {
+                has_database = false;
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "holds as they were last known count"
@@ -158,33 +162,58 @@ impl Pressure {
             }
         }
         let mut freed = 0;
-        while freed < bytes {
+        while freed < bytes && !stop.is_cancelled() {
             let holds = &self.holds;
             let Some(closed) = self.backlog.take_oldest(|closed| is_free(holds, closed)) else {
                 return;
             };
             let row = &closed.row;
             let size = row.size_bytes.unsigned_abs();
+            // Before the file goes: a crash in between leaves a gap too many, not one too few.
+            has_database = self.write_down(&closed, has_database).await;
             discard(&closed).await;
             shared.spool.remove(row.id);
             shared.room.sub(size);
             spool_bytes(row.channel).decrement(size as f64);
-            let change = GapChange::Discarded {
-                range: row.range,
-                size_bytes: row.size_bytes,
-            };
-            self.ledger.send(row.channel, Some(change));
             // With the database away, the next start finds it.
-            if let Err(error) = shared
-                .catalog
-                .doom_staged_segment(row.id, shared.clock.now())
-                .await
+            if has_database
+                && let Err(error) = shared
+                    .catalog
+                    .doom_staged_segment(row.id, shared.clock.now())
+                    .await
             {
                 tracing::debug!(segment.id = %row.id, error = &error as &dyn std::error::Error, "staged row stays");
             }
             metrics::counter!("framewell_recorder_pressure_bytes_total").increment(size);
             freed += size;
         }
+    }
+
+    /// Writes down that this goes: in the database where it is there, else in the ledger, which waits for
+    /// it. Whether the database is there.
+    async fn write_down(&self, closed: &ClosedSegment, has_database: bool) -> bool {
+        let (row, shared) = (&closed.row, &self.recorder.shared);
+        if has_database {
+            let (now, size_bytes) = (shared.clock.now(), row.size_bytes);
+            let noted = shared
+                .catalog
+                .note_discarded(row.channel, row.range, size_bytes, now)
+                .await;
+            match noted {
+                Ok(()) => return true,
+                // A deleted channel has no gaps.
+                Err(error) if error.kind() == ErrorKind::NotFound => return true,
+                Err(error) => {
+                    tracing::debug!(segment.id = %row.id, error = &error as &dyn std::error::Error, "what goes is written down later");
+                }
+            }
+        }
+        let change = GapChange::Discarded {
+            range: row.range,
+            size_bytes: row.size_bytes,
+        };
+        self.ledger.send(row.channel, Some(change));
+        false
     }
 }
 
@@ -220,5 +249,113 @@ fn tell(is_short: bool, disk: &Disk, spooled: u64) {
             spooled_bytes = spooled,
             "there is room again"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Ledger;
+    use crate::room::RoomConfig;
+    use crate::{RecorderConfig, Rolls};
+    use framewell_blob::BlobStore;
+    use framewell_catalog::{Catalog, CatalogConfig, NewSegment};
+    use framewell_footage::Spool;
+    use framewell_live::{Registry, RingConfig};
+    use framewell_model::{
+        ClockSource, GapReason, NewChannel, RecMode, RunId, Secret, SegmentId, TimeRange,
+        WallClock, WallTime,
+    };
+    use framewell_testkit::clock::MovableClock;
+    use std::collections::BTreeMap;
+    use std::path::Path;
+    use uuid::Uuid;
+
+    async fn recorder(dir: &Path) -> Recorder {
+        let config = CatalogConfig {
+            url: Secret::new(format!("sqlite:{}", dir.join("db").display())),
+            max_connections: 2,
+        };
+        let catalog = Catalog::open(&config).await.unwrap();
+        let clock: Arc<dyn WallClock> = Arc::new(MovableClock::new(WallTime::from_secs(1_000)));
+        let config = RecorderConfig {
+            spool_dir: dir.join("spool"),
+            segment: Duration::from_secs(2),
+            fragment: Duration::from_secs(1),
+            max_bytes: None,
+            room: RoomConfig::default(),
+            rolls: Rolls {
+                pre: Duration::ZERO,
+                post: Duration::ZERO,
+            },
+        };
+        Recorder::new(
+            config,
+            Registry::new(RingConfig::default(), Arc::clone(&clock)),
+            BlobStore::local(&dir.join("objects")).unwrap(),
+            catalog,
+            Spool::new(),
+            clock,
+        )
+    }
+
+    async fn waiting(recorder: &Recorder, dir: &Path) -> ClosedSegment {
+        let (catalog, now) = (&recorder.shared.catalog, WallTime::from_secs(1_000));
+        let account = catalog.create_account("owner", now).await.unwrap().id;
+        let new = NewChannel {
+            name: "gate".to_owned(),
+            rec_mode: RecMode::On,
+            timezone: "UTC".to_owned(),
+            source: None,
+            retention_s: None,
+            meta: BTreeMap::new(),
+        };
+        let channel = catalog.create_channel(account, &new, now).await.unwrap().id;
+        let path = dir.join("waiting.mp4");
+        std::fs::write(&path, [0; 100]).unwrap();
+        let row = NewSegment {
+            id: SegmentId::from_uuid(Uuid::now_v7()),
+            channel,
+            run: RunId::from_uuid(Uuid::now_v7()),
+            sequence: 0,
+            range: TimeRange::new(WallTime::from_secs(10), WallTime::from_secs(12)).unwrap(),
+            clock: ClockSource::CameraRtcp,
+            size_bytes: 100,
+            codecs: "avc1.64001f".to_owned(),
+            index: Vec::new(),
+        };
+        ClosedSegment {
+            row,
+            seal: None,
+            path,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_goes_is_written_down_before_and_not_left_to_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let recorder = recorder(dir.path()).await;
+        let closed = waiting(&recorder, dir.path()).await;
+        let (catalog, clock) = (
+            recorder.shared.catalog.clone(),
+            Arc::clone(&recorder.shared.clock),
+        );
+        // It never runs, as after a crash.
+        let (sender, _ledger) = Ledger::new(catalog.clone(), clock);
+        let backlog = Backlog::default();
+        backlog.insert(closed.clone());
+        let mut pressure = Pressure::new(recorder, backlog.clone(), sender);
+        let stop = CancellationToken::new();
+        stop.cancel();
+        pressure.discard_waiting(1, &stop).await;
+        assert!(closed.path.exists(), "nothing goes any more after a stop");
+        pressure.discard_waiting(1, &CancellationToken::new()).await;
+        assert!(!closed.path.exists());
+        let row = closed.row;
+        let gaps = catalog.gaps_in(row.channel, row.range).await.unwrap();
+        assert_eq!(gaps.len(), 1);
+        assert_eq!(gaps[0].reason, GapReason::StorageFull);
+        let deletions = catalog.list_deletions(row.channel, None, 9).await.unwrap();
+        assert_eq!(deletions[0].size_bytes, 100);
     }
 }
