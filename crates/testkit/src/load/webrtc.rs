@@ -59,7 +59,8 @@ pub(super) async fn read(url: String, seen: Rc<Seen>) -> Result<()> {
         has_begun: false,
         next: None,
     };
-    reader.run(&seen).await
+    // The state of a connection is large.
+    Box::pin(reader.run(&seen)).await
 }
 
 impl Reader {
