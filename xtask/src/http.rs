@@ -5,6 +5,7 @@
 
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -95,6 +96,29 @@ impl Client {
         let raw = self.exchange(&[head.as_bytes(), payload.as_bytes()].concat());
         parse(&raw.with_context(|| format!("{method} {path} to {}", self.address))?)
             .with_context(|| format!("{method} {path}: no HTTP answer"))
+    }
+
+    /// Sends a file and asks for an object.
+    pub(crate) fn upload(&self, path: &str, file: &Path) -> anyhow::Result<Value> {
+        let mut stream = TcpStream::connect(self.address)?;
+        // The answer comes when all of it is stored.
+        stream.set_read_timeout(Some(PATIENCE * 10))?;
+        let mut file = std::fs::File::open(file)?;
+        let head = format!(
+            "POST {path} HTTP/1.0\r\nHost: {}\r\nAuthorization: {}\r\nContent-Type: video/mp4\r\n\
+             Content-Length: {}\r\n\r\n",
+            self.address,
+            self.authorization,
+            file.metadata()?.len()
+        );
+        stream.write_all(head.as_bytes())?;
+        std::io::copy(&mut file, &mut stream)?;
+        let mut raw = Vec::new();
+        stream.read_to_end(&mut raw)?;
+        let answer = parse(&raw).with_context(|| format!("POST {path}: no HTTP answer"))?;
+        let text = String::from_utf8_lossy(&answer.body);
+        anyhow::ensure!((200..300).contains(&answer.status), "POST {path}: {text}");
+        Ok(serde_json::from_str(&text)?)
     }
 
     /// Asks for a body that comes bit by bit, and may have no end.

@@ -33,8 +33,8 @@ enum Bench {
     Image(image::Args),
     /// CPU and age of live pictures for 1, 10 and 50 engines on one camera, beside one ffmpeg an engine.
     Engines(engines::Args),
-    /// CPU, delay and loss of 1 to 1,000 RTSP and 100 to 300 HLS readers of one camera, beside gst-rtsp-server, nginx and a
-    /// bare sender.
+    /// CPU, delay and loss of 1 to 1,000 RTSP, 100 to 300 HLS, 50 WebRTC and 1 to 100 RTMP readers of one camera, beside
+    /// gst-rtsp-server, nginx, nginx-rtmp and a bare sender; and the first byte of a day's playlist.
     Streams(streams::Args),
     /// Delay of events to 1 and 100 subscribers, on SQLite and PostgreSQL.
     Subscriptions(subscriptions::Args),
@@ -52,6 +52,21 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
         Bench::Subscriptions(args) => subscriptions::main(args),
         Bench::Metadata(args) => metadata::main(args),
     }
+}
+
+/// A build without optimisation, to see whether a benchmark works.
+fn build_for_trial() -> anyhow::Result<()> {
+    term::step("Building without optimisation: the figures are for nobody");
+    run::expect_success(&mut run::cargo([
+        "build",
+        "-p",
+        "framewell-server",
+        "-p",
+        "framewell-decoder",
+        "-p",
+        "framewell-testkit",
+        "--bins",
+    ]))
 }
 
 /// The optimised build; figures of another one mean nothing.

@@ -14,7 +14,7 @@ struct Args {
     /// Over what.
     #[arg(value_enum)]
     protocol: Protocol,
-    /// Of what: `rtsp://…` or the `http://…` of a playlist.
+    /// Of what: `rtsp://…`, `rtmp://…`, the `http://…` of a playlist or of WHEP.
     url: String,
     /// How many readers.
     #[arg(long, default_value_t = 1)]
@@ -31,6 +31,8 @@ struct Args {
 enum Protocol {
     Rtsp,
     Hls,
+    Rtmp,
+    Webrtc,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -40,6 +42,8 @@ async fn main() -> Result<()> {
         protocol: match args.protocol {
             Protocol::Rtsp => load::Protocol::Rtsp,
             Protocol::Hls => load::Protocol::Hls,
+            Protocol::Rtmp => load::Protocol::Rtmp,
+            Protocol::Webrtc => load::Protocol::WebRtc,
         },
         url: args.url,
         readers: args.readers,

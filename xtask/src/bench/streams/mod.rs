@@ -1,6 +1,7 @@
 //! One camera to many readers: ours beside the peers that install from Debian's packages and a bare sender.
 
 mod peers;
+mod recorded;
 mod report;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +29,18 @@ pub(crate) struct Args {
     /// Numbers of HLS readers.
     #[arg(long, value_delimiter = ',', default_values_t = [100, 300])]
     hls: Vec<usize>,
+    /// Numbers of WebRTC readers.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 50])]
+    webrtc: Vec<usize>,
+    /// Numbers of RTMP readers.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 10, 100])]
+    rtmp: Vec<usize>,
+    /// Hours of the recorded playlist whose first byte is waited for; 0: none.
+    #[arg(long, default_value_t = 24)]
+    hours: u32,
+    /// What is measured: rtsp, hls, webrtc, rtmp, recorded.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Part::ALL)]
+    only: Vec<Part>,
     /// Most readers of a peer.
     #[arg(long, default_value_t = 300)]
     peer_limit: usize,
@@ -37,6 +50,40 @@ pub(crate) struct Args {
     /// Only print; leave docs/benchmarks.md as it is.
     #[arg(long)]
     dry_run: bool,
+    /// With a build without optimisation, only printed: to see whether it works.
+    #[arg(long)]
+    trial: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    Rtsp,
+    Hls,
+    Webrtc,
+    Rtmp,
+    Recorded,
+}
+
+impl Part {
+    const ALL: [Self; 5] = [
+        Self::Rtsp,
+        Self::Hls,
+        Self::Webrtc,
+        Self::Rtmp,
+        Self::Recorded,
+    ];
+}
+
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        use clap::ValueEnum as _;
+        let value = self.to_possible_value();
+        f.write_str(
+            value
+                .as_ref()
+                .map_or("", clap::builder::PossibleValue::get_name),
+        )
+    }
 }
 
 /// Readers of one server.
@@ -51,6 +98,16 @@ struct Row {
     seen: Value,
 }
 
+/// Everything that was measured.
+#[derive(Debug, Default)]
+struct Rows {
+    rtsp: Vec<Row>,
+    hls: Vec<Row>,
+    webrtc: Vec<Row>,
+    rtmp: Vec<Row>,
+    recorded: Option<recorded::Waited>,
+}
+
 /// A server and where it is read.
 struct Subject<'a> {
     tool: &'static str,
@@ -63,25 +120,25 @@ struct Subject<'a> {
 
 pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
     deps::ensure(Purpose::Bench)?;
-    super::build()?;
+    if args.trial {
+        super::build_for_trial()?;
+    } else {
+        super::build()?;
+    }
     let (file, scene) = footage::find_or_make()?;
     let target = workspace::target_dir()?;
     let folder = tempfile::Builder::new()
         .prefix("bench-")
         .tempdir_in(&target)?;
     let site = Site {
-        binaries: server::binaries(&target, true),
+        binaries: server::binaries(&target, !args.trial),
         folder: folder.path().to_path_buf(),
         file,
     };
-    let mut rtsp = site.ours("rtsp", args)?;
-    rtsp.extend(site.gstreamer(args)?);
-    rtsp.extend(site.bare(args)?);
-    let mut hls = site.ours("hls", args)?;
-    hls.extend(site.nginx(args)?);
-    let text = report::report(&rtsp, &hls, args.seconds, scene, &machine::describe()?);
+    let rows = site.measure(args)?;
+    let text = report::report(&rows, args.seconds, scene, &machine::describe()?);
     println!("\n{text}");
-    if !args.dry_run {
+    if !args.dry_run && !args.trial {
         document::replace("streams", &text)?;
     }
     Ok(())
@@ -99,7 +156,40 @@ impl Site {
         fakecam::start_with_clock(&self.binaries, &self.folder, &self.file)
     }
 
-    fn ours(&self, protocol: &'static str, args: &Args) -> anyhow::Result<Vec<Row>> {
+    fn measure(&self, args: &Args) -> anyhow::Result<Rows> {
+        let has = |part: Part| args.only.contains(&part);
+        let mut rows = Rows::default();
+        if has(Part::Rtsp) {
+            rows.rtsp = self.ours("rtsp", "rtsp", &args.rtsp, args.seconds)?;
+            rows.rtsp.extend(self.gstreamer(args)?);
+            rows.rtsp.extend(self.bare(args)?);
+        }
+        if has(Part::Hls) {
+            rows.hls = self.ours("hls", "hls", &args.hls, args.seconds)?;
+            rows.hls.extend(self.nginx(args)?);
+        }
+        if has(Part::Webrtc) {
+            rows.webrtc = self.ours("webrtc", "whep", &args.webrtc, args.seconds)?;
+        }
+        if has(Part::Rtmp) {
+            rows.rtmp = self.ours("rtmp", "rtmp", &args.rtmp, args.seconds)?;
+            rows.rtmp.extend(self.nginx_rtmp(args)?);
+        }
+        if has(Part::Recorded) && args.hours > 0 {
+            let (binaries, folder) = (&self.binaries, &self.folder);
+            rows.recorded = Some(recorded::measure(binaries, folder, args.hours)?);
+        }
+        Ok(rows)
+    }
+
+    /// Our own server; `key` is what `/v1/channels/{id}/live`, or the vendor's call, names the URL.
+    fn ours(
+        &self,
+        protocol: &'static str,
+        key: &str,
+        counts: &[usize],
+        seconds: u64,
+    ) -> anyhow::Result<Vec<Row>> {
         let camera = self.camera()?;
         let mut server = Server::start(&Options {
             binaries: self.binaries.clone(),
@@ -107,7 +197,10 @@ impl Site {
             http_listen: "127.0.0.1:0".to_owned(),
             rtsp_listen: "127.0.0.1:0".to_owned(),
             rtmp_listen: "127.0.0.1:0".to_owned(),
-            settings: vec![("FRAMEWELL_RTSP__MAX_CONNECTIONS", "2000".to_owned())],
+            settings: vec![
+                ("FRAMEWELL_RTSP__MAX_CONNECTIONS", "2000".to_owned()),
+                ("FRAMEWELL_WEBRTC__LISTEN", "127.0.0.1:0".to_owned()),
+            ],
         })?;
         let channel = server.create_channel("camera", url_of(&camera)?)?;
         // The others do not record.
@@ -115,8 +208,16 @@ impl Site {
         let path = format!("/api/v3/channels/{}/", channel.id);
         server.admin.json("PUT", &path, Some(&settings))?;
         let client = Client::new(server.http, format!("Bearer {}", channel.token));
-        let live = client.json("GET", &format!("/v1/channels/{}/live", channel.id), None)?;
-        let url = live[protocol].as_str().context("no URL")?.to_owned();
+        let live = match key {
+            // A client of the compatible face has this URL.
+            "rtmp" => Client::new(server.http, format!("Acc {}", channel.token)).json(
+                "GET",
+                "/api/v4/live/watch/",
+                None,
+            )?,
+            _ => client.json("GET", &format!("/v1/channels/{}/live", channel.id), None)?,
+        };
+        let url = live[key].as_str().context("no URL")?.to_owned();
         let image = format!("/v1/channels/{}", channel.id);
         server
             .process
@@ -124,11 +225,6 @@ impl Site {
                 let shown = client.json("GET", &image, None);
                 shown.is_ok_and(|shown| shown["status"] == "active")
             })?;
-        let counts = if protocol == "rtsp" {
-            &args.rtsp
-        } else {
-            &args.hls
-        };
         self.rows(
             &Subject {
                 tool: "Framewell",
@@ -139,7 +235,7 @@ impl Site {
                 folder: &self.folder,
             },
             counts,
-            args.seconds,
+            seconds,
         )
     }
 
@@ -171,6 +267,15 @@ impl Site {
         let counts = within(&args.hls, args.peer_limit);
         let roots = vec![peer.nginx.pid(), peer.ffmpeg.pid()];
         let subject = self.subject("nginx, files of ffmpeg", "hls", &peer.url, roots);
+        self.rows(&subject, &counts, args.seconds)
+    }
+
+    fn nginx_rtmp(&self, args: &Args) -> anyhow::Result<Vec<Row>> {
+        let camera = self.camera()?;
+        let peer = peers::NginxRtmp::start(&self.folder, url_of(&camera)?)?;
+        let counts = within(&args.rtmp, args.peer_limit);
+        let roots = vec![peer.nginx.pid()];
+        let subject = self.subject("nginx-rtmp, fed by ffmpeg", "rtmp", &peer.url, roots);
         self.rows(&subject, &counts, args.seconds)
     }
 

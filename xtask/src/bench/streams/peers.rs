@@ -112,6 +112,59 @@ impl Nginx {
     }
 }
 
+/// nginx with the RTMP module, to which one ffmpeg publishes the camera.
+pub(super) struct NginxRtmp {
+    pub(super) nginx: Managed,
+    _ffmpeg: Managed,
+    pub(super) url: String,
+}
+
+impl NginxRtmp {
+    pub(super) fn start(folder: &Path, camera: &str) -> anyhow::Result<Self> {
+        let (port, own) = (free_port()?, folder.join("nginx-rtmp"));
+        std::fs::create_dir_all(&own)?;
+        let file = own.join("nginx.conf");
+        std::fs::write(&file, rtmp_configuration(&own, port))?;
+        let mut command = run::program("nginx");
+        command.arg("-c").arg(&file).arg("-p").arg(&own);
+        let mut nginx = Managed::start("nginx", &mut command, Some(&own.join("nginx.log")))?;
+        let answers = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+        nginx.wait_until("nginx", START, answers)?;
+        let url = format!("rtmp://127.0.0.1:{port}/live/cam");
+        let mut command = run::program("ffmpeg");
+        command
+            .args(["-hide_banner", "-loglevel", "error", "-nostdin"])
+            .args([
+                "-fflags",
+                "nobuffer",
+                "-rtsp_transport",
+                "tcp",
+                "-i",
+                camera,
+            ])
+            .args(["-c", "copy", "-f", "flv", &url])
+            .stdout(Stdio::null());
+        let ffmpeg = Managed::start("ffmpeg", &mut command, Some(&own.join("ffmpeg.log")))?;
+        Ok(Self {
+            nginx,
+            _ffmpeg: ffmpeg,
+            url,
+        })
+    }
+}
+
+/// As its README has it: one worker, and readers wait for a key frame.
+fn rtmp_configuration(folder: &Path, port: u16) -> String {
+    let folder = folder.display();
+    format!(
+        "load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;\n\
+         daemon off;\nworker_processes 1;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log;\nuser root;\n\
+         events {{ worker_connections 4096; }}\n\
+         rtmp {{ server {{ listen 127.0.0.1:{port}; chunk_size 4096; access_log off; \
+         application live {{ live on; wait_key on; }} }} }}\n"
+    )
+}
+
 /// One worker, as for one core, and files sent by the kernel.
 fn configuration(folder: &Path, port: u16) -> String {
     let folder = folder.display();
