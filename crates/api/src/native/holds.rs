@@ -12,7 +12,14 @@ use axum::http::StatusCode;
 use framewell_model::{Hold, HoldId, NewHold, TimeRange, WallTime};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::time::Duration;
 use utoipa::ToSchema;
+
+/// Earliest start of a hold, the year 2000: no camera of this server recorded before.
+const EARLIEST_S: i64 = 946_684_800;
+/// Furthest end of a hold, ten years ahead: one that never ends would keep its channel for ever, at the
+/// cost of all others.
+const FURTHEST_END: Duration = Duration::from_secs(10 * 366 * 86_400);
 
 /// A range of footage that has to stay.
 #[derive(Debug, Serialize, ToSchema)]
@@ -46,10 +53,10 @@ pub(crate) struct HoldInput {
     /// For people; not empty.
     #[schema(example = "case 2026-117")]
     name: String,
-    /// RFC 3339 time, or a distance before now such as `-1h`.
+    /// RFC 3339 time, or a distance before now such as `-1h`; not before the year 2000.
     #[schema(example = "2026-05-01T10:00:00Z")]
     start: String,
-    /// The same; may lie ahead.
+    /// The same; may lie up to ten years ahead.
     #[schema(example = "2026-05-01T11:00:00Z")]
     end: String,
     /// When it ends by itself; absent or null: when somebody ends it.
@@ -99,7 +106,7 @@ pub(crate) async fn list_holds(
 /// Hold a range of footage
 ///
 /// Segments that overlap the range are deleted by nobody until the hold ends: not by age, not by bytes, not by
-/// a full disk, not by a request. A range that lies ahead holds what will be recorded.
+/// a full disk, not by a request. A range that lies ahead holds what will be recorded. Takes a license key.
 #[utoipa::path(
     post,
     path = "/v1/channels/{id}/holds",
@@ -108,8 +115,8 @@ pub(crate) async fn list_holds(
     request_body(content = HoldInput, content_type = "application/json"),
     responses(
         (status = 201, description = "It holds from now on", body = HoldView),
-        (status = 400, description = "No name, no range, or more holds than a channel may have", body = ErrorBody),
-        (status = 403, description = "The token may not change settings", body = ErrorBody),
+        (status = 400, description = "No name, no range or one too far away, or more holds than a channel may have", body = ErrorBody),
+        (status = 403, description = "Not a license key", body = ErrorBody),
         (status = 404, description = "No such channel behind this token", body = ErrorBody),
     ),
 )]
@@ -134,7 +141,7 @@ pub(crate) async fn create_hold(
 
 /// End a hold
 ///
-/// What it held goes with the next round of the janitor, if it is due.
+/// What it held goes with the next round of the janitor, if it is due. Takes a license key.
 #[utoipa::path(
     delete,
     path = "/v1/channels/{id}/holds/{hold}",
@@ -145,7 +152,7 @@ pub(crate) async fn create_hold(
     ),
     responses(
         (status = 204, description = "Ended"),
-        (status = 403, description = "The token may not change settings", body = ErrorBody),
+        (status = 403, description = "Not a license key", body = ErrorBody),
         (status = 404, description = "No such channel behind this token, or no such hold of it", body = ErrorBody),
     ),
 )]
@@ -183,6 +190,10 @@ fn read(
     let (start, end) = (time("start")?, time("end")?);
     let range = TimeRange::new(start, end).filter(|range| range.micros() > 0);
     let range = range.ok_or_else(|| ApiError::invalid("end is not after start"))?;
+    if range.start.secs() < EARLIEST_S || range.end > now + FURTHEST_END {
+        let text = "start lies before the year 2000, or end more than ten years ahead";
+        return Err(ApiError::invalid(text));
+    }
     let expires = match body.get("expires") {
         None | Some(Value::Null) => None,
         Some(_) => Some(time("expires")?),
@@ -224,6 +235,14 @@ mod tests {
                 "after now",
             ),
             (json!({"name": "a", "from": "-1h"}), "\"from\""),
+            (
+                json!({"name": "a", "start": "1999-12-31T23:59:59Z", "end": "now"}),
+                "2000",
+            ),
+            (
+                json!({"name": "a", "start": "now", "end": "2036-05-20T00:00:00Z"}),
+                "ten years",
+            ),
         ];
         for (body, why) in bad {
             let message = read(body).unwrap_err();
