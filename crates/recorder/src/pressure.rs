@@ -5,14 +5,13 @@
 //! deletions. What a hold keeps stays; when nothing else is left, new footage is refused by `room`.
 
 use crate::Recorder;
-use crate::backlog::Backlog;
+use crate::backlog::{Backlog, Waiting};
 use crate::gaps::GapChange;
 use crate::ledger::LedgerSender;
 use crate::publish::{discard, spool_bytes};
 use crate::room::{WhenFull, free_bytes};
-use crate::segment::ClosedSegment;
 use framewell_catalog::Excess;
-use framewell_model::{DeletionReason, ErrorKind, HasKind as _, Hold};
+use framewell_model::{ChannelId, DeletionReason, ErrorKind, HasKind as _, Hold, TimeRange};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -164,25 +163,26 @@ impl Pressure {
         let mut freed = 0;
         while freed < bytes && !stop.is_cancelled() {
             let holds = &self.holds;
-            let Some(closed) = self.backlog.take_oldest(|closed| is_free(holds, closed)) else {
+            let may_go = |channel, range| is_free(holds, channel, range);
+            let Some(oldest) = self.backlog.take_oldest(may_go) else {
                 return;
             };
-            let row = &closed.row;
-            let size = row.size_bytes.unsigned_abs();
+            let size = oldest.size_bytes.unsigned_abs();
             // Before the file goes: a crash in between leaves a gap too many, not one too few.
-            has_database = self.write_down(&closed, has_database).await;
-            discard(&closed).await;
-            shared.spool.remove(row.id);
+            has_database = self.write_down(&oldest, has_database).await;
+            discard(&oldest.path).await;
+            self.backlog.gone(oldest.id);
+            shared.spool.remove(oldest.id);
             shared.room.sub(size);
-            spool_bytes(row.channel).decrement(size as f64);
+            spool_bytes(oldest.channel).decrement(size as f64);
             // With the database away, the next start finds it.
             if has_database
                 && let Err(error) = shared
                     .catalog
-                    .doom_staged_segment(row.id, shared.clock.now())
+                    .doom_staged_segment(oldest.id, shared.clock.now())
                     .await
             {
-                tracing::debug!(segment.id = %row.id, error = &error as &dyn std::error::Error, "staged row stays");
+                tracing::debug!(segment.id = %oldest.id, error = &error as &dyn std::error::Error, "staged row stays");
             }
             metrics::counter!("framewell_recorder_pressure_bytes_total").increment(size);
             freed += size;
@@ -191,37 +191,36 @@ impl Pressure {
 
     /// Writes down that this goes: in the database where it is there, else in the ledger, which waits for
     /// it. Whether the database is there.
-    async fn write_down(&self, closed: &ClosedSegment, has_database: bool) -> bool {
-        let (row, shared) = (&closed.row, &self.recorder.shared);
+    async fn write_down(&self, oldest: &Waiting, has_database: bool) -> bool {
+        let shared = &self.recorder.shared;
         if has_database {
-            let (now, size_bytes) = (shared.clock.now(), row.size_bytes);
+            let (now, size_bytes) = (shared.clock.now(), oldest.size_bytes);
             let noted = shared
                 .catalog
-                .note_discarded(row.channel, row.range, size_bytes, now)
+                .note_discarded(oldest.channel, oldest.range, size_bytes, now)
                 .await;
             match noted {
                 Ok(()) => return true,
                 // A deleted channel has no gaps.
                 Err(error) if error.kind() == ErrorKind::NotFound => return true,
                 Err(error) => {
-                    tracing::debug!(segment.id = %row.id, error = &error as &dyn std::error::Error, "what goes is written down later");
+                    tracing::debug!(segment.id = %oldest.id, error = &error as &dyn std::error::Error, "what goes is written down later");
                 }
             }
         }
         let change = GapChange::Discarded {
-            range: row.range,
-            size_bytes: row.size_bytes,
+            range: oldest.range,
+            size_bytes: oldest.size_bytes,
         };
-        self.ledger.send(row.channel, Some(change));
+        self.ledger.send(oldest.channel, Some(change));
         false
     }
 }
 
-fn is_free(holds: &[Hold], closed: &ClosedSegment) -> bool {
-    let row = &closed.row;
+fn is_free(holds: &[Hold], channel: ChannelId, range: TimeRange) -> bool {
     !holds
         .iter()
-        .any(|hold| hold.channel == row.channel && hold.range.overlaps(&row.range))
+        .any(|hold| hold.channel == channel && hold.range.overlaps(&range))
 }
 
 /// What is missing on the disks of spool and objects.
@@ -257,14 +256,14 @@ mod tests {
     use super::*;
     use crate::ledger::Ledger;
     use crate::room::RoomConfig;
+    use crate::segment::ClosedSegment;
     use crate::{RecorderConfig, Rolls};
     use framewell_blob::BlobStore;
     use framewell_catalog::{Catalog, CatalogConfig, NewSegment};
     use framewell_footage::Spool;
     use framewell_live::{Registry, RingConfig};
     use framewell_model::{
-        ClockSource, GapReason, NewChannel, RecMode, RunId, Secret, SegmentId, TimeRange,
-        WallClock, WallTime,
+        ClockSource, GapReason, NewChannel, RecMode, RunId, Secret, SegmentId, WallClock, WallTime,
     };
     use framewell_testkit::clock::MovableClock;
     use std::collections::BTreeMap;

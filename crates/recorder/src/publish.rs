@@ -1,6 +1,6 @@
 //! From spool file to published segment: row staged, object put, row published.
 
-use crate::backlog::Backlog;
+use crate::backlog::{Backlog, Waiting};
 use crate::file;
 use crate::gaps::GapChange;
 use crate::ledger::LedgerSender;
@@ -14,7 +14,7 @@ use framewell_footage::Spool;
 use framewell_model::{ChannelId, ErrorKind, HasKind, RecordId, SegmentId, WallClock};
 use metrics::Gauge;
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -122,7 +122,7 @@ impl Publisher {
             };
             metrics::counter!("framewell_recorder_publish_failures_total", &labels).increment(1);
             if error.is_unwanted() {
-                discard(&closed).await;
+                discard(&closed.path).await;
                 return self.done(&closed);
             }
             if error.is_final() {
@@ -152,11 +152,11 @@ pub(crate) fn spool_bytes(channel: ChannelId) -> Gauge {
 }
 
 /// Removes the spool file of a segment that nobody wants.
-pub(crate) async fn discard(closed: &ClosedSegment) {
-    if let Err(error) = tokio::fs::remove_file(&closed.path).await
+pub(crate) async fn discard(path: &Path) {
+    if let Err(error) = tokio::fs::remove_file(path).await
         && error.kind() != std::io::ErrorKind::NotFound
     {
-        tracing::warn!(path = %closed.path.display(), error = %error, "spool file cannot be removed");
+        tracing::warn!(path = %path.display(), error = %error, "spool file cannot be removed");
     }
 }
 
@@ -178,6 +178,7 @@ impl PublishSender {
                 return;
             };
             tracing::warn!(channel.id = %closed.row.channel, segment.id = %closed.row.id, "publish queue is full; the segment waits in the spool folder");
+            self.backlog.leave(Waiting::from(&closed));
             self.spool.remove(closed.row.id);
             self.has_overflowed.store(true, Ordering::Release);
         }
@@ -201,10 +202,10 @@ impl PublishLoop {
         publisher: Publisher,
         ledger: LedgerSender,
         spool_dir: PathBuf,
+        backlog: Backlog,
         has_overflowed: Arc<AtomicBool>,
     ) -> (PublishSender, Self) {
         let (sender, queue) = mpsc::channel(QUEUE_SEGMENTS);
-        let backlog = Backlog::default();
         let sender = PublishSender {
             queue: sender,
             backlog: backlog.clone(),
@@ -220,11 +221,6 @@ impl PublishLoop {
             has_overflowed,
         };
         (sender, publishing)
-    }
-
-    /// What waits.
-    pub(crate) fn backlog(&self) -> Backlog {
-        self.backlog.clone()
     }
 
     /// Runs until all senders are gone and everything in the queue is published.
@@ -282,11 +278,8 @@ impl PublishLoop {
         let find = move || -> std::io::Result<(VecDeque<PathBuf>, bool)> {
             let files = file::list(&spool_dir)?;
             let mut stray = files.into_iter().filter(|path| {
-                let id = path
-                    .file_stem()
-                    .and_then(|stem| stem.to_str()?.parse().ok());
                 // A file is registered before it is made, and until it is published.
-                id.is_some_and(|id| spool.get(id).is_none())
+                id_of(path).is_some_and(|id| spool.get(id).is_none())
             });
             let taken = stray.by_ref().take(RESCAN_FILES).collect();
             Ok((taken, stray.next().is_some()))
@@ -324,17 +317,31 @@ impl Worker {
     }
 
     async fn publish_stray(self, path: PathBuf) {
+        let Some(id) = id_of(&path) else { return };
+        let (known, may_be_published) = self.backlog.claim(id);
+        if !may_be_published {
+            return;
+        }
         match read_spool_file(path.clone()).await {
             Ok(Some(closed)) => {
-                let id = closed.row.id;
                 self.backlog.insert(closed);
                 self.publish(id).await;
             }
             Ok(None) => {}
+            // It had to go since the folder was listed.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
                 tracing::warn!(path = %path.display(), error = %error, "spool file cannot be read; trying again later");
+                if let Some(known) = known {
+                    self.backlog.leave(known);
+                }
                 self.has_overflowed.store(true, Ordering::Release);
             }
         }
     }
+}
+
+/// The segment that a spool file is named after.
+fn id_of(path: &Path) -> Option<SegmentId> {
+    path.file_stem()?.to_str()?.parse().ok()
 }

@@ -1,5 +1,6 @@
 //! What a crash left behind.
 
+use crate::backlog::Waiting;
 use crate::digest;
 use crate::file;
 use crate::gaps::Coverage;
@@ -42,6 +43,8 @@ impl Recorder {
         let mut waiting = HashSet::new();
         for path in files {
             if let Some(closed) = self.recover_file(&publisher, path).await? {
+                // Among all that waits, so that the oldest goes first if some has to.
+                self.shared.backlog.leave(Waiting::from(&closed));
                 waiting.insert(closed.row.id);
             }
         }
@@ -77,7 +80,7 @@ impl Recorder {
                 Ok(None)
             }
             Err(error) if error.is_unwanted() => {
-                discard(&closed).await;
+                discard(&closed.path).await;
                 Ok(None)
             }
             Err(PublishError::Catalog(error)) if error.kind().is_retryable() => Err(error.into()),

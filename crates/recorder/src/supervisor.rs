@@ -1,5 +1,6 @@
 //! Keeps one task per wanted channel, and the tasks that publish and clean up.
 
+use crate::backlog::Backlog;
 use crate::channel::ChannelRecorder;
 use crate::config::{Policy, RecorderConfig};
 use crate::ledger::{Ledger, LedgerSender};
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn WallClock>,
     pub(crate) room: Arc<Room>,
     pub(crate) wanted: watch::Sender<BTreeMap<ChannelId, Policy>>,
+    /// What waits to be published.
+    pub(crate) backlog: Backlog,
     /// Files that are in no queue wait in the spool folder.
     pub(crate) has_overflowed: Arc<AtomicBool>,
     memories: Mutex<BTreeMap<ChannelId, ChannelMemory>>,
@@ -79,6 +82,7 @@ impl Recorder {
                 spool,
                 clock,
                 wanted: watch::Sender::default(),
+                backlog: Backlog::default(),
                 has_overflowed: Arc::default(),
                 memories: Mutex::default(),
             }),
@@ -120,9 +124,10 @@ impl Recorder {
             self.publisher(),
             ledger_sender.clone(),
             self.shared.config.spool_dir.clone(),
+            self.shared.backlog.clone(),
             Arc::clone(&self.shared.has_overflowed),
         );
-        let backlog = publish.backlog();
+        let backlog = self.shared.backlog.clone();
         let pressure = Pressure::new(self.clone(), backlog, ledger_sender.clone());
         let mut services = JoinSet::new();
         services.spawn(pressure.run(stop.clone()));
