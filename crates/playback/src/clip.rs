@@ -5,6 +5,7 @@ mod makeup;
 pub use makeup::ClipBytes;
 
 use crate::ByteStream;
+use crate::budget::ClipPlace;
 use crate::plan::Wanted;
 use crate::read::{Chunk, stream_chunks};
 use framewell_fmp4::{ClipPart, ClipPlan, Holes, PieceData};
@@ -16,7 +17,6 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
 
 /// A clip that cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,9 @@ pub enum ClipError {
     /// Too much is open at once; later may work.
     #[error("too many and too long clips are being read")]
     Busy,
+    /// This token or account has so much open that others would have none.
+    #[error("this {0} is reading as many and as long clips as one {0} may")]
+    Share(&'static str),
     /// The footage.
     #[error("{0}")]
     Footage(#[from] framewell_footage::Error),
@@ -58,7 +61,7 @@ impl HasKind for ClipError {
         match self {
             Self::Empty { .. } => ErrorKind::NotFound,
             Self::TooLong { .. } => ErrorKind::InvalidArgument,
-            Self::Busy => ErrorKind::ResourceExhausted,
+            Self::Busy | Self::Share(_) => ErrorKind::ResourceExhausted,
             Self::Footage(source) => source.kind(),
             Self::Layout(source) => source.kind(),
         }
@@ -116,7 +119,7 @@ struct Source {
     pieces: Vec<Piece>,
     plan: ClipPlan,
     /// Its part of what may be open.
-    _place: OwnedSemaphorePermit,
+    _place: ClipPlace,
 }
 
 impl Clip {
@@ -125,7 +128,7 @@ impl Clip {
         pieces: Vec<Piece>,
         plan: ClipPlan,
         mut lost: Vec<Place>,
-        place: OwnedSemaphorePermit,
+        place: ClipPlace,
     ) -> Result<Self, ClipError> {
         lost.sort_by_key(|place| place.range.start);
         let holes = holes(&plan.parts, &pieces, wanted.range);

@@ -1,5 +1,6 @@
 //! Timeline, clips, HLS, streams of fragments, and recorded footage unit by unit.
 
+mod budget;
 mod catch_up;
 mod clip;
 pub mod export;
@@ -21,11 +22,9 @@ pub use timeline::{Timeline, load_timeline};
 use bytes::Bytes;
 use framewell_footage::Footage;
 use framewell_live::Registry;
-use framewell_model::{ChannelId, RecordId, TimeRange, WallTime};
+use framewell_model::{ChannelId, Holder, RecordId, TimeRange, WallTime};
 use futures::stream::BoxStream;
 use replay::{FoundFootage, Replay, ReplayError, Selection};
-use std::sync::Arc;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// Bytes of a body as they are read.
@@ -40,7 +39,7 @@ pub struct Playback {
     recorded_hls: hls::recorded::Recorded,
     fragments: fragments::Live,
     /// Seconds of clips that may still be opened.
-    clip_budget: Arc<Semaphore>,
+    clip_budget: budget::ClipBudget,
 }
 
 impl Playback {
@@ -53,7 +52,7 @@ impl Playback {
             hls: hls::Live::new(registry.clone()),
             fragments: fragments::Live::new(registry.clone()),
             registry,
-            clip_budget: Arc::new(Semaphore::new(plan::MAX_OPEN_CLIPS_S)),
+            clip_budget: budget::ClipBudget::default(),
         }
     }
 
@@ -62,21 +61,26 @@ impl Playback {
         self.hls.run(stop).await;
     }
 
-    /// Opens a clip, with the defaults of [`ClipOptions`].
+    /// Opens a clip for a job, with the defaults of [`ClipOptions`].
     pub async fn clip(&self, channel: ChannelId, range: TimeRange) -> Result<Clip, ClipError> {
-        self.clip_with(channel, range, ClipOptions::default()).await
+        self.clip_with(None, channel, range, ClipOptions::default())
+            .await
     }
 
     /// Opens a clip: reads fragment headers, no media. Gaps are listed.
     /// [`ClipError::Busy`] while eight days of clips are open: each holds its sample tables in memory.
+    /// [`ClipError::Share`] while those of this holder, or of its account, have their share; without a
+    /// holder it is for a job, which may take all.
     pub async fn clip_with(
         &self,
+        holder: Option<Holder>,
         channel: ChannelId,
         range: TimeRange,
         options: ClipOptions,
     ) -> Result<Clip, ClipError> {
         let wanted = plan::Wanted {
             footage: &self.footage,
+            holder,
             channel,
             range,
             options,

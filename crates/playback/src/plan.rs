@@ -1,22 +1,20 @@
 //! Planning a clip: which fragments take part, and their sample tables.
 
+use crate::budget::{ClipBudget, ClipPlace};
 use crate::{Clip, ClipError, ClipOptions};
 use bytes::Bytes;
 use framewell_fmp4::{ClipPlan, ClipSource, FragmentEntry, Sample, parse_fragment};
 use framewell_footage::{Error, Footage, Piece, Place};
 use framewell_media::StreamParameters;
-use framewell_model::{ChannelId, ErrorKind, HasKind, TimeRange};
+use framewell_model::{ChannelId, ErrorKind, HasKind, Holder, TimeRange};
 use futures::stream::{self, StreamExt};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Longest clip: a day. Its sample tables take some 50 MiB.
 const MAX_CLIP_S: u64 = 24 * 3_600;
-/// Length of all open clips together: eight of the longest, 400 MiB of sample tables.
-pub(crate) const MAX_OPEN_CLIPS_S: usize = 8 * 24 * 3_600;
 /// Reads in flight while a clip is planned.
 const CONCURRENT_READS: usize = 16;
 /// Headers closer than this are read at once; the bytes between cost less than another read.
@@ -38,17 +36,20 @@ struct HeaderRead {
 /// What a clip is to be made of.
 pub(crate) struct Wanted<'a> {
     pub(crate) footage: &'a Footage,
+    /// Who is to have it; `None` for a job.
+    pub(crate) holder: Option<Holder>,
     pub(crate) channel: ChannelId,
     pub(crate) range: TimeRange,
     pub(crate) options: ClipOptions,
 }
 
 impl Wanted<'_> {
-    pub(crate) async fn plan(&self, budget: &Arc<Semaphore>) -> Result<Clip, ClipError> {
+    pub(crate) async fn plan(&self, budget: &ClipBudget) -> Result<Clip, ClipError> {
         let (range, holes) = (self.range, self.options.holes);
-        let place = self.take_place(budget)?;
+        let mut place = self.take_place(budget)?;
         let mut pieces = self.footage.pieces(self.channel, range).await?;
         pieces.retain(|piece| needed(&piece.index.fragments, range).is_some());
+        place.shrink(found_s(&pieces, range));
         let (sources, lost) = self.load(&pieces).await?;
         // A day of samples takes seconds to lay out, too long for a runtime thread.
         let plan = tokio::task::spawn_blocking(move || ClipPlan::build(range, &sources, holes))
@@ -63,7 +64,7 @@ impl Wanted<'_> {
         Clip::open(self, pieces, plan, lost, place).await
     }
 
-    fn take_place(&self, budget: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ClipError> {
+    fn take_place(&self, budget: &ClipBudget) -> Result<ClipPlace, ClipError> {
         let range = self.range;
         let limit_us = i64::try_from(MAX_CLIP_S * 1_000_000).unwrap_or(i64::MAX);
         if range.micros() > limit_us {
@@ -72,10 +73,7 @@ impl Wanted<'_> {
                 limit_s: MAX_CLIP_S,
             });
         }
-        let seconds = u32::try_from(range.micros() / 1_000_000 + 1).unwrap_or(u32::MAX);
-        Arc::clone(budget)
-            .try_acquire_many_owned(seconds)
-            .map_err(|_| ClipError::Busy)
+        budget.take(self.holder, seconds(range.micros()))
     }
 
     /// The fragments of all pieces, and the pieces that cannot be read.
@@ -172,6 +170,23 @@ impl Wanted<'_> {
             after,
         })
     }
+}
+
+/// Seconds of the budget, rounded up.
+fn seconds(micros: i64) -> usize {
+    usize::try_from(micros / 1_000_000 + 1).unwrap_or(usize::MAX)
+}
+
+/// What of a range there is footage of: the rest needs no tables.
+fn found_s(pieces: &[Piece], range: TimeRange) -> usize {
+    let found = pieces.iter().map(|piece| {
+        let (start, end) = (
+            piece.range.start.max(range.start),
+            piece.range.end.min(range.end),
+        );
+        end.micros_since(start).max(0)
+    });
+    seconds(found.sum())
 }
 
 /// Parameters by their fingerprints.

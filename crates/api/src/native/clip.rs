@@ -83,7 +83,7 @@ pub(crate) async fn show_clip(
     if is_fragmented {
         return show_range(state, &caller, channel, wanted.range).await;
     }
-    let clip = open(&state, channel, &wanted).await?;
+    let clip = open(&state, &caller, channel, &wanted).await?;
     send(&clip, &headers)
 }
 
@@ -121,18 +121,22 @@ pub(crate) async fn show_clip_info(
     let channel = channel_of(&state, &caller, &id).await?;
     let wanted = Wanted::read(&params, state.clock.now(), &[])?;
     wanted.settle(&state, &caller, channel).await?;
-    let clip = open(&state, channel, &wanted).await?;
+    let clip = open(&state, &caller, channel, &wanted).await?;
     send_info(&ClipInfo::new(channel, &wanted, &clip), &headers)
 }
 
 pub(super) async fn open(
     state: &AppState,
+    caller: &Caller,
     channel: ChannelId,
     wanted: &Wanted,
 ) -> Result<Clip, ApiError> {
-    let clip = state
-        .playback
-        .clip_with(channel, wanted.range, wanted.options);
+    let clip = state.playback.clip_with(
+        Some((&caller.grant).into()),
+        channel,
+        wanted.range,
+        wanted.options,
+    );
     clip.await.map_err(|error| explain(&error))
 }
 

@@ -102,6 +102,6 @@ async fn find(
     })?;
     wanted.check_future(state.clock.now())?;
     wanted.settle(state, caller, channel.id).await?;
-    let clip = open(state, channel.id, &wanted).await?;
+    let clip = open(state, caller, channel.id, &wanted).await?;
     Ok((channel.id, wanted, clip))
 }

@@ -104,6 +104,7 @@ async fn export(
         cameras.push((channel, name));
     }
     let request = ExportRequest {
+        holder: Some((&caller.grant).into()),
         cameras,
         range: wanted.range,
         options: wanted.options,

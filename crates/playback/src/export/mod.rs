@@ -15,7 +15,7 @@ use crate::{ByteStream, Clip, ClipError, ClipOptions, Playback};
 use archive::{Archive, archive_len};
 use bytes::Bytes;
 use framewell_footage::Error;
-use framewell_model::{ChannelId, ErrorKind, HasKind, TimeRange, WallTime};
+use framewell_model::{ChannelId, ErrorKind, HasKind, Holder, TimeRange, WallTime};
 use futures::StreamExt;
 use futures::stream;
 use sha2::{Digest, Sha256};
@@ -27,6 +27,8 @@ const OPEN_AT_ONCE: usize = 4;
 /// What an export is to hold.
 #[derive(Debug, Clone)]
 pub struct ExportRequest {
+    /// Who is to have it; `None` for a job.
+    pub holder: Option<Holder>,
     /// Number and name of each camera, in the order of the files.
     pub cameras: Vec<(ChannelId, String)>,
     /// What of each.
@@ -57,10 +59,15 @@ impl Playback {
     /// # Errors
     /// Whatever else keeps a clip from being made; [`ClipError::Empty`] if no camera has footage.
     pub async fn export(&self, request: &ExportRequest) -> Result<Export, ClipError> {
-        let ExportRequest { range, options, .. } = *request;
+        let ExportRequest {
+            holder,
+            range,
+            options,
+            ..
+        } = *request;
         let channels: Vec<ChannelId> = request.cameras.iter().map(|(id, _)| *id).collect();
         let opened: Vec<_> = stream::iter(channels)
-            .map(|channel| self.clip_with(channel, range, options))
+            .map(|channel| self.clip_with(holder, channel, range, options))
             .buffered(OPEN_AT_ONCE)
             .collect()
             .await;
