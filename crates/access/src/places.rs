@@ -21,6 +21,8 @@ pub enum Occupation {
     Upload,
     /// Archives of the footage of several cameras.
     Export,
+    /// Signed manifests of clips.
+    Manifest,
     /// Video: readers and publishers of all protocols.
     Session,
 }
@@ -35,6 +37,7 @@ impl Occupation {
             Self::Stream => "stream",
             Self::Upload => "upload",
             Self::Export => "export",
+            Self::Manifest => "manifest",
             Self::Session => "session",
         }
     }
@@ -47,6 +50,7 @@ impl Occupation {
             Self::Stream => "streams of events or documents",
             Self::Upload => "uploads",
             Self::Export => "exports",
+            Self::Manifest => "manifests",
             Self::Session => "sessions of video",
         }
     }

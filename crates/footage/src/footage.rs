@@ -138,6 +138,23 @@ impl Footage {
         ))
     }
 
+    /// All bytes of a finished segment, those behind what its index covers too: what its digest is about.
+    pub async fn read_whole(&self, piece: &Piece) -> Result<Bytes, Error> {
+        let place = Place::from(piece);
+        if let Location::Spool(path) = &piece.location {
+            match tokio::fs::read(path).await {
+                Ok(bytes) => return Ok(bytes.into()),
+                // Published since the caller looked: the file has become the object.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(Error::Spool { place, source }),
+            }
+        }
+        let key = piece.object_key();
+        let size = self.blobs.size(&key).await;
+        let size = size.map_err(|source| Error::Blob { place, source })?;
+        self.read_object(place, &key, 0..size).await
+    }
+
     /// Whether the objects of published segments are there, each as long as its index says; the bytes are not
     /// looked at, nor is what is in the spool. In the order of the pieces.
     pub async fn check(&self, pieces: &[Piece]) -> Vec<Result<(), Error>> {

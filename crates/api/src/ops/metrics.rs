@@ -31,6 +31,7 @@ pub(crate) async fn show_metrics(State(state): State<AppState>) -> Response {
         &config.streams,
         &config.uploads,
         &config.exports,
+        &state.manifests.places,
         state.sessions.places(),
     ]));
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
@@ -144,7 +145,7 @@ const PLACE_FAMILIES: &[PlaceFamily] = &[
     },
 ];
 
-fn place_text(kinds: [&Places; 6]) -> String {
+fn place_text(kinds: [&Places; 7]) -> String {
     let mut text = String::new();
     for PlaceFamily {
         name,

@@ -409,3 +409,38 @@ async fn the_clip_of_an_event_has_what_the_channel_keeps_around_it() {
         .await
         .expect(404);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clip_of_altered_footage_gets_no_signed_manifest() {
+    let recorded = Recorded::new().await;
+    let query = range(2.0, 12.0);
+    let signed = recorded.get("clip.manifest.json", &query).await.expect(200);
+    let clip = recorded.get("clip.mp4", &query).await;
+    assert_eq!(signed["manifest"]["file"]["size"], clip.body.len());
+    let text = signed.to_string();
+    let (opened, _) = framewell_archive::manifest::open(&text, None).unwrap();
+    let report = framewell_archive::manifest::check_file(&opened, &clip.body[..]).unwrap();
+    assert_eq!((report.faults.len(), opened.segments.len()), (0, 2));
+
+    let segment = segments(&recorded.site, recorded.channel.id)
+        .await
+        .remove(1);
+    alter(&recorded.site, &segment).await;
+    let refused = recorded.get("clip.manifest.json", &query).await.expect(409);
+    assert_eq!(refused["error"]["segment"], segment.id.to_string());
+    let other = range(2.0, 8.0);
+    recorded.get("clip.manifest.json", &other).await.expect(200);
+}
+
+/// Changes the last byte of a segment's object behind the server's back; its length stays.
+async fn alter(site: &Site, segment: &Segment) {
+    let key = ObjectKey::Segment {
+        channel: segment.channel,
+        start: segment.range.start,
+        id: segment.id,
+    };
+    let size = site.blobs.size(&key).await.unwrap();
+    let mut bytes = site.blobs.get_range(&key, 0..size).await.unwrap().to_vec();
+    *bytes.last_mut().unwrap() ^= 1;
+    site.blobs.put_bytes(&key, bytes.into()).await.unwrap();
+}

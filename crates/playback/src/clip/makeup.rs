@@ -1,6 +1,7 @@
 //! Of which bytes of which segments the file of a clip is made.
 
-use super::Clip;
+use super::{Clip, ClipError};
+use bytes::Bytes;
 use framewell_fmp4::PieceData;
 use framewell_footage::Piece;
 use std::ops::Range;
@@ -46,6 +47,14 @@ impl Clip {
             }
         }
         all.into_iter().map(|(_, bytes)| bytes).collect()
+    }
+
+    /// A finished segment of the makeup, whole, as it lies in the store now.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub async fn whole_segment(&self, piece: &Piece) -> Result<Bytes, ClipError> {
+        Ok(self.source.footage.read_whole(piece).await?)
     }
 }
 
