@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct ClipsConfig {
     /// Longest range of a clip.
     pub max_length: Duration,
+    /// Longest range of a clip that is encoded anew.
+    pub max_rendered: Duration,
     /// Most clips of one channel that are being made.
     pub max_open_of_channel: i64,
     /// Most clips of one account that are being made.
@@ -26,6 +28,7 @@ impl Default for ClipsConfig {
     fn default() -> Self {
         Self {
             max_length: Duration::from_secs(4 * 3_600),
+            max_rendered: Duration::from_secs(3_600),
             max_open_of_channel: 32,
             max_open_of_account: 256,
             max_bytes: None,

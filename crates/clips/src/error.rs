@@ -27,6 +27,12 @@ pub enum Error {
     /// As many clips of the account are being made as may be.
     #[error("{0} clips of this account are being made, as many as may be")]
     TooManyOfAccount(i64),
+    /// The decoder processes have no encoder.
+    #[error("this server cannot encode video: libavcodec has no libx264 here")]
+    NoEncoder,
+    /// No decoder process starts.
+    #[error("the decoder processes are not available")]
+    NoWorker,
     /// So many bytes are stored, as many as may be.
     #[error("the stored clips take {0} bytes, as many as they may: delete some first")]
     Full(u64),
@@ -40,6 +46,8 @@ impl HasKind for Error {
             Self::Damaged(_) => ErrorKind::DataLoss,
             Self::NotDone(_) => ErrorKind::NotFound,
             Self::Invalid(_) => ErrorKind::InvalidArgument,
+            Self::NoEncoder => ErrorKind::FailedPrecondition,
+            Self::NoWorker => ErrorKind::Unavailable,
             Self::TooManyOfChannel(_) | Self::TooManyOfAccount(_) | Self::Full(_) => {
                 ErrorKind::ResourceExhausted
             }

@@ -5,7 +5,7 @@
 
 use crate::readiness::{Readiness, Situation};
 use crate::request::Options;
-use crate::{Clips, Error, copy, thumb};
+use crate::{Clips, Error, copy, render, thumb};
 use framewell_blob::ObjectKey;
 use framewell_catalog::{ClipFile, ClipState, StoredClip};
 use framewell_jobs::{Failure, Handler, Next, Work};
@@ -75,7 +75,7 @@ impl From<Failure> for Stop {
     }
 }
 
-/// Does the jobs of kind [`framewell_catalog::CLIP_JOB`].
+/// Does the jobs of kinds [`framewell_catalog::CLIP_JOB`] and [`framewell_catalog::CLIP_RENDER_JOB`].
 #[derive(Debug, Clone)]
 pub struct ClipHandler {
     clips: Clips,
@@ -128,6 +128,19 @@ impl ClipHandler {
         let source = self.source(clip, &options).await?;
         let attempt = self.begin(clip).await?;
         let thumb = thumb::store(&self.clips, clip, &source, attempt.thumb_key()).await?;
+        if let Some(options) = options.render {
+            let shown = source.range;
+            drop(source);
+            let stored = render::store(&self.clips, work, &attempt, clip, options, shown, at);
+            let stored = stored.await?;
+            let file = ClipFile {
+                shown,
+                duration_us: stored.duration_us,
+                size_bytes: stored.size_bytes,
+                thumb,
+            };
+            return attempt.publish(&self.clips, &file).await;
+        }
         let size_bytes = copy::store(&self.clips, work, &attempt, &source, at).await?;
         let file = ClipFile {
             shown: source.range,

@@ -3,7 +3,8 @@
 //! [`Clips::create`] writes a row and a durable job down; [`ClipHandler`] does the job: it waits until the
 //! range is recorded, streams the virtual clip of `framewell_playback` into the store in bounded memory,
 //! makes a thumbnail, and publishes both with one write. From then on the retention of footage does not
-//! touch it. The `janitor` deletes clips whose time is over and what a crash left.
+//! touch it. A clip may also be encoded anew ([`render`]): for players that ignore edit lists, faster, smaller,
+//! or with the time and boxes drawn on it. The `janitor` deletes clips whose time is over and what a crash left.
 //!
 //! What does not belong here: how a clip is laid out, HTTP, rights.
 
@@ -14,6 +15,7 @@ mod file;
 mod handler;
 mod janitor;
 mod readiness;
+pub mod render;
 mod request;
 mod thumb;
 
@@ -29,6 +31,7 @@ use framewell_imaging::Imaging;
 use framewell_jobs::Jobs;
 use framewell_model::{AccountId, ClipId, ErrorKind, HasKind as _, WallClock};
 use framewell_playback::Playback;
+use render::Renderer;
 use std::sync::Arc;
 
 /// The service; cheap to clone.
@@ -45,10 +48,11 @@ struct Inner {
     imaging: Imaging,
     clock: Arc<dyn WallClock>,
     config: ClipsConfig,
+    renderer: Option<Renderer>,
 }
 
 impl Clips {
-    /// Joins the parts.
+    /// Joins the parts. Without a renderer no clip is encoded anew.
     #[must_use]
     pub fn new(
         catalog: Catalog,
@@ -56,6 +60,7 @@ impl Clips {
         playback: Playback,
         imaging: Imaging,
         config: ClipsConfig,
+        renderer: Option<Renderer>,
         clock: Arc<dyn WallClock>,
     ) -> Self {
         Self {
@@ -66,6 +71,7 @@ impl Clips {
                 imaging,
                 clock,
                 config,
+                renderer,
             }),
         }
     }
@@ -76,6 +82,20 @@ impl Clips {
         &self.inner.config
     }
 
+    pub(crate) fn renderer(&self) -> Option<&Renderer> {
+        self.inner.renderer.as_ref()
+    }
+
+    /// Whether clips can be encoded anew here; workers that are still starting are waited for.
+    async fn check_renderer(&self) -> Result<(), Error> {
+        let renderer = self.renderer().ok_or(Error::NoEncoder)?;
+        match renderer.can_encode().await {
+            Some(true) => Ok(()),
+            Some(false) => Err(Error::NoEncoder),
+            None => Err(Error::NoWorker),
+        }
+    }
+
     /// Takes a clip on. From here on it will be made, whatever happens to this process.
     pub async fn create(
         &self,
@@ -84,7 +104,11 @@ impl Clips {
     ) -> Result<StoredClip, Error> {
         let inner = &self.inner;
         let now = inner.clock.now();
+        let is_rendered = request.render.is_some();
         let new = request.check(account, &inner.config, now)?;
+        if is_rendered {
+            self.check_renderer().await?;
+        }
         let limits = ClipLimits {
             open_of_channel: inner.config.max_open_of_channel,
             open_of_account: inner.config.max_open_of_account,

@@ -1,7 +1,8 @@
 //! What a client asks for.
 
+use crate::render::RenderOptions;
 use crate::{ClipsConfig, Error};
-use framewell_catalog::{CLIP_JOB, NewClip};
+use framewell_catalog::{CLIP_JOB, CLIP_RENDER_JOB, NewClip};
 use framewell_model::{AccountId, ChannelId, TimeRange, WallTime};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub struct ClipRequest {
     pub delete_at: Option<WallTime>,
     /// The range may lie in the future, or its footage may come later.
     pub wait_for_data: bool,
+    /// How it is encoded anew; `None`: it is copied.
+    pub render: Option<RenderOptions>,
 }
 
 /// [`NewClip::options`].
@@ -40,6 +43,9 @@ pub(crate) struct Options {
     /// The job waits for footage.
     #[serde(default)]
     pub(crate) wait: bool,
+    /// It is encoded anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) render: Option<RenderOptions>,
 }
 
 impl ClipRequest {
@@ -53,8 +59,15 @@ impl ClipRequest {
         let range = TimeRange::new(self.start, self.end)
             .filter(|range| range.micros() > 0)
             .ok_or_else(|| Error::Invalid("end must lie after start".into()))?;
-        let most_s = config.max_length.as_secs();
-        if range.micros() > i64::try_from(config.max_length.as_micros()).unwrap_or(i64::MAX) {
+        let longest = match &self.render {
+            Some(render) => {
+                render.check()?;
+                config.max_rendered.min(config.max_length)
+            }
+            None => config.max_length,
+        };
+        let most_s = longest.as_secs();
+        if range.micros() > i64::try_from(longest.as_micros()).unwrap_or(i64::MAX) {
             let asked_s = (range.micros() - 1) / 1_000_000 + 1;
             let text =
                 format!("a stored clip of {asked_s} s is longer than the limit of {most_s} s");
@@ -68,6 +81,7 @@ impl ClipRequest {
         check_text("group", self.group.as_deref().unwrap_or_default())?;
         let options = Options {
             wait: self.wait_for_data,
+            render: self.render,
         };
         Ok(NewClip {
             account,
@@ -79,7 +93,10 @@ impl ClipRequest {
             delete_at: self.delete_at,
             options: serde_json::to_value(options)
                 .map_err(|error| Error::Invalid(error.to_string()))?,
-            job_kind: CLIP_JOB,
+            job_kind: match self.render {
+                Some(_) => CLIP_RENDER_JOB,
+                None => CLIP_JOB,
+            },
         })
     }
 }
@@ -123,6 +140,7 @@ mod tests {
             event_time: None,
             delete_at: None,
             wait_for_data: false,
+            render: None,
         }
     }
 

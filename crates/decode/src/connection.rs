@@ -1,5 +1,6 @@
 //! The pool's end of the socket to one worker.
 
+use crate::protocol::render::Coded;
 use crate::protocol::setup::{Hardware, SandboxReport};
 use crate::protocol::sound;
 use crate::protocol::wire::{
@@ -26,6 +27,8 @@ pub struct Greeting {
     pub sandbox: SandboxReport,
     /// What it decodes with.
     pub hardware: Hardware,
+    /// Whether it can encode video ([`crate::Pool::render`]).
+    pub has_encoder: bool,
 }
 
 /// Speaks [`wire`] with a worker. Any error, or a call dropped half-way, leaves the stream in an
@@ -50,10 +53,12 @@ impl Connection {
                 libraries,
                 sandbox,
                 hardware,
+                has_encoder,
             } => Ok(Greeting {
                 libraries,
                 sandbox,
                 hardware,
+                has_encoder,
             }),
             other => Err(protocol_error(&format!(
                 "expected a hello of version {VERSION}, got {other:?}"
@@ -159,6 +164,13 @@ async fn collect(
                     data,
                     change,
                 });
+            }
+            Reply::Coded { pts, is_key } => {
+                room = room
+                    .checked_sub(payload.len() + size_of::<Coded>())
+                    .ok_or_else(|| protocol_error("the answer is too long"))?;
+                let data = payload;
+                found.coded.push(Coded { pts, is_key, data });
             }
             Reply::Refused { tag, why } => {
                 room = room

@@ -17,7 +17,10 @@ mod worker;
 
 pub use connection::Greeting;
 pub use options::WorkerOptions;
-pub use pool::{Error, Pool, PoolConfig, WorkerStatus};
+pub use pool::{Error, Pool, PoolConfig, RENDER_PATIENCE, WorkerStatus};
+pub use protocol::render::{
+    Coded, MAX_BOXES, MAX_RENDERED, MAX_TEXT_BYTES, Render, RenderBox, RenderFrame, RenderJob,
+};
 pub use protocol::setup::{Hardware, Hwaccel, SandboxMode, SandboxReport};
 pub use protocol::wire::{Entry, Exit};
 pub use protocol::{

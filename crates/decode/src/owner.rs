@@ -2,7 +2,7 @@
 
 use crate::connection::{Answer, Greeting};
 use crate::dispatch::{Dispatch, Ticket};
-use crate::pool::{Error, PoolConfig};
+use crate::pool::{Error, PoolConfig, RENDER_PATIENCE};
 use crate::protocol::Made;
 use crate::protocol::setup::SandboxMode;
 use crate::protocol::wire::{Failure, SessionUse};
@@ -145,7 +145,11 @@ impl Owner {
         let waited = started.saturating_duration_since(ticket.queued);
         metrics::histogram!("framewell_decode_wait_seconds", "class" => class)
             .record(waited.as_secs_f64());
-        let deadline = self.config.deadline;
+        let patience = match &ticket.job.render {
+            Some(_) => RENDER_PATIENCE,
+            None => 1,
+        };
+        let deadline = self.config.deadline.saturating_mul(patience);
         let answer = worker.run(&ticket.job, session, deadline).await;
         let seconds = started.elapsed().as_secs_f64();
         metrics::histogram!("framewell_decode_job_seconds", "class" => class).record(seconds);

@@ -4,6 +4,7 @@ use crate::connection::Greeting;
 use crate::dispatch::{Dispatch, Places, Ticket};
 use crate::options::WorkerOptions;
 use crate::owner::{First, Owner, count};
+use crate::protocol::render::{Coded, RenderJob};
 use crate::protocol::{Job, Made, Picture, Priority};
 use crate::schedule::{SessionKey, Use};
 use crate::session::Session;
@@ -15,6 +16,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
+
+/// Encoding takes several times as long as decoding.
+pub const RENDER_PATIENCE: u32 = 6;
 
 /// How many workers, and how long they may take. [`PoolConfig::new`] has the defaults.
 #[derive(Debug, Clone)]
@@ -210,6 +214,15 @@ impl Pool {
         job.check().map_err(Error::Invalid)?;
         job.check_alone().map_err(Error::Invalid)?;
         self.queue(job, None).await?.whole()
+    }
+
+    /// Encodes a piece of video anew, as a batch job. What comes back begins with a key picture; a picture that
+    /// does not come out of damaged footage is left out. A job may take [`RENDER_PATIENCE`] times as long as
+    /// others.
+    pub async fn render(&self, job: RenderJob) -> Result<Vec<Coded>, Error> {
+        let job = job.into_job();
+        job.check().map_err(Error::Invalid)?;
+        Ok(self.queue(job, None).await?.coded)
     }
 
     /// A decoder that keeps its position from job to job, on the worker with the fewest of them.

@@ -7,6 +7,7 @@ use crate::finish::Finisher;
 use crate::hooks;
 use crate::options::Options;
 use crate::position::{Parameters, Position};
+use crate::render;
 use crate::run::{Emit, JobError, Run};
 use framewell_decode::protocol::wire::{Entry, Exit, Failure, Request, SessionUse};
 use std::io::Read;
@@ -64,6 +65,10 @@ impl Jobs {
             return Ok(result?);
         }
         let parameters = Parameters::new(request, config);
+        if let Some(render) = &request.render {
+            let device = self.device.as_ref();
+            return render::run(request, render, parameters, device, payload, emit);
+        }
         match request.session {
             None => {
                 let mut position = start(self.warm.take(), parameters, self.device.as_ref())?;

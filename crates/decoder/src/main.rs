@@ -8,6 +8,7 @@
 mod changes;
 mod colour;
 mod decoded;
+mod draw;
 mod encode;
 mod ffi;
 mod ffi_hw;
@@ -16,7 +17,9 @@ mod ffi_shared;
 mod ffi_sound;
 mod ffi_webp;
 mod finish;
+mod font;
 mod geometry;
+mod h264;
 mod hooks;
 mod jobs;
 mod limits;
@@ -24,6 +27,7 @@ mod options;
 mod orientation;
 mod planes;
 mod position;
+mod render;
 mod rgb;
 mod run;
 mod samples;
@@ -92,6 +96,7 @@ fn say_hello(
         libraries: ffi::libraries(),
         sandbox,
         hardware,
+        has_encoder: h264::is_available(),
     };
     wire::write_reply(&mut socket, &hello, &[])
 }

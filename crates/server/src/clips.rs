@@ -13,6 +13,8 @@ pub(crate) struct Clips {
     pub(crate) max_bytes: u64,
     /// Longest range of a stored clip, in seconds; at most a day.
     pub(crate) max_length_s: u64,
+    /// Longest range of a clip that is encoded anew, in seconds.
+    pub(crate) max_rendered_s: u64,
     /// Most clips of one channel that are being made.
     pub(crate) max_open_of_channel: u32,
     /// Most clips of one account that are being made.
@@ -30,6 +32,7 @@ impl Default for Clips {
         Self {
             max_bytes: 0,
             max_length_s: usual.max_length.as_secs(),
+            max_rendered_s: usual.max_rendered.as_secs(),
             max_open_of_channel: 32,
             max_open_of_account: 256,
             jobs: 2,
@@ -43,6 +46,9 @@ impl Clips {
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         if !(1..=86_400).contains(&self.max_length_s) {
             bail!("clips.max_length_s must be 1 to 86400");
+        }
+        if !(1..=86_400).contains(&self.max_rendered_s) {
+            bail!("clips.max_rendered_s must be 1 to 86400");
         }
         if self.max_wait_s > 604_800 {
             bail!("clips.max_wait_s must be at most 604800");
@@ -59,6 +65,7 @@ impl Clips {
     pub(crate) fn config(&self) -> ClipsConfig {
         ClipsConfig {
             max_length: Duration::from_secs(self.max_length_s),
+            max_rendered: Duration::from_secs(self.max_rendered_s),
             max_open_of_channel: self.max_open_of_channel.into(),
             max_open_of_account: self.max_open_of_account.into(),
             max_bytes: Some(self.max_bytes).filter(|bytes| *bytes > 0),

@@ -122,6 +122,7 @@ pub(crate) async fn report(mode: SandboxMode, pool: Pool) {
         libraries,
         sandbox,
         hardware,
+        has_encoder,
     }) = pool.greeting().await
     else {
         return;
@@ -130,6 +131,9 @@ pub(crate) async fn report(mode: SandboxMode, pool: Pool) {
         tracing::warn!(%sandbox, libraries, "the kernel does not offer all of the decoders' sandbox");
     } else {
         tracing::info!(%sandbox, libraries, "decoders are ready");
+    }
+    if !has_encoder {
+        tracing::warn!("the decoders have no video encoder (libx264): clips are not encoded anew");
     }
     match hardware {
         Hardware::Off => {}

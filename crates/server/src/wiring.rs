@@ -15,7 +15,8 @@ use framewell_access::sessions::Sessions;
 use framewell_api::{ApiConfig, AppState, Manifests, PublicEndpoint};
 use framewell_archive::manifest::Signer;
 use framewell_blob::{BlobStore, S3Config};
-use framewell_catalog::{CLIP_JOB, Catalog, CatalogConfig, EVENT_SNAPSHOT_JOB};
+use framewell_catalog::{CLIP_JOB, CLIP_RENDER_JOB, Catalog, CatalogConfig, EVENT_SNAPSHOT_JOB};
+use framewell_clips::render::Renderer;
 use framewell_clips::{ClipHandler, Clips};
 use framewell_decode::Pool;
 use framewell_footage::{Footage, Spool};
@@ -27,7 +28,7 @@ use framewell_ingest::{Ingest, IngestConfig};
 use framewell_insight::feed::Feeds;
 use framewell_insight::rules::RuleFollower;
 use framewell_insight::{CameraEvents, Insight};
-use framewell_jobs::{Jobs, JobsConfig};
+use framewell_jobs::{Handler, Jobs, JobsConfig};
 use framewell_live::{Registry, RingConfig, SystemClock};
 use framewell_model::WallClock;
 use framewell_playback::Playback;
@@ -48,6 +49,8 @@ use tokio_util::sync::CancellationToken;
 
 /// A picture of an event waits for the decoder, rarely for footage.
 const EVENT_SNAPSHOTS_AT_ONCE: usize = 4;
+/// A rendering takes half of the decoders; a second one would take the other half.
+const RENDERINGS_AT_ONCE: usize = 1;
 /// Viewers have this long to go.
 const VIEWERS_DEADLINE: Duration = Duration::from_secs(8);
 /// Jobs have this long to be given back; what is left goes on when its lease has run out.
@@ -224,7 +227,7 @@ async fn build(config: &Config) -> anyhow::Result<Services> {
         Arc::clone(&clock),
     );
     let playback = Playback::new(registry.clone(), footage);
-    let clips = clips(config, &catalog, &blobs, &playback, &imaging, &clock);
+    let clips = clips(config, &catalog, &blobs, &playback, &imaging, &pool, &clock)?;
     let access = Access::new(catalog.clone(), key.clone(), Arc::clone(&clock));
     let ingest = Ingest::new(ingest_config(config)?, registry.clone(), Arc::clone(&clock));
     Ok(Services {
@@ -264,16 +267,20 @@ fn clips(
     blobs: &BlobStore,
     playback: &Playback,
     imaging: &Imaging,
+    pool: &Pool,
     clock: &Arc<dyn WallClock>,
-) -> Clips {
-    Clips::new(
+) -> anyhow::Result<Clips> {
+    let renderer = Renderer::new(pool.clone(), config.data_dir.join("render"));
+    let renderer = renderer.context("making the folder of unfinished clips failed")?;
+    Ok(Clips::new(
         catalog.clone(),
         blobs.clone(),
         playback.clone(),
         imaging.clone(),
         config.clips.config(),
+        Some(renderer),
         Arc::clone(clock),
-    )
+    ))
 }
 
 /// All durable jobs and what does them.
@@ -291,7 +298,12 @@ fn jobs(
     let jobs = Jobs::new(catalog.clone(), JobsConfig::default(), Arc::clone(clock))
         .register(TASK_KIND, config.images.tasks, tasks)
         .register(EVENT_SNAPSHOT_JOB, EVENT_SNAPSHOTS_AT_ONCE, snapshots)
-        .register(CLIP_JOB, config.clips.jobs, copies);
+        .register(
+            CLIP_JOB,
+            config.clips.jobs,
+            Arc::clone(&copies) as Arc<dyn Handler>,
+        )
+        .register(CLIP_RENDER_JOB, RENDERINGS_AT_ONCE, copies);
     config.webhooks.register(
         jobs,
         Arc::new(config.outbound.policy()?),

@@ -13,6 +13,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use framewell_catalog::{ClipFilter, ClipKey, ClipState, Order, Slice, StoredClip};
 use framewell_clips::ClipRequest;
+use framewell_clips::render::RenderOptions;
 use framewell_model::{ChannelId, ClipId, Principal, WallTime};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -42,6 +43,15 @@ pub(crate) struct ClipInput {
     delete_at: Option<String>,
     /// The range may lie in the future, or a camera sends its footage later: wait for it.
     wait_for_data: Option<bool>,
+    /// `edit` (the recording as it is, exact by an edit list), or `reencode`: encoded anew as H.264, so that the
+    /// file begins with a key frame at the exact picture. Any of the members below means `reencode`.
+    precise: Option<String>,
+    /// Playing speed, 0.1 to 100; sound is kept at 1 only.
+    speed: Option<f64>,
+    /// Width in pixels, 64 to 4096; the height follows.
+    width: Option<u32>,
+    /// What is drawn on the pictures: `time` (of capture, UTC), `boxes` (of metadata documents).
+    burn: Option<Vec<String>>,
 }
 
 /// A stored clip.
@@ -137,7 +147,7 @@ fn view(links: &Links<'_>, clip: StoredClip) -> ClipView {
 }
 
 /// Members of the body that are known; others are refused, so that a typing mistake is noticed.
-const MEMBERS: [&str; 8] = [
+const MEMBERS: [&str; 12] = [
     "channel",
     "start",
     "end",
@@ -146,6 +156,10 @@ const MEMBERS: [&str; 8] = [
     "event_time",
     "delete_at",
     "wait_for_data",
+    "precise",
+    "speed",
+    "width",
+    "burn",
 ];
 
 /// Reads a body, member by member.
@@ -213,6 +227,52 @@ impl Body<'_> {
         }
     }
 
+    /// `None` if nothing asks for it.
+    fn render(&self) -> Result<Option<RenderOptions>, ApiError> {
+        let is_asked = match self.text("precise")?.as_deref() {
+            Some("reencode") => true,
+            None | Some("edit") => false,
+            Some(_) => {
+                return Err(ApiError::invalid("precise is neither edit nor reencode"));
+            }
+        };
+        let present = |name| self.body.get(name).filter(|value| !value.is_null());
+        let number = |value: &Value, name| {
+            let invalid = || ApiError::invalid(format!("{name} is not a number"));
+            value.as_f64().ok_or_else(invalid)
+        };
+        let mut options = RenderOptions::default();
+        if let Some(speed) = present("speed") {
+            options.speed = number(speed, "speed")?;
+        }
+        if let Some(width) = present("width") {
+            let width = width.as_u64().and_then(|width| u32::try_from(width).ok());
+            let invalid = || ApiError::invalid("width is not a number of pixels");
+            options.width = Some(width.ok_or_else(invalid)?);
+        }
+        for word in self.words("burn")? {
+            match word {
+                "time" => options.burn_time = true,
+                "boxes" => options.burn_boxes = true,
+                _ => return Err(ApiError::invalid("burn is a list of time and boxes")),
+            }
+        }
+        let is_meant = is_asked || options != RenderOptions::default();
+        Ok(is_meant.then_some(options))
+    }
+
+    fn words(&self, name: &str) -> Result<Vec<&str>, ApiError> {
+        let invalid = || ApiError::invalid(format!("{name} is not a list of words"));
+        match self.body.get(name) {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::Array(words)) => {
+                let words = words.iter().map(|word| word.as_str().ok_or_else(invalid));
+                words.collect()
+            }
+            Some(_) => Err(invalid()),
+        }
+    }
+
     fn request(&self, channel: ChannelId) -> Result<ClipRequest, ApiError> {
         Ok(ClipRequest {
             channel,
@@ -223,6 +283,7 @@ impl Body<'_> {
             event_time: self.time("event_time")?,
             delete_at: self.time("delete_at")?,
             wait_for_data: self.flag("wait_for_data")?,
+            render: self.render()?,
         })
     }
 }
@@ -231,7 +292,8 @@ impl Body<'_> {
 ///
 /// A durable job copies the recording into a file of its own, which the retention of footage does not
 /// touch. Ask for the clip until `state` is `done` or `error`. It begins at the picture on screen at
-/// `start`; holes in the recording collapse. A range without any footage ends in `error`.
+/// `start`; holes in the recording collapse. A range without any footage ends in `error`. With `precise`, `speed`,
+/// `width` or `burn` the clip is encoded anew, an hour at most, behind all other work of the decoders.
 #[utoipa::path(
     post,
     path = "/v1/clips",
@@ -242,6 +304,7 @@ impl Body<'_> {
         (status = 400, description = "Bad or too long range, or an end in the future without `wait_for_data`", body = ErrorBody),
         (status = 403, description = "The token may not create clips", body = ErrorBody),
         (status = 404, description = "No such channel behind this token", body = ErrorBody),
+        (status = 409, description = "It would have to be encoded anew, and this server has no encoder", body = ErrorBody),
         (status = 429, description = "As many clips are being made, or as many bytes are stored, as may be", body = ErrorBody),
     ),
 )]

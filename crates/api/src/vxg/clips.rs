@@ -111,6 +111,7 @@ fn read(channel: ChannelId, body: &Map<String, Value>) -> Result<ClipRequest, Ap
         event_time: body_time(body, "event_time")?.flatten(),
         delete_at: body_time(body, "delete_at")?.flatten(),
         wait_for_data: input::flag(body, "wait_for_data")?.unwrap_or(false),
+        render: None,
     })
 }
 

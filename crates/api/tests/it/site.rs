@@ -454,6 +454,7 @@ async fn state(
             playback.clone(),
             imaging.clone(),
             clips_config(),
+            None,
             Arc::clone(&clock),
         ),
         jobs: Jobs::new(catalog.clone(), JobsConfig::default(), Arc::clone(&clock)),

@@ -2,6 +2,7 @@
 //!
 //! Here are the nouns ([`Job`], [`Picture`]); [`wire`] has the bytes.
 
+pub mod render;
 pub mod setup;
 pub mod sound;
 pub mod wire;
@@ -100,6 +101,8 @@ pub struct Job {
     pub changes: Option<Changes>,
     /// Who waits.
     pub priority: Priority,
+    /// Instead of finished pictures, video encoded anew; see [`crate::Pool::render`].
+    pub render: Option<Arc<render::Render>>,
 }
 
 /// [`Picture::tag`] of pictures that [`Job::changes`] chose.
@@ -125,6 +128,7 @@ impl Job {
             wanted: vec![want],
             changes: None,
             priority: Priority::Interactive,
+            render: None,
         }
     }
 
@@ -146,6 +150,9 @@ impl Job {
                 return Err(format!("threshold {} is outside 0 to 1", changes.threshold));
             }
         }
+        if let Some(render) = &self.render {
+            render.check()?;
+        }
         if self.payload_len() > wire::MAX_PAYLOAD {
             return Err(format!("the job has {} bytes", self.payload_len()));
         }
@@ -163,7 +170,7 @@ impl Job {
     /// What must hold for a job outside a session besides [`Job::check`]: something is wanted, and
     /// every wanted picture is among the samples.
     pub(crate) fn check_alone(&self) -> Result<(), String> {
-        if self.wanted.is_empty() && self.changes.is_none() {
+        if self.wanted.is_empty() && self.changes.is_none() && self.render.is_none() {
             return Err("no picture is wanted".into());
         }
         let is_sample = |pts: i64| self.samples.iter().any(|sample| sample.pts == pts);
@@ -214,6 +221,8 @@ pub struct Made {
     pub pictures: Vec<Picture>,
     /// Wants that no picture comes for; the other ones, and the decoder's position, are not affected.
     pub refused: Vec<Refusal>,
+    /// What [`Job::render`] asked for, in presentation order.
+    pub coded: Vec<render::Coded>,
 }
 
 impl Made {

@@ -6,12 +6,14 @@
 //! [`Reply::Refused`], ended by [`Reply::Done`] or [`Reply::Failed`]. A worker may answer while the request is still being
 //! written, so the pool reads and writes at the same time.
 
+use super::render::Render;
 use super::setup::{Hardware, SandboxReport};
 use super::{Change, Changes, Job, PictureFormat, Want};
 use framewell_media::VideoCodec;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{self, IoSlice, Read, Write};
+use std::sync::Arc;
 
 /// Version of this protocol; the pool refuses a worker that speaks another one.
 pub const VERSION: u32 = 5;
@@ -68,6 +70,8 @@ pub struct Request {
     /// The decoder position that the job uses; without one the samples begin with a key frame and all
     /// pictures come out.
     pub session: Option<SessionUse>,
+    /// See [`Job::render`].
+    pub render: Option<Arc<Render>>,
 }
 
 /// A job's part in a session: a decoder that keeps its position from job to job.
@@ -118,6 +122,7 @@ impl Request {
             wanted: job.wanted.clone(),
             changes: job.changes.clone(),
             session,
+            render: job.render.clone(),
         }
     }
 
@@ -136,6 +141,7 @@ impl Request {
                 entry: Entry::Continue,
                 exit: Exit::Close,
             }),
+            render: None,
         }
     }
 
@@ -161,6 +167,8 @@ pub enum Reply {
         sandbox: SandboxReport,
         /// The hardware that it decodes with.
         hardware: Hardware,
+        /// Whether it can encode video ([`Job::render`]).
+        has_encoder: bool,
     },
     /// A finished picture; the payload is the encoded file or the raw pixels, unless they are shared.
     Picture {
@@ -185,6 +193,13 @@ pub enum Reply {
         tag: u64,
         /// What is wrong with the form.
         why: String,
+    },
+    /// A picture encoded anew; the payload is its NAL units.
+    Coded {
+        /// See [`super::render::Coded::pts`].
+        pts: i64,
+        /// Whether decoding may start here.
+        is_key: bool,
     },
     /// All wanted pictures were sent.
     Done,
@@ -332,6 +347,7 @@ mod tests {
                 entry: Entry::Continue,
                 exit: Exit::Keep,
             }),
+            render: None,
         }
     }
 

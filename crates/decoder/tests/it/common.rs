@@ -60,6 +60,7 @@ pub(crate) fn job(clip: &EncodedClip, units: &[AccessUnit], wanted: &[i64]) -> J
             .collect(),
         changes: None,
         priority: Priority::Interactive,
+        render: None,
     }
 }
 

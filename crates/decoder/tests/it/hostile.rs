@@ -316,6 +316,7 @@ fn hello() -> Reply {
         libraries: String::new(),
         sandbox: SandboxReport::default(),
         hardware: Hardware::Off,
+        has_encoder: false,
     }
 }
 

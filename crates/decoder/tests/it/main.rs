@@ -31,6 +31,7 @@ mod pool;
 mod process;
 mod raw;
 mod recorded_pictures;
+mod render;
 mod rig;
 mod sandbox;
 mod sessions;

@@ -196,6 +196,7 @@ impl<'a> Decoding<'a> {
             wanted: tags.iter().copied().filter(is_open).map(want).collect(),
             changes: None,
             priority: Priority::Batch,
+            render: None,
         }
     }
 

@@ -406,6 +406,7 @@ impl Unit {
             wanted: Vec::new(),
             changes: Some(changes),
             priority: Priority::Batch,
+            render: None,
         };
         let channel = self.shop.channel;
         let pictures = decoding::decode_twice(&self.shop.pool, job).await;

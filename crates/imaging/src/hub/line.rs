@@ -232,6 +232,7 @@ impl Line {
             wanted,
             changes: None,
             priority: self.priority,
+            render: None,
         };
         self.counters.count(frames.len(), entry == Entry::Key);
         self.jobs = if entry == Entry::Key {

@@ -195,6 +195,7 @@ fn job_of(
         wanted: missing.iter().map(want).collect(),
         changes: None,
         priority: Priority::Interactive,
+        render: None,
     }
 }
 

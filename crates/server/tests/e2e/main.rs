@@ -24,6 +24,7 @@ mod publish;
 mod push;
 mod raw_socket;
 mod real_footage;
+mod rendered_clips;
 mod revoke;
 mod rtmp;
 mod rtsp_push;

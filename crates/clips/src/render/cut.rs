@@ -1,0 +1,185 @@
+//! From a replay to jobs that stand for themselves.
+
+use super::timeline::Timeline;
+use framewell_decode::{JobSample, RenderFrame};
+use framewell_media::{AccessUnit, StreamParameters, TrackKind};
+use framewell_model::{TimeRange, WallTime};
+use framewell_playback::replay::{Replay, ReplayError, ReplayItem};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Pixels that one job encodes, about: a second or two of work.
+const JOB_PIXELS: u64 = 90 << 20;
+/// Fewest and most pictures of a job.
+const JOB_PICTURES: std::ops::RangeInclusive<u64> = 8..=240;
+/// Most bytes of a group of pictures that is held.
+const MOST_GOP_BYTES: usize = 64 << 20;
+
+/// A job, before anything is drawn.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    pub(crate) parameters: Arc<StreamParameters>,
+    pub(crate) samples: Vec<JobSample>,
+    /// In presentation order.
+    pub(crate) frames: Vec<RenderFrame>,
+    /// When each of the frames was captured.
+    pub(crate) captured: Vec<WallTime>,
+    /// Sound that came with these pictures, its times still those of the recording.
+    pub(crate) sound: Vec<AccessUnit>,
+    /// Where the sound is in the file: ticks of 90 kHz for its first unit. `None` without any.
+    pub(crate) sound_at: Option<i64>,
+    /// Sound of another run begins here: what follows does not continue it.
+    pub(crate) starts_run: bool,
+}
+
+/// One group of pictures.
+#[derive(Debug, Default)]
+struct Gop {
+    pictures: Vec<AccessUnit>,
+    sound: Vec<AccessUnit>,
+    starts_run: bool,
+}
+
+/// Cuts a replay.
+#[derive(Debug)]
+pub(crate) struct Cutter {
+    replay: Replay,
+    range: TimeRange,
+    timeline: Timeline,
+    parameters: Option<Arc<StreamParameters>>,
+    gop: Gop,
+    ready: VecDeque<Piece>,
+    per_job: usize,
+    keeps_sound: bool,
+    is_over: bool,
+}
+
+impl Cutter {
+    /// `size` is that of the result; sound is kept if it plays as fast as it was recorded.
+    pub(crate) fn new(replay: Replay, range: TimeRange, speed: f64, size: (u32, u32)) -> Self {
+        let pixels = u64::from(size.0) * u64::from(size.1);
+        let per_job =
+            (JOB_PIXELS / pixels.max(1)).clamp(*JOB_PICTURES.start(), *JOB_PICTURES.end());
+        Self {
+            replay,
+            range,
+            timeline: Timeline::new(range, speed),
+            parameters: None,
+            gop: Gop::default(),
+            ready: VecDeque::new(),
+            per_job: usize::try_from(per_job).unwrap_or(8),
+            #[expect(clippy::float_cmp, reason = "exactly the default")]
+            keeps_sound: speed == 1.0,
+            is_over: false,
+        }
+    }
+
+    /// The next piece; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Piece>, ReplayError> {
+        while self.ready.is_empty() && !self.is_over {
+            match self.replay.next().await? {
+                Some(item) => self.take(item),
+                None => {
+                    self.is_over = true;
+                    self.end_gop();
+                }
+            }
+        }
+        Ok(self.ready.pop_front())
+    }
+
+    fn take(&mut self, item: ReplayItem) {
+        match item {
+            ReplayItem::Begin { parameters, .. } => {
+                self.end_gop();
+                self.parameters = Some(parameters);
+                self.gop.starts_run = true;
+            }
+            ReplayItem::Gap(hole) => {
+                self.end_gop();
+                self.timeline.skip(hole);
+            }
+            ReplayItem::Unit { unit, .. } => match unit.track {
+                TrackKind::Video => self.take_picture(unit),
+                TrackKind::Audio => {
+                    let is_inside = unit.wall >= self.range.start && unit.wall < self.range.end;
+                    if self.keeps_sound && is_inside {
+                        self.gop.sound.push(unit);
+                    }
+                }
+            },
+        }
+    }
+
+    fn take_picture(&mut self, unit: AccessUnit) {
+        let held: usize = self.gop.pictures.iter().map(|unit| unit.data.len()).sum();
+        if unit.is_key && !self.gop.pictures.is_empty() {
+            self.end_gop();
+        }
+        // What is longer than any real group is left out up to the next key frame.
+        if unit.is_key || (!self.gop.pictures.is_empty() && held < MOST_GOP_BYTES) {
+            self.gop.pictures.push(unit);
+        }
+    }
+
+    fn end_gop(&mut self) {
+        let gop = std::mem::take(&mut self.gop);
+        let Some(parameters) = self.parameters.clone() else {
+            return;
+        };
+        let mut wanted = self.wanted(&gop.pictures);
+        let mut sound = gop.sound;
+        let mut starts_run = gop.starts_run;
+        let sound_at = sound.first().map(|unit| self.timeline.ticks(unit.wall));
+        let mut sound_at = sound_at;
+        while !wanted.is_empty() {
+            let rest = wanted.split_off(wanted.len().min(self.per_job));
+            let last = gop
+                .pictures
+                .iter()
+                .rposition(|unit| wanted.iter().any(|(frame, _)| frame.pts == unit.pts.ticks));
+            let samples = gop.pictures.iter().take(last.map_or(0, |last| last + 1));
+            let (frames, captured) = wanted.into_iter().unzip();
+            self.ready.push_back(Piece {
+                parameters: Arc::clone(&parameters),
+                samples: samples.map(sample).collect(),
+                frames,
+                captured,
+                sound: std::mem::take(&mut sound),
+                sound_at: sound_at.take(),
+                starts_run: std::mem::take(&mut starts_run),
+            });
+            wanted = rest;
+        }
+    }
+
+    /// The pictures of a group that are shown, with their times in the file, in presentation order.
+    fn wanted(&mut self, pictures: &[AccessUnit]) -> Vec<(RenderFrame, WallTime)> {
+        let mut shown: Vec<&AccessUnit> = pictures
+            .iter()
+            .filter(|unit| unit.wall < self.range.end)
+            .collect();
+        shown.sort_by_key(|unit| unit.pts.ticks);
+        // Of those from before the start only the last one is on screen then.
+        let before = shown.partition_point(|unit| unit.wall <= self.range.start);
+        shown.drain(..before.saturating_sub(1));
+        let timeline = &mut self.timeline;
+        let placed = shown.into_iter().filter_map(|unit| {
+            let out_pts = timeline.place(unit.wall)?;
+            Some((RenderFrame::plain(unit.pts.ticks, out_pts), unit.wall))
+        });
+        placed.collect()
+    }
+
+    /// Length of the file so far, in 90,000ths of a second, if `end` is its end.
+    pub(crate) fn ticks(&self, end: WallTime) -> i64 {
+        self.timeline.ticks(end)
+    }
+}
+
+fn sample(unit: &AccessUnit) -> JobSample {
+    JobSample {
+        pts: unit.pts.ticks,
+        data: unit.data.clone(),
+    }
+}

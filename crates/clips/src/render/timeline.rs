@@ -1,0 +1,101 @@
+//! From capture times to the times of a rendered file. Pure.
+
+use framewell_model::{TimeRange, WallTime};
+
+/// No two pictures come closer than this: what is faster is left out.
+const LEAST_STEP_TICKS: i64 = 90_000 / 60;
+
+/// The clock of a rendered file: begins at the start of the clip, runs at its speed, and stands still in holes.
+#[derive(Debug, Clone)]
+pub(crate) struct Timeline {
+    range: TimeRange,
+    speed: f64,
+    skipped_us: i64,
+    last_ticks: Option<i64>,
+}
+
+impl Timeline {
+    pub(crate) const fn new(range: TimeRange, speed: f64) -> Self {
+        Self {
+            range,
+            speed,
+            skipped_us: 0,
+            last_ticks: None,
+        }
+    }
+
+    /// Nothing is recorded here.
+    pub(crate) fn skip(&mut self, hole: TimeRange) {
+        let start = hole.start.max(self.range.start);
+        let end = hole.end.min(self.range.end);
+        self.skipped_us += end.micros_since(start).max(0);
+    }
+
+    /// 90,000ths of a second of the file.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "days of microseconds are far below 2^53"
+    )]
+    pub(crate) fn ticks(&self, at: WallTime) -> i64 {
+        let at = at.max(self.range.start).min(self.range.end);
+        let played_us = (at.micros_since(self.range.start) - self.skipped_us).max(0);
+        (played_us as f64 * 0.09 / self.speed).round() as i64
+    }
+
+    /// The time of the next picture; `None` if it comes too close behind the one before.
+    pub(crate) fn place(&mut self, captured: WallTime) -> Option<i64> {
+        let ticks = self.ticks(captured);
+        let least = self.last_ticks.map_or(i64::MIN, |last| {
+            last + if self.speed > 1.0 {
+                LEAST_STEP_TICKS
+            } else {
+                1
+            }
+        });
+        if ticks < least {
+            return None;
+        }
+        self.last_ticks = Some(ticks);
+        Some(ticks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timeline(speed: f64) -> Timeline {
+        let at = WallTime::from_secs;
+        Timeline::new(TimeRange::new(at(1_000), at(1_100)).unwrap(), speed)
+    }
+
+    fn ms(millis: i64) -> WallTime {
+        WallTime::from_micros(1_000_000_000 + millis * 1_000)
+    }
+
+    #[test]
+    fn the_picture_on_screen_at_the_start_is_at_0() {
+        let mut timeline = timeline(1.0);
+        assert_eq!(timeline.place(ms(-30)), Some(0));
+        assert_eq!(timeline.place(ms(10)), Some(900));
+        assert_eq!(timeline.place(ms(10)), None, "times rise");
+    }
+
+    #[test]
+    fn holes_collapse_and_speed_counts() {
+        let mut timeline = timeline(2.0);
+        assert_eq!(timeline.place(ms(1_000)), Some(45_000));
+        timeline.skip(TimeRange::new(ms(2_000), ms(10_000)).unwrap());
+        assert_eq!(timeline.place(ms(10_000)), Some(90_000));
+        assert_eq!(timeline.ticks(ms(200_000)), (100_000 - 8_000) * 45);
+    }
+
+    #[test]
+    fn a_fast_clip_leaves_pictures_out() {
+        let mut timeline = timeline(10.0);
+        let placed = (0..100).filter_map(|n| timeline.place(ms(n * 40)));
+        // 25 pictures a second, ten times as fast: every fifth at most.
+        assert_eq!(placed.count(), 20);
+    }
+}
