@@ -31,6 +31,8 @@ struct Rendering<'a> {
     /// Opened with the first picture, which says what the colours are.
     encoder: Option<Encoder>,
     coded: Vec<Coded>,
+    /// Whether any picture was encoded.
+    has_any: bool,
 }
 
 /// Decodes the payload, encodes the wanted pictures, and emits what comes out.
@@ -51,6 +53,7 @@ pub(crate) fn run(
         stages: Stages::default(),
         encoder: None,
         coded: Vec::new(),
+        has_any: false,
     };
     for (pts, len) in &request.samples {
         let packet = samples::read_packet(payload, *pts, *len)?;
@@ -76,7 +79,7 @@ pub(crate) fn run(
         encoder.finish(&mut job.coded)?;
     }
     job.emit(emit)?;
-    job.check_open()
+    job.check_any()
 }
 
 impl Rendering<'_> {
@@ -148,6 +151,7 @@ impl Rendering<'_> {
                 none.insert(Encoder::open(width, height, colours)?)
             }
         };
+        self.has_any = true;
         let paint = |picture: &mut Video| draw(picture, frame);
         encoder.encode(planes, frame.out_pts, paint, &mut self.coded)
     }
@@ -160,8 +164,8 @@ impl Rendering<'_> {
     }
 
     /// A picture that did not come out is left out; a job without any failed.
-    fn check_open(&self) -> Result<(), JobError> {
-        if self.open.len() < self.render.frames.len() {
+    fn check_any(&self) -> Result<(), JobError> {
+        if self.has_any {
             return Ok(());
         }
         self.position.damage.check()?;

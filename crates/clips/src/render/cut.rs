@@ -48,6 +48,8 @@ pub(crate) struct Cutter {
     timeline: Timeline,
     parameters: Option<Arc<StreamParameters>>,
     gop: Gop,
+    /// The sound behind a pause is placed anew.
+    has_paused: bool,
     ready: VecDeque<Piece>,
     per_job: usize,
     keeps_sound: bool,
@@ -66,6 +68,7 @@ impl Cutter {
             timeline: Timeline::new(range, speed),
             parameters: None,
             gop: Gop::default(),
+            has_paused: false,
             ready: VecDeque::new(),
             per_job: usize::try_from(per_job).unwrap_or(8),
             #[expect(clippy::float_cmp, reason = "exactly the default")]
@@ -95,9 +98,10 @@ impl Cutter {
                 self.parameters = Some(parameters);
                 self.gop.starts_run = true;
             }
+            // The camera may have paused within a group, which then goes on.
             ReplayItem::Gap(hole) => {
-                self.end_gop();
                 self.timeline.skip(hole);
+                self.has_paused = true;
             }
             ReplayItem::Unit { unit, .. } => match unit.track {
                 TrackKind::Video => self.take_picture(unit),
@@ -124,6 +128,7 @@ impl Cutter {
 
     fn end_gop(&mut self) {
         let gop = std::mem::take(&mut self.gop);
+        self.gop.starts_run = std::mem::take(&mut self.has_paused);
         let Some(parameters) = self.parameters.clone() else {
             return;
         };

@@ -10,16 +10,17 @@ const LEAST_STEP_TICKS: i64 = 90_000 / 60;
 pub(crate) struct Timeline {
     range: TimeRange,
     speed: f64,
-    skipped_us: i64,
+    /// Where nothing is recorded, within the range.
+    holes: Vec<TimeRange>,
     last_ticks: Option<i64>,
 }
 
 impl Timeline {
-    pub(crate) const fn new(range: TimeRange, speed: f64) -> Self {
+    pub(crate) fn new(range: TimeRange, speed: f64) -> Self {
         Self {
             range,
             speed,
-            skipped_us: 0,
+            holes: Vec::new(),
             last_ticks: None,
         }
     }
@@ -28,7 +29,9 @@ impl Timeline {
     pub(crate) fn skip(&mut self, hole: TimeRange) {
         let start = hole.start.max(self.range.start);
         let end = hole.end.min(self.range.end);
-        self.skipped_us += end.micros_since(start).max(0);
+        if start < end {
+            self.holes.push(TimeRange { start, end });
+        }
     }
 
     /// 90,000ths of a second of the file.
@@ -39,7 +42,9 @@ impl Timeline {
     )]
     pub(crate) fn ticks(&self, at: WallTime) -> i64 {
         let at = at.max(self.range.start).min(self.range.end);
-        let played_us = (at.micros_since(self.range.start) - self.skipped_us).max(0);
+        let missed = |hole: &TimeRange| hole.end.min(at).micros_since(hole.start).max(0);
+        let missed_us: i64 = self.holes.iter().map(missed).sum();
+        let played_us = at.micros_since(self.range.start) - missed_us;
         (played_us as f64 * 0.09 / self.speed).round() as i64
     }
 
@@ -87,6 +92,7 @@ mod tests {
         let mut timeline = timeline(2.0);
         assert_eq!(timeline.place(ms(1_000)), Some(45_000));
         timeline.skip(TimeRange::new(ms(2_000), ms(10_000)).unwrap());
+        assert_eq!(timeline.ticks(ms(1_900)), 85_500, "before the hole");
         assert_eq!(timeline.place(ms(10_000)), Some(90_000));
         assert_eq!(timeline.ticks(ms(200_000)), (100_000 - 8_000) * 45);
     }

@@ -160,7 +160,7 @@ fn collect(
             Reply::Done => return Ok(Ok(pictures)),
             Reply::Failed(failure) => return Ok(Err(failure)),
             Reply::Refused { why, .. } => panic!("{why}"),
-            Reply::Hello { .. } => panic!("a second hello"),
+            other @ (Reply::Hello { .. } | Reply::Coded { .. }) => panic!("{other:?}"),
         }
     }
 }

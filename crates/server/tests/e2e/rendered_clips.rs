@@ -38,7 +38,8 @@ async fn images(clip: &Value) -> Vec<GrayImage> {
     tokio::task::spawn_blocking(read).await.expect("joined")
 }
 
-/// The text in the upper left corner, digits only, by the shapes of the digits.
+/// The digits of the text in the upper left corner: at each place of one, the digit whose shape is most like
+/// what is there.
 fn digits(image: &GrayImage) -> String {
     const SHAPES: [[u8; 7]; 10] = [
         [14, 17, 19, 21, 25, 17, 14],
@@ -52,23 +53,32 @@ fn digits(image: &GrayImage) -> String {
         [14, 17, 17, 14, 17, 17, 14],
         [14, 17, 17, 15, 1, 2, 12],
     ];
-    let is_light = |x: usize, y: usize| {
-        let sum: u32 = (0..DOT * DOT)
-            .map(|n| u32::from(image.data[(y + n / DOT) * image.width + x + n % DOT]))
-            .sum();
-        sum > 128 * 4
+    let dot = |x: usize, y: usize| -> i32 {
+        let pixels = (0..DOT * DOT).map(|n| (y + n / DOT) * image.width + x + n % DOT);
+        pixels.map(|at| i32::from(image.data[at]) - 128).sum()
     };
-    let shape = |place: usize| -> [u8; 7] {
-        std::array::from_fn(|row| {
-            (0..5).fold(0, |bits, column| {
-                let x = 2 * DOT + (place * 6 + column) * DOT;
-                bits << 1 | u8::from(is_light(x, DOT + (row + 1) * DOT))
-            })
+    let likeness = |place: usize, shape: &[u8; 7]| -> i32 {
+        let dots = (0..7).flat_map(|row| (0..5).map(move |column| (row, column)));
+        dots.map(|(row, column)| {
+            let x = 2 * DOT + (place * 6 + column) * DOT;
+            let light = dot(x, DOT + (row + 1) * DOT);
+            if shape[row] >> (4 - column) & 1 == 1 {
+                light
+            } else {
+                -light
+            }
         })
+        .sum()
     };
-    let digit = |place| SHAPES.iter().position(|known| *known == shape(place));
-    let digits = (0.."yyyy-mm-dd hh:mm:ss.mmm".len()).filter_map(digit);
-    digits.map(|digit| digit.to_string()).collect()
+    let digit = |place: usize| {
+        let by_likeness = (0..10).max_by_key(|digit| likeness(place, &SHAPES[*digit]));
+        by_likeness.expect("ten digits").to_string()
+    };
+    let places = "0000-00-00 00:00:00.000".char_indices();
+    places
+        .filter(|(_, character)| *character == '0')
+        .map(|(place, _)| digit(place))
+        .collect()
 }
 
 /// The time that is written on a picture.
