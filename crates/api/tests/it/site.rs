@@ -411,6 +411,25 @@ fn clips_config() -> ClipsConfig {
     }
 }
 
+/// None is encoded anew.
+fn clips(
+    catalog: &Catalog,
+    blobs: BlobStore,
+    playback: &Playback,
+    imaging: &Imaging,
+    clock: &Arc<dyn WallClock>,
+) -> Clips {
+    Clips::new(
+        catalog.clone(),
+        blobs,
+        playback.clone(),
+        imaging.clone(),
+        clips_config(),
+        None,
+        Arc::clone(clock),
+    )
+}
+
 async fn state(
     folder: &TempDir,
     clock: Arc<dyn WallClock>,
@@ -448,15 +467,7 @@ async fn state(
             GalleryConfig::default(),
             Arc::clone(&clock),
         ),
-        clips: Clips::new(
-            catalog.clone(),
-            blobs,
-            playback.clone(),
-            imaging.clone(),
-            clips_config(),
-            None,
-            Arc::clone(&clock),
-        ),
+        clips: clips(&catalog, blobs, &playback, &imaging, &clock),
         jobs: Jobs::new(catalog.clone(), JobsConfig::default(), Arc::clone(&clock)),
         imaging,
         importer,

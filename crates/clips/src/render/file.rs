@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use framewell_blob::ObjectWriter;
 use framewell_fmp4::{
-    ClipPlan, ClipSource, FileClock, FragmentEntry, PieceData, build_fragment, parse_fragment,
+    ClipPlan, ClipSource, FileClock, FragmentEntry, Holes, PieceData, build_fragment,
+    parse_fragment,
 };
 use framewell_media::{AccessUnit, StreamParameters};
 use framewell_model::TimeRange;
@@ -102,7 +103,7 @@ impl Gathered {
         range: TimeRange,
         writer: &mut ObjectWriter,
     ) -> Result<(), Trouble> {
-        let plan = ClipPlan::build(range, &self.sources)?;
+        let plan = ClipPlan::build(range, &self.sources, Holes::Collapse)?;
         for piece in plan.pieces {
             match piece.data {
                 PieceData::Memory(bytes) => writer.write(bytes).await?,

@@ -16,7 +16,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
 
 /// Version of this protocol; the pool refuses a worker that speaks another one.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 /// Bytes of the two lengths before each message.
 pub const PREFIX_LEN: usize = 8;
 /// Longest JSON header: about 40,000 samples.
