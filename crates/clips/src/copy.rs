@@ -36,7 +36,8 @@ pub(crate) async fn store(
     }
 }
 
-async fn check_quota(clips: &Clips, more: u64) -> Result<(), Stop> {
+/// Whether so many bytes more than those of all stored clips are within the limit.
+pub(crate) async fn check_quota(clips: &Clips, more: u64) -> Result<(), Stop> {
     let Some(most) = clips.inner.config.max_bytes else {
         return Ok(());
     };

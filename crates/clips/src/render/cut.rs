@@ -1,19 +1,19 @@
 //! From a replay to jobs that stand for themselves.
 
+use super::gop::{Cutting, Gop};
 use super::timeline::Timeline;
+use crate::handler::Stop;
 use framewell_decode::{JobSample, RenderFrame};
+use framewell_jobs::Failure;
 use framewell_media::{AccessUnit, StreamParameters, TrackKind};
 use framewell_model::{TimeRange, WallTime};
-use framewell_playback::replay::{Replay, ReplayError, ReplayItem};
-use std::collections::VecDeque;
+use framewell_playback::replay::{Replay, ReplayItem};
 use std::sync::Arc;
 
 /// Pixels that one job encodes, about: a second or two of work.
 const JOB_PIXELS: u64 = 90 << 20;
 /// Fewest and most pictures of a job.
 const JOB_PICTURES: std::ops::RangeInclusive<u64> = 8..=240;
-/// Most bytes of a group of pictures that is held.
-const MOST_GOP_BYTES: usize = 64 << 20;
 
 /// A job, before anything is drawn.
 #[derive(Debug)]
@@ -32,14 +32,6 @@ pub(crate) struct Piece {
     pub(crate) starts_run: bool,
 }
 
-/// One group of pictures.
-#[derive(Debug, Default)]
-struct Gop {
-    pictures: Vec<AccessUnit>,
-    sound: Vec<AccessUnit>,
-    starts_run: bool,
-}
-
 /// Cuts a replay.
 #[derive(Debug)]
 pub(crate) struct Cutter {
@@ -50,7 +42,8 @@ pub(crate) struct Cutter {
     gop: Gop,
     /// The sound behind a pause is placed anew.
     has_paused: bool,
-    ready: VecDeque<Piece>,
+    /// The group before, as far as its jobs are not made.
+    cutting: Option<Cutting>,
     per_job: usize,
     keeps_sound: bool,
     is_over: bool,
@@ -69,7 +62,7 @@ impl Cutter {
             parameters: None,
             gop: Gop::default(),
             has_paused: false,
-            ready: VecDeque::new(),
+            cutting: None,
             per_job: usize::try_from(per_job).unwrap_or(8),
             #[expect(clippy::float_cmp, reason = "exactly the default")]
             keeps_sound: speed == 1.0,
@@ -78,20 +71,28 @@ impl Cutter {
     }
 
     /// The next piece; `None` at the end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Piece>, ReplayError> {
-        while self.ready.is_empty() && !self.is_over {
-            match self.replay.next().await? {
-                Some(item) => self.take(item),
+    pub(crate) async fn next(&mut self) -> Result<Option<Piece>, Stop> {
+        loop {
+            if let Some(piece) = self.cutting.as_mut().and_then(Cutting::next) {
+                return Ok(Some(piece));
+            }
+            self.cutting = None;
+            if self.is_over {
+                return Ok(None);
+            }
+            let item = self.replay.next().await;
+            match item.map_err(|error| Stop::of(&error))? {
+                Some(item) => self.take(item)?,
                 None => {
                     self.is_over = true;
                     self.end_gop();
                 }
             }
         }
-        Ok(self.ready.pop_front())
     }
 
-    fn take(&mut self, item: ReplayItem) {
+    /// Ends one group at most.
+    fn take(&mut self, item: ReplayItem) -> Result<(), Failure> {
         match item {
             ReplayItem::Begin { parameters, .. } => {
                 self.end_gop();
@@ -104,58 +105,39 @@ impl Cutter {
                 self.has_paused = true;
             }
             ReplayItem::Unit { unit, .. } => match unit.track {
-                TrackKind::Video => self.take_picture(unit),
+                TrackKind::Video => self.take_picture(unit)?,
                 TrackKind::Audio => {
                     let is_inside = unit.wall >= self.range.start && unit.wall < self.range.end;
                     if self.keeps_sound && is_inside {
-                        self.gop.sound.push(unit);
+                        self.gop.add_sound(unit);
                     }
                 }
             },
         }
+        Ok(())
     }
 
-    fn take_picture(&mut self, unit: AccessUnit) {
-        let held: usize = self.gop.pictures.iter().map(|unit| unit.data.len()).sum();
+    fn take_picture(&mut self, unit: AccessUnit) -> Result<(), Failure> {
         if unit.is_key && !self.gop.pictures.is_empty() {
             self.end_gop();
         }
-        // What is longer than any real group is left out up to the next key frame.
-        if unit.is_key || (!self.gop.pictures.is_empty() && held < MOST_GOP_BYTES) {
-            self.gop.pictures.push(unit);
-        }
+        self.gop.add_picture(unit)
     }
 
     fn end_gop(&mut self) {
         let gop = std::mem::take(&mut self.gop);
-        self.gop.starts_run = std::mem::take(&mut self.has_paused);
         let Some(parameters) = self.parameters.clone() else {
             return;
         };
-        let mut wanted = self.wanted(&gop.pictures);
-        let mut sound = gop.sound;
-        let mut starts_run = gop.starts_run;
-        let sound_at = sound.first().map(|unit| self.timeline.ticks(unit.wall));
-        let mut sound_at = sound_at;
-        while !wanted.is_empty() {
-            let rest = wanted.split_off(wanted.len().min(self.per_job));
-            let last = gop
-                .pictures
-                .iter()
-                .rposition(|unit| wanted.iter().any(|(frame, _)| frame.pts == unit.pts.ticks));
-            let samples = gop.pictures.iter().take(last.map_or(0, |last| last + 1));
-            let (frames, captured) = wanted.into_iter().unzip();
-            self.ready.push_back(Piece {
-                parameters: Arc::clone(&parameters),
-                samples: samples.map(sample).collect(),
-                frames,
-                captured,
-                sound: std::mem::take(&mut sound),
-                sound_at: sound_at.take(),
-                starts_run: std::mem::take(&mut starts_run),
-            });
-            wanted = rest;
-        }
+        let wanted = self.wanted(&gop.pictures).into();
+        let sound_at = gop.sound.first().map(|unit| self.timeline.ticks(unit.wall));
+        self.cutting = Some(Cutting {
+            gop,
+            parameters,
+            wanted,
+            sound_at,
+            per_job: self.per_job,
+        });
     }
 
     /// The pictures of a group that are shown, with their times in the file, in presentation order.
@@ -179,12 +161,5 @@ impl Cutter {
     /// Length of the file so far, in 90,000ths of a second, if `end` is its end.
     pub(crate) fn ticks(&self, end: WallTime) -> i64 {
         self.timeline.ticks(end)
-    }
-}
-
-fn sample(unit: &AccessUnit) -> JobSample {
-    JobSample {
-        pts: unit.pts.ticks,
-        data: unit.data.clone(),
     }
 }

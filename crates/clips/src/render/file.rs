@@ -57,6 +57,11 @@ impl Gathered {
         })
     }
 
+    /// Bytes so far.
+    pub(crate) const fn len(&self) -> u64 {
+        self.len
+    }
+
     /// Whether anything is in it.
     pub(crate) const fn is_empty(&self) -> bool {
         self.sources.is_empty()

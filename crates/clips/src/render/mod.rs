@@ -7,6 +7,7 @@
 
 mod cut;
 mod file;
+mod gop;
 mod options;
 mod overlay;
 mod run;

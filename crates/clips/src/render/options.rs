@@ -14,7 +14,8 @@ const WIDTHS: RangeInclusive<u32> = 64..=4_096;
 pub struct RenderOptions {
     /// Playing speed, 0.1 to 100; sound is kept at 1 only.
     pub speed: f64,
-    /// Width in pixels, 64 to 4096; the height follows. `None`: that of the first picture.
+    /// Width in pixels, 64 to 4096, and at most that of the first picture; the height follows. `None`: that of
+    /// the first picture.
     pub width: Option<u32>,
     /// The time of capture stands in the upper left corner.
     pub burn_time: bool,
@@ -51,10 +52,8 @@ impl RenderOptions {
     pub(crate) fn size(&self, width: u32, height: u32) -> (u32, u32) {
         let even = |side: u64| u32::try_from(side.max(16) & !1).unwrap_or(*WIDTHS.end());
         let (width, height) = (u64::from(width.max(1)), u64::from(height.max(1)));
-        let target = u64::from(self.width.unwrap_or(*WIDTHS.end()));
-        if self.width.is_none() && width <= target {
-            return (even(width), even(height));
-        }
+        // Larger pictures than those of the camera show nothing more.
+        let target = u64::from(self.width.unwrap_or(*WIDTHS.end())).min(width);
         (even(target), even(height * target / width))
     }
 }
@@ -75,6 +74,7 @@ mod tests {
         assert_eq!(size(None), (1_920, 1_080));
         assert_eq!(size(Some(640)), (640, 360));
         assert_eq!(size(Some(65)), (64, 36));
+        assert_eq!(size(Some(4_096)), (1_920, 1_080), "never larger");
         assert_eq!(RenderOptions::default().size(7_680, 4_320), (4_096, 2_304));
     }
 

@@ -6,7 +6,7 @@ use crate::Clips;
 use crate::handler::Stop;
 use framewell_catalog::Order;
 use framewell_catalog::meta::{Document, DocumentSearch, Filter, Object, Scope};
-use framewell_decode::{MAX_BOXES, MAX_TEXT_BYTES, RenderBox};
+use framewell_decode::{MAX_BOXES, RenderBox};
 use framewell_model::{ChannelId, WallTime};
 use std::collections::BTreeMap;
 
@@ -18,6 +18,8 @@ const ROUNDING_US: i64 = 100;
 const MOST_DOCUMENTS: u64 = 1_000;
 /// Most boxes of one picture.
 const MOST_BOXES: usize = 30;
+/// Most characters of a name: with as many boxes on all pictures of a job, its description can be sent.
+const MOST_CHARACTERS: usize = 32;
 
 /// Adds what the options say to the frames of a piece.
 pub(crate) async fn add(
@@ -96,11 +98,12 @@ fn of_object(object: &Object) -> Option<RenderBox> {
     if let Some(score) = object.score {
         label = format!("{label} {:.0}%", score * 100.0);
     }
-    // Only what the font has, which is ASCII: a character is a byte.
-    let label = label.chars().map(|c| if c.is_ascii() { c } else { ' ' });
+    // What the font has not is blank. A character is then a byte, also on the way to the worker.
+    let has = |c: char| c.is_ascii_alphanumeric() || "-:./%#_".contains(c);
+    let label = label.chars().map(|c| if has(c) { c } else { ' ' });
     Some(RenderBox {
         place,
-        label: label.take(MAX_TEXT_BYTES).collect(),
+        label: label.take(MOST_CHARACTERS).collect(),
     })
 }
 
@@ -156,5 +159,10 @@ mod tests {
             ..Object::default()
         };
         assert_eq!(of_object(&object).unwrap().label, "gr  e 92%");
+        let hostile = Object {
+            label: Some("\u{1}\"\\".repeat(64)),
+            ..object
+        };
+        assert_eq!(of_object(&hostile).unwrap().label, " ".repeat(32));
     }
 }

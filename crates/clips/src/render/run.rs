@@ -14,13 +14,15 @@ use framewell_media::{
 use framewell_model::{
     ChannelId, ClockSource, ErrorKind, HasKind as _, MediaTime, TimeRange, Timescale, WallTime,
 };
-use framewell_playback::replay::{ReplayError, Selection};
+use framewell_playback::replay::Selection;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often progress is saved, and whether the clip is still wanted is asked.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// Most bytes of the file in the working folder: an hour of the largest pictures has fewer.
+const MOST_BYTES: u64 = 16 << 30;
 /// The part of the progress that encoding is; the rest is the copy into the store.
 const ENCODING: f64 = 0.95;
 
@@ -41,6 +43,7 @@ pub(crate) async fn store(
     shown: TimeRange,
     position: Position,
 ) -> Result<Stored, Stop> {
+    copy::check_quota(clips, 0).await?;
     let no_renderer = || Failure::last("this server does not render clips");
     let renderer = clips.renderer().ok_or_else(no_renderer)?;
     let range = TimeRange {
@@ -149,7 +152,12 @@ impl Rendering<'_> {
         let mut units: Vec<AccessUnit> = coded.into_iter().map(|one| self.picture(one)).collect();
         self.add_sound(&piece, &mut units);
         self.waiting = Some(Done { units, parameters });
+        if self.gathered.len() > MOST_BYTES {
+            let text = "the rendered clip gets larger than 16 GiB: make it shorter or smaller";
+            return Err(Failure::last(text).into());
+        }
         if self.saved_at.elapsed() >= SAVE_EVERY {
+            copy::check_quota(self.clips, self.gathered.len()).await?;
             let part = progress(self.range, captured.unwrap_or(self.range.start));
             let (clips, work) = (self.clips, self.work);
             copy::save(clips, work, self.attempt, self.position, part * ENCODING).await?;
@@ -245,6 +253,7 @@ impl Rendering<'_> {
         if self.gathered.is_empty() {
             return Err(Failure::last("no picture of the clip can be decoded").into());
         }
+        copy::check_quota(self.clips, self.gathered.len()).await?;
         copy::save(self.clips, self.work, self.attempt, self.position, ENCODING).await?;
         let writer = self.clips.inner.blobs.writer(&self.attempt.key()).await;
         let mut writer = writer.map_err(|error| Stop::of(&Error::Blob(error)))?;
@@ -287,9 +296,9 @@ async fn encode(
     channel: ChannelId,
     options: RenderOptions,
     (width, height): (u32, u32),
-    piece: Result<Piece, ReplayError>,
+    piece: Result<Piece, Stop>,
 ) -> Result<Option<(Piece, Vec<Coded>)>, Stop> {
-    let mut piece = piece.map_err(|error| Stop::of(&error))?;
+    let mut piece = piece?;
     overlay::add(&clips, channel, &options, &mut piece).await?;
     let job = RenderJob {
         video: Arc::new(piece.parameters.video.clone()),

@@ -2,8 +2,11 @@
 
 use framewell_model::{TimeRange, WallTime};
 
-/// No two pictures come closer than this: what is faster is left out.
+/// Pictures come this far apart at least: what is faster is left out.
 const LEAST_STEP_TICKS: i64 = 90_000 / 60;
+/// What is not sped up may be early by so much, so that a camera of 60 pictures a second, whose times are not quite
+/// even, loses none.
+const EARLY_TICKS: i64 = LEAST_STEP_TICKS / 2;
 
 /// The clock of a rendered file: begins at the start of the clip, runs at its speed, and stands still in holes.
 #[derive(Debug, Clone)]
@@ -13,6 +16,8 @@ pub(crate) struct Timeline {
     /// Where nothing is recorded, within the range.
     holes: Vec<TimeRange>,
     last_ticks: Option<i64>,
+    /// When the next picture may come.
+    due_ticks: i64,
 }
 
 impl Timeline {
@@ -22,6 +27,7 @@ impl Timeline {
             speed,
             holes: Vec::new(),
             last_ticks: None,
+            due_ticks: 0,
         }
     }
 
@@ -51,17 +57,13 @@ impl Timeline {
     /// The time of the next picture; `None` if it comes too close behind the one before.
     pub(crate) fn place(&mut self, captured: WallTime) -> Option<i64> {
         let ticks = self.ticks(captured);
-        let least = self.last_ticks.map_or(i64::MIN, |last| {
-            last + if self.speed > 1.0 {
-                LEAST_STEP_TICKS
-            } else {
-                1
-            }
-        });
-        if ticks < least {
+        let early = if self.speed > 1.0 { 0 } else { EARLY_TICKS };
+        let is_behind = self.last_ticks.is_none_or(|last| ticks > last);
+        if !is_behind || ticks + early < self.due_ticks {
             return None;
         }
         self.last_ticks = Some(ticks);
+        self.due_ticks = self.due_ticks.max(ticks) + LEAST_STEP_TICKS;
         Some(ticks)
     }
 }
@@ -85,6 +87,17 @@ mod tests {
         assert_eq!(timeline.place(ms(-30)), Some(0));
         assert_eq!(timeline.place(ms(10)), Some(900));
         assert_eq!(timeline.place(ms(10)), None, "times rise");
+    }
+
+    #[test]
+    fn a_clip_at_its_own_speed_has_sixty_pictures_a_second() {
+        let mut fast = timeline(1.0);
+        let placed = (0..10_000).filter_map(|n| fast.place(ms(n)));
+        assert!((590..=601).contains(&placed.count()));
+        let mut even = timeline(1.0);
+        let uneven = |n: i64| WallTime::from_micros(1_000_000_000 + n * 16_667 + (n % 3) * 2_000);
+        let placed = (0..600).filter_map(|n| even.place(uneven(n)));
+        assert_eq!(placed.count(), 600, "none is lost");
     }
 
     #[test]

@@ -105,6 +105,9 @@ pub struct Job {
     pub render: Option<Arc<render::Render>>,
 }
 
+/// With more samples and wants than this, a job's header is measured before it is sent.
+const LONG_JOB: usize = 1_000;
+
 /// [`Picture::tag`] of pictures that [`Job::changes`] chose.
 pub const CHANGED: u64 = u64::MAX;
 
@@ -155,6 +158,11 @@ impl Job {
         }
         if self.payload_len() > wire::MAX_PAYLOAD {
             return Err(format!("the job has {} bytes", self.payload_len()));
+        }
+        // Nothing else makes a long header: a sample or a want is some hundred bytes of it at most.
+        let is_long = self.render.is_some() || self.samples.len() + self.wanted.len() > LONG_JOB;
+        if is_long && !wire::fits(self) {
+            return Err("the description of the job is too long".into());
         }
         Ok(())
     }

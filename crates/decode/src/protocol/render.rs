@@ -36,7 +36,7 @@ pub struct RenderFrame {
     pub pts: i64,
     /// Its presentation time in what comes out, in 90,000ths of a second; rising.
     pub out_pts: i64,
-    /// Text in the upper left corner: digits, capital letters and `-:.`; other characters are blank.
+    /// Text in the upper left corner, printable ASCII. What is not a digit, a letter or one of `-:./%#_` is blank.
     pub text: Option<String>,
     /// Rectangles.
     pub boxes: Vec<RenderBox>,
@@ -102,8 +102,12 @@ impl Render {
         let mut texts = labels
             .map(|one| &one.label)
             .chain(self.frames.iter().filter_map(|frame| frame.text.as_ref()));
-        if texts.any(|text| text.len() > MAX_TEXT_BYTES) {
-            return Err(format!("a text is longer than {MAX_TEXT_BYTES} bytes"));
+        // A control character is six bytes on the wire.
+        let is_printable = |text: &str| text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if texts.any(|text| text.len() > MAX_TEXT_BYTES || !is_printable(text)) {
+            return Err(format!(
+                "a text is longer than {MAX_TEXT_BYTES} bytes, or not all printable ASCII"
+            ));
         }
         Ok(())
     }
@@ -175,6 +179,10 @@ mod tests {
         let mut long = plain(&[0]);
         long.frames[0].text = Some("x".repeat(65));
         assert!(long.check().is_err());
+        for text in ["\u{1}", "\n", "ä", "\u{7f}"] {
+            long.frames[0].text = Some(text.into());
+            assert!(long.check().is_err(), "{text:?}");
+        }
         let one = RenderBox {
             place: [0.0; 4],
             label: String::new(),
@@ -182,5 +190,40 @@ mod tests {
         let mut many = plain(&[0]);
         many.frames[0].boxes = vec![one; 1_001];
         assert!(many.check().is_err());
+    }
+
+    #[test]
+    fn a_job_whose_header_is_too_long_is_refused_and_not_sent() {
+        let job = |label: &str| {
+            let one = RenderBox {
+                place: [0.123_456_79; 4],
+                label: label.into(),
+            };
+            let mut frames: Vec<_> = (0..240).map(|at| RenderFrame::plain(at, at)).collect();
+            for frame in &mut frames {
+                frame.boxes = vec![one.clone(); 30];
+            }
+            let video = VideoParameters {
+                codec: framewell_media::VideoCodec::H264,
+                width: 640,
+                height: 360,
+                config: Bytes::new(),
+                reorder_depth: 0,
+                rfc6381: String::new(),
+            };
+            RenderJob {
+                video: Arc::new(video),
+                samples: Vec::new(),
+                render: render(frames),
+            }
+            .into_job()
+        };
+        assert_eq!(job(&"a".repeat(32)).check(), Ok(()));
+        let long = job(&"\"".repeat(64));
+        assert!(long.render.as_ref().unwrap().check().is_ok());
+        assert!(long.check().unwrap_err().contains("too long"));
+        assert!(
+            super::super::wire::head(&super::super::wire::Request::of(&long, None), 0).is_err()
+        );
     }
 }

@@ -276,6 +276,33 @@ pub fn head<T: Serialize>(header: &T, payload_len: usize) -> io::Result<Vec<u8>>
     Ok(bytes)
 }
 
+/// Whether the header of a job is short enough to be sent, in whatever session. What is too long to be sent
+/// counts as the death of the worker, so it is refused before.
+pub(crate) fn fits(job: &Job) -> bool {
+    let session = SessionUse {
+        id: u64::MAX,
+        entry: Entry::Continue,
+        exit: Exit::Drain,
+    };
+    let mut counter = Counter(0);
+    let counted = serde_json::to_writer(&mut counter, &Request::of(job, Some(session)));
+    counted.is_ok() && counter.0 <= MAX_HEADER
+}
+
+/// Counts what is written.
+struct Counter(usize);
+
+impl Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Reads a header.
 pub fn parse_header<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
     serde_json::from_slice(bytes).map_err(|error| invalid(format!("bad header: {error}")))
