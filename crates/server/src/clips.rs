@@ -30,7 +30,7 @@ impl Default for Clips {
     fn default() -> Self {
         let usual = ClipsConfig::default();
         Self {
-            max_bytes: 0,
+            max_bytes: 50 << 30,
             max_length_s: usual.max_length.as_secs(),
             max_rendered_s: usual.max_rendered.as_secs(),
             max_open_of_channel: 32,
