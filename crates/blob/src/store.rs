@@ -108,6 +108,14 @@ impl BlobStore {
         self.root.as_deref()
     }
 
+    /// Free bytes of the disk with the folder of a local store, for us; blocks. `None` for other stores, and
+    /// where it cannot be measured.
+    #[must_use]
+    pub fn free_bytes(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(self.folder()?).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     /// Takes a finished file in and removes it from where it was. On a local folder of the same file
     /// system this is one rename after `fdatasync` of the file and its new folder; else an upload.
     /// Putting the same key twice is not an error (a retry after a crash): when the file is gone and

@@ -6,12 +6,12 @@
 
 use crate::channel_rows::require;
 use crate::channels::only;
+use crate::clip_limits::{ClipLimit, ClipLimits, check_limits};
 use crate::clip_rows::{
     DONE, DOOMED, ERROR, PENDING, change, clip, insert, is_of, of_clip, visible, with_columns,
 };
 use crate::jobs::create;
 use crate::slice::count;
-use crate::sql::Tx;
 use crate::{Catalog, Error, NewJob, Order, Page, Slice};
 use framewell_model::{AccountId, ChannelId, ClipId, ClipObjectId, JobId, TimeRange, WallTime};
 use sea_query::{Expr, ExprTrait as _, LockType, Query, UpdateStatement};
@@ -43,28 +43,6 @@ pub struct NewClip {
     pub options: Value,
     /// [`CLIP_JOB`] or [`CLIP_RENDER_JOB`].
     pub job_kind: &'static str,
-}
-
-/// How many clips may be open, and how many bytes may be stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClipLimits {
-    /// Most open jobs of a channel.
-    pub open_of_channel: i64,
-    /// Most open jobs of an account.
-    pub open_of_account: i64,
-    /// Most bytes of all stored clips together.
-    pub bytes: Option<i64>,
-}
-
-/// Why a clip is not taken on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClipLimit {
-    /// As many of the channel are open as may be.
-    Channel,
-    /// As many of the account are open as may be.
-    Account,
-    /// So many bytes are stored, as many as may be or more.
-    Bytes(i64),
 }
 
 /// Where a clip stands.
@@ -228,19 +206,8 @@ impl Catalog {
             LockType::NoKeyUpdate,
         )
         .await?;
-        let of_channel = Expr::col("channel").eq(new.channel.get());
-        if open_jobs(&mut tx, of_channel).await? >= limits.open_of_channel {
-            return Ok(Err(ClipLimit::Channel));
-        }
-        let of_account = Expr::col("account").eq(new.account.get());
-        if open_jobs(&mut tx, of_account).await? >= limits.open_of_account {
-            return Ok(Err(ClipLimit::Account));
-        }
-        if let Some(most) = limits.bytes {
-            let stored = stored_bytes(&mut tx).await?;
-            if stored >= most {
-                return Ok(Err(ClipLimit::Bytes(stored)));
-            }
+        if let Some(limit) = check_limits(&mut tx, new, limits).await? {
+            return Ok(Err(limit));
         }
         let id = only(&tx.fetch(&insert(new, now)).await?)?.id("id", ClipId::new)?;
         let job = NewJob {
@@ -418,12 +385,6 @@ impl Catalog {
         self.execute("dooming of expired clips", &doom).await
     }
 
-    /// Bytes of all finished clips with their thumbnails. Reads an index entry of each.
-    pub async fn stored_clip_bytes(&self) -> Result<i64, Error> {
-        let mut tx = self.begin("sum of clip sizes").await?;
-        stored_bytes(&mut tx).await
-    }
-
     /// Doomed rows behind a row, ascending: those that were finished, and those that nobody has touched
     /// since `quiet`, so that no attempt writes their objects any more.
     pub async fn list_doomed_clips(
@@ -471,34 +432,12 @@ impl Catalog {
     }
 }
 
-fn is_state(word: &'static str) -> Expr {
+pub(crate) fn is_state(word: &'static str) -> Expr {
     Expr::col("state").eq(word)
 }
 
 fn is_attempt(object: ClipObjectId) -> Expr {
     Expr::col("object").eq(object.uuid()).and(is_state(PENDING))
-}
-
-async fn open_jobs(tx: &mut Tx, whose: Expr) -> Result<i64, Error> {
-    let open = Query::select()
-        .from("job")
-        .and_where(whose)
-        .and_where(Expr::col("kind").is_in([CLIP_JOB, CLIP_RENDER_JOB]))
-        .and_where(Expr::col("due_us").is_not_null())
-        .take();
-    only(&tx.fetch(&count(&open)).await?)?.get("total")
-}
-
-async fn stored_bytes(tx: &mut Tx) -> Result<i64, Error> {
-    let sum = Query::select()
-        .expr_as(
-            Expr::cust("CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT)"),
-            "total",
-        )
-        .from("clip")
-        .and_where(is_state(DONE))
-        .take();
-    only(&tx.fetch(&sum).await?)?.get("total")
 }
 
 /// Dooms all clips of a channel that is being deleted.

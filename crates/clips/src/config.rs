@@ -1,5 +1,6 @@
 //! How clips are made and kept.
 
+use framewell_catalog::ClipLimits;
 use framewell_imaging::Output;
 use std::time::Duration;
 
@@ -18,6 +19,13 @@ pub struct ClipsConfig {
     /// what their owners keep. `None`: no limit. Clips that are being made at the same time may pass it
     /// by one each.
     pub max_bytes: Option<u64>,
+    /// Most bytes of the stored clips of one account.
+    pub max_bytes_of_account: Option<u64>,
+    /// Nothing is copied while less than this is free where the objects lie: clips are kept, so footage
+    /// would have to make room for them.
+    pub min_free_bytes: u64,
+    /// Most clips of one channel, with those that failed.
+    pub max_clips_of_channel: i64,
     /// A clip that waits for its footage takes what is there so long after its end.
     pub max_wait: Duration,
     /// Size and quality of thumbnails.
@@ -32,6 +40,9 @@ impl Default for ClipsConfig {
             max_open_of_channel: 32,
             max_open_of_account: 256,
             max_bytes: None,
+            max_bytes_of_account: None,
+            min_free_bytes: 0,
+            max_clips_of_channel: 10_000,
             max_wait: Duration::from_secs(3_600),
             thumb: Output {
                 width: Some(640),
@@ -42,8 +53,14 @@ impl Default for ClipsConfig {
 }
 
 impl ClipsConfig {
-    pub(crate) fn most_bytes(&self) -> Option<i64> {
-        let bytes = self.max_bytes?;
-        Some(i64::try_from(bytes).unwrap_or(i64::MAX))
+    pub(crate) fn limits(&self) -> ClipLimits {
+        let bytes = |most: Option<u64>| most.map(|most| i64::try_from(most).unwrap_or(i64::MAX));
+        ClipLimits {
+            open_of_channel: self.max_open_of_channel,
+            open_of_account: self.max_open_of_account,
+            rows_of_channel: self.max_clips_of_channel,
+            bytes: bytes(self.max_bytes),
+            bytes_of_account: bytes(self.max_bytes_of_account),
+        }
     }
 }

@@ -4,6 +4,7 @@ use crate::handler::{Attempt, Position, Stop};
 use crate::{Clips, Error};
 use framewell_blob::ObjectWriter;
 use framewell_jobs::{Failure, Work};
+use framewell_model::AccountId;
 use framewell_playback::Clip;
 use futures::StreamExt as _;
 use std::time::{Duration, Instant};
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant};
 /// How often progress is saved, and whether the clip is still wanted is asked: a deleted clip stops being
 /// written within this time.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// When it is looked again whether there is room.
+const ROOM_PAUSE: Duration = Duration::from_secs(60);
 
 /// Writes the file; how many bytes it has. The object is durable when this returns.
 pub(crate) async fn store(
@@ -20,7 +23,7 @@ pub(crate) async fn store(
     source: &Clip,
     position: Position,
 ) -> Result<i64, Stop> {
-    check_quota(clips, source.len).await?;
+    check_quota(clips, attempt.account, source.len).await?;
     let writer = clips.inner.blobs.writer(&attempt.key()).await;
     let mut writer = writer.map_err(|error| Stop::of(&Error::Blob(error)))?;
     match copy(clips, work, attempt, source, position, &mut writer).await {
@@ -37,20 +40,49 @@ pub(crate) async fn store(
 }
 
 /// Whether so many bytes more than those of all stored clips are within the limit.
-pub(crate) async fn check_quota(clips: &Clips, more: u64) -> Result<(), Stop> {
-    let Some(most) = clips.inner.config.max_bytes else {
-        return Ok(());
-    };
-    let stored = clips.inner.catalog.stored_clip_bytes().await;
-    let stored = stored.map_err(|error| Stop::of(&error))?;
-    let stored = u64::try_from(stored).unwrap_or(0);
+pub(crate) async fn check_quota(clips: &Clips, account: AccountId, more: u64) -> Result<(), Stop> {
+    let config = &clips.inner.config;
+    let limits = [
+        (config.max_bytes, None),
+        (config.max_bytes_of_account, Some(account)),
+    ];
+    for (most, whose) in limits {
+        let Some(most) = most else { continue };
+        let stored = clips.inner.catalog.stored_clip_bytes(whose).await;
+        let stored = stored.map_err(|error| Stop::of(&error))?;
+        check_sum(u64::try_from(stored).unwrap_or(0), more, most)?;
+    }
+    Ok(())
+}
+
+/// What is stored may be of other accounts, so the owner does not learn how much it is.
+fn check_sum(stored: u64, more: u64, most: u64) -> Result<(), Stop> {
     if stored.saturating_add(more) > most {
-        let text = format!(
-            "the clip has {more} bytes, and the stored clips take {stored} of the {most} that they may"
-        );
+        let text =
+            "there is no room for the clip: the stored clips would take more bytes than they may";
         return Err(Failure::last(text).into());
     }
     Ok(())
+}
+
+/// Whether there is room on the disk with the objects.
+pub(crate) async fn check_room(clips: &Clips) -> Result<(), Stop> {
+    let blobs = clips.inner.blobs.clone();
+    let free = tokio::task::spawn_blocking(move || blobs.free_bytes()).await;
+    wait_for_room(free.ok().flatten(), clips.inner.config.min_free_bytes)
+}
+
+fn wait_for_room(free: Option<u64>, least: u64) -> Result<(), Stop> {
+    match free {
+        Some(free) if free < least => {
+            tracing::info!(
+                free_bytes = free,
+                "a clip waits: the disk with the objects is short of room"
+            );
+            Err(Stop::Later(ROOM_PAUSE))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn copy(
@@ -108,4 +140,24 @@ fn progress(done: u64, all: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "shown to people")]
     let progress = done as f64 / all.max(1) as f64;
     progress.min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_disk_is_waited_for_and_other_accounts_stay_unknown() {
+        assert!(matches!(
+            wait_for_room(Some(9), 10),
+            Err(Stop::Later(ROOM_PAUSE))
+        ));
+        assert!(wait_for_room(Some(10), 10).is_ok() && wait_for_room(None, 10).is_ok());
+        assert!(check_sum(4_321, 5_679, 10_000).is_ok());
+        let Err(Stop::Failed(failure)) = check_sum(4_321, 5_680, 10_000) else {
+            panic!("more than may be stored");
+        };
+        let text = failure.final_text().unwrap();
+        assert!(!text.contains(|c: char| c.is_ascii_digit()), "{text}");
+    }
 }

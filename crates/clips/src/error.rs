@@ -36,6 +36,12 @@ pub enum Error {
     /// So many bytes are stored, as many as may be.
     #[error("the stored clips take {0} bytes, as many as they may: delete some first")]
     Full(u64),
+    /// The account has stored as many bytes as it may.
+    #[error("the stored clips of this account take as many bytes as they may: delete some first")]
+    AccountFull,
+    /// As many clips of the channel are there as may be.
+    #[error("{0} clips of this channel are kept, as many as may be: delete some first")]
+    TooManyStored(i64),
 }
 
 impl HasKind for Error {
@@ -48,9 +54,11 @@ impl HasKind for Error {
             Self::Invalid(_) => ErrorKind::InvalidArgument,
             Self::NoEncoder => ErrorKind::FailedPrecondition,
             Self::NoWorker => ErrorKind::Unavailable,
-            Self::TooManyOfChannel(_) | Self::TooManyOfAccount(_) | Self::Full(_) => {
-                ErrorKind::ResourceExhausted
-            }
+            Self::TooManyOfChannel(_)
+            | Self::TooManyOfAccount(_)
+            | Self::Full(_)
+            | Self::AccountFull
+            | Self::TooManyStored(_) => ErrorKind::ResourceExhausted,
         }
     }
 }

@@ -176,9 +176,11 @@ impl ClipHandler {
 
     /// What the attempt before this one left goes first.
     async fn begin(&self, clip: &StoredClip) -> Result<Attempt, Stop> {
+        copy::check_room(&self.clips).await?;
         let inner = &self.clips.inner;
         let attempt = |object| Attempt {
             clip: clip.id,
+            account: clip.account,
             channel: clip.channel,
             start: clip.range.start,
             object,
@@ -201,6 +203,7 @@ impl ClipHandler {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attempt {
     pub(crate) clip: ClipId,
+    pub(crate) account: framewell_model::AccountId,
     pub(crate) channel: framewell_model::ChannelId,
     start: WallTime,
     pub(crate) object: ClipObjectId,

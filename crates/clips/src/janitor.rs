@@ -14,6 +14,8 @@ const ROUND: Duration = Duration::from_secs(15);
 const BATCH: u64 = 200;
 /// An unfinished clip may be in the middle of a write, which notices within seconds that it is deleted.
 const QUIET: Duration = Duration::from_secs(60);
+/// How long a clip that failed says why.
+const FAILED_STAY: Duration = Duration::from_secs(86_400);
 
 impl Clips {
     /// One round: dooms what is over, and deletes the objects and rows of doomed clips. [`Clips::run`] does
@@ -22,7 +24,9 @@ impl Clips {
         let inner = &self.inner;
         let now = inner.clock.now();
         while inner.catalog.doom_expired_clips(BATCH, now).await? == BATCH {}
-        let bytes = inner.catalog.stored_clip_bytes().await?;
+        let before = now - FAILED_STAY;
+        while inner.catalog.doom_failed_clips(before, BATCH, now).await? == BATCH {}
+        let bytes = inner.catalog.stored_clip_bytes(None).await?;
         #[expect(clippy::cast_precision_loss, reason = "a gauge")]
         metrics::gauge!("framewell_stored_clips_bytes").set(bytes as f64);
         let mut after: Option<ClipId> = None;

@@ -26,10 +26,10 @@ pub use handler::ClipHandler;
 pub use request::ClipRequest;
 
 use framewell_blob::BlobStore;
-use framewell_catalog::{Catalog, ClipLimit, ClipLimits, ClipPatch, StoredClip};
+use framewell_catalog::{Catalog, ClipLimit, ClipPatch, StoredClip};
 use framewell_imaging::Imaging;
 use framewell_jobs::Jobs;
-use framewell_model::{AccountId, ClipId, ErrorKind, HasKind as _, WallClock};
+use framewell_model::{AccountId, ClipId, ErrorKind, HasKind as _, JobState, WallClock};
 use framewell_playback::Playback;
 use render::Renderer;
 use std::sync::Arc;
@@ -109,15 +109,13 @@ impl Clips {
         if is_rendered {
             self.check_renderer().await?;
         }
-        let limits = ClipLimits {
-            open_of_channel: inner.config.max_open_of_channel,
-            open_of_account: inner.config.max_open_of_account,
-            bytes: inner.config.most_bytes(),
-        };
+        let limits = inner.config.limits();
         match inner.catalog.create_clip(&new, limits, now).await? {
             Ok(id) => Ok(inner.catalog.load_clip(id, now).await?),
             Err(ClipLimit::Channel) => Err(Error::TooManyOfChannel(limits.open_of_channel)),
             Err(ClipLimit::Account) => Err(Error::TooManyOfAccount(limits.open_of_account)),
+            Err(ClipLimit::Rows) => Err(Error::TooManyStored(limits.rows_of_channel)),
+            Err(ClipLimit::AccountBytes) => Err(Error::AccountFull),
             Err(ClipLimit::Bytes(_)) => Err(Error::Full(inner.config.max_bytes.unwrap_or(0))),
         }
     }
@@ -150,6 +148,13 @@ impl Clips {
         let Some(job) = clip.job else {
             return Ok(());
         };
+        // A turn that has begun ends by itself and takes back what it wrote; dropped in the middle, it
+        // would leave the parts of an upload in the store for ever. One that begins later finds no clip.
+        match self.inner.catalog.load_job(job).await {
+            Ok(row) if row.state == JobState::Running => return Ok(()),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
         match jobs.delete(job).await {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),

@@ -1,5 +1,6 @@
 //! Stored clips, as the configuration wants them.
 
+use crate::config::Http;
 use anyhow::bail;
 use framewell_clips::ClipsConfig;
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Clips {
-    /// Most bytes of stored clips of all channels together; beyond it new ones are refused. 0: no limit.
+    /// Most bytes of stored clips of all channels together; beyond it new ones are refused. One account takes
+    /// `http.account_share_percent` of them at most. 0: no limit.
     pub(crate) max_bytes: u64,
     /// Longest range of a stored clip, in seconds; at most a day.
     pub(crate) max_length_s: u64,
@@ -62,15 +64,40 @@ impl Clips {
     }
 
     /// As the service wants it.
-    pub(crate) fn config(&self) -> ClipsConfig {
+    pub(crate) fn config(&self, http: &Http, min_free_bytes: u64) -> ClipsConfig {
+        let max_bytes = Some(self.max_bytes).filter(|bytes| *bytes > 0);
+        let share = |most: u64| most / 100 * u64::from(http.account_share_percent);
         ClipsConfig {
             max_length: Duration::from_secs(self.max_length_s),
             max_rendered: Duration::from_secs(self.max_rendered_s),
             max_open_of_channel: self.max_open_of_channel.into(),
             max_open_of_account: self.max_open_of_account.into(),
-            max_bytes: Some(self.max_bytes).filter(|bytes| *bytes > 0),
+            max_bytes,
+            max_bytes_of_account: max_bytes.map(share),
+            min_free_bytes,
             max_wait: Duration::from_secs(self.max_wait_s),
             ..ClipsConfig::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_clips_are_bounded_unless_told_otherwise() {
+        let usual = Clips::default().config(&Http::default(), 7);
+        assert_eq!(usual.max_bytes, Some(50 << 30));
+        assert!(usual.max_bytes_of_account < usual.max_bytes && usual.min_free_bytes == 7);
+        let unlimited = Clips {
+            max_bytes: 0,
+            ..Clips::default()
+        };
+        let unlimited = unlimited.config(&Http::default(), 7);
+        assert_eq!(
+            (unlimited.max_bytes, unlimited.max_bytes_of_account),
+            (None, None)
+        );
     }
 }

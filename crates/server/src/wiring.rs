@@ -277,7 +277,9 @@ fn clips(
         blobs.clone(),
         playback.clone(),
         imaging.clone(),
-        config.clips.config(),
+        config
+            .clips
+            .config(&config.http, config.record.min_free_bytes),
         Some(renderer),
         Arc::clone(clock),
     ))

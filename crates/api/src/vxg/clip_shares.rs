@@ -12,7 +12,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use framewell_catalog::ClipShare;
-use framewell_model::ClipShareId;
+use framewell_model::{ClipShareId, WallTime};
 use serde_json::{Value, json};
 
 /// Lifetime of a sharing that does not say: a week.
@@ -27,6 +27,12 @@ fn show(state: &AppState, share: &ClipShare) -> Value {
         "created": share.created.to_naive_text(),
         "expire": share.end().to_naive_text(),
     })
+}
+
+/// What a token gives away ends when the token does.
+fn within(expire: Option<WallTime>, lifetime_s: i64, now: WallTime) -> i64 {
+    let left_s = expire.map_or(i64::MAX, |end| end.secs() - now.secs());
+    lifetime_s.min(left_s).max(1)
 }
 
 pub(crate) async fn create_clip_share(
@@ -46,6 +52,7 @@ pub(crate) async fn create_clip_share(
         let text = "expire lies in the past, or more than ten years ahead";
         return Err(ApiError::invalid(text));
     }
+    let lifetime_s = within(caller.grant.expire, lifetime_s, now);
     let share = state.catalog.create_clip_share(clip.id, lifetime_s, now);
     Ok((StatusCode::CREATED, Json(show(&state, &share.await?))))
 }
@@ -82,4 +89,21 @@ pub(crate) async fn delete_clip_share(
     }
     state.catalog.delete_clip_share(id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sharing_does_not_outlive_the_token_that_made_it() {
+        let now = WallTime::from_secs(1_000);
+        let end = Some(WallTime::from_secs(1_060));
+        let lifetimes = [
+            within(end, 600, now),
+            within(end, 6, now),
+            within(None, 600, now),
+        ];
+        assert_eq!(lifetimes, [60, 6, 600]);
+    }
 }

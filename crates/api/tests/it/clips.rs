@@ -1,8 +1,10 @@
 //! Stored clips over HTTP, as far as nothing is recorded: the jobs of this site are never done.
 
 use crate::site::{Site, text};
-use framewell_catalog::{ClipFile, ClipThumb};
-use framewell_model::{ClipId, ClipObjectId, TimeRange, WallTime};
+use framewell_catalog::{CLIP_JOB, ClipFile, ClipThumb, Lease};
+use framewell_model::{
+    ClipId, ClipObjectId, ErrorKind, HasKind as _, HolderId, TimeRange, WallTime,
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -191,6 +193,30 @@ async fn people_change_and_delete_a_clip() {
     site.delete(&channel.all, &path).await.expect(204);
     site.get(&channel.all, &path).await.expect(404);
     site.delete(&channel.all, &path).await.expect(404);
+}
+
+#[tokio::test]
+async fn a_turn_that_makes_a_clip_is_not_cut_off_when_the_clip_is_deleted() {
+    let site = Site::new().await;
+    let channel = site.channel("gate").await;
+    let (catalog, now) = (&site.state.catalog, site.state.clock.now());
+    let running = site.clip(&channel).await;
+    let lease = Lease {
+        holder: HolderId::from_uuid(Uuid::now_v7()),
+        until: now.plus_micros(60_000_000),
+    };
+    let taken = catalog.take_jobs(CLIP_JOB, lease, 9, now).await.unwrap();
+    let waiting = site.clip(&channel).await;
+    let job = catalog.load_clip(ClipId::new(waiting).unwrap(), now).await;
+    let job = job.unwrap().job.unwrap();
+    for id in [running, waiting] {
+        let path = format!("{V4}{id}/");
+        site.delete(&channel.all, &path).await.expect(204);
+        site.get(&channel.all, &path).await.expect(404);
+    }
+    catalog.load_job(taken[0].id).await.unwrap();
+    let gone = catalog.load_job(job).await.unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::NotFound);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Rows of stored clips.
 
-use crate::backend::{ALL, at, channel, channel_of, conformance, range};
+use crate::backend::{ALL, account, at, channel, channel_of, conformance, range};
 use framewell_catalog::{
     CLIP_JOB, Catalog, ClipFile, ClipFilter, ClipKey, ClipLimit, ClipLimits, ClipPatch, ClipState,
     ClipThumb, Error, Lease, MOST_CLIP_SHARES, NewClip, Order, Release, StoredClip,
@@ -12,7 +12,9 @@ use uuid::Uuid;
 const LIMITS: ClipLimits = ClipLimits {
     open_of_channel: 2,
     open_of_account: 3,
+    rows_of_channel: 3,
     bytes: Some(5_000),
+    bytes_of_account: None,
 };
 
 fn new(channel: &Channel, start: i64) -> NewClip {
@@ -33,7 +35,9 @@ async fn create(catalog: &Catalog, new: &NewClip) -> ClipId {
     let limits = ClipLimits {
         open_of_channel: 100,
         open_of_account: 100,
+        rows_of_channel: 100,
         bytes: None,
+        bytes_of_account: None,
     };
     catalog
         .create_clip(new, limits, at(0))
@@ -135,7 +139,31 @@ conformance! {
         fail_jobs(catalog).await;
         publish(catalog, id).await;
         assert_eq!(create(&yard).await, Err(ClipLimit::Bytes(5_000)));
-        assert_eq!(catalog.stored_clip_bytes().await.unwrap(), 5_000);
+        assert_eq!(catalog.stored_clip_bytes(None).await.unwrap(), 5_000);
+        let of_account = ClipLimits { bytes: None, bytes_of_account: Some(5_000), ..LIMITS };
+        let refused = catalog.create_clip(&new(&yard, 0), of_account, at(0)).await.unwrap();
+        assert_eq!(refused, Err(ClipLimit::AccountBytes));
+        let other = account(catalog, "other").await;
+        let other = channel_of(catalog, other, "hall").await;
+        assert_eq!(catalog.stored_clip_bytes(Some(other.account)).await.unwrap(), 0);
+        catalog.create_clip(&new(&other, 0), of_account, at(0)).await.unwrap().unwrap();
+    }
+
+    async fn failed_clips_count_as_rows_and_go_after_a_while(catalog: &Catalog) {
+        let channel = channel(catalog).await;
+        let limits = ClipLimits { open_of_channel: 9, open_of_account: 9, bytes: None, ..LIMITS };
+        let mut made = Vec::new();
+        for _ in 0..3 {
+            made.push(catalog.create_clip(&new(&channel, 0), limits, at(0)).await.unwrap().unwrap());
+        }
+        fail_jobs(catalog).await;
+        catalog.fail_clip(made[0], "no footage", at(10)).await.unwrap();
+        let refused = catalog.create_clip(&new(&channel, 0), limits, at(20)).await.unwrap();
+        assert_eq!(refused, Err(ClipLimit::Rows));
+        assert_eq!(catalog.doom_failed_clips(at(10), 9, at(20)).await.unwrap(), 0);
+        assert_eq!(catalog.doom_failed_clips(at(11), 9, at(20)).await.unwrap(), 1);
+        catalog.delete_doomed_clips(&[made[0]]).await.unwrap();
+        catalog.create_clip(&new(&channel, 0), limits, at(20)).await.unwrap().unwrap();
     }
 
     async fn a_clip_whose_job_failed_has_failed(catalog: &Catalog) {

@@ -43,7 +43,7 @@ pub(crate) async fn store(
     shown: TimeRange,
     position: Position,
 ) -> Result<Stored, Stop> {
-    copy::check_quota(clips, 0).await?;
+    copy::check_quota(clips, attempt.account, 0).await?;
     let no_renderer = || Failure::last("this server does not render clips");
     let renderer = clips.renderer().ok_or_else(no_renderer)?;
     let range = TimeRange {
@@ -157,7 +157,7 @@ impl Rendering<'_> {
             return Err(Failure::last(text).into());
         }
         if self.saved_at.elapsed() >= SAVE_EVERY {
-            copy::check_quota(self.clips, self.gathered.len()).await?;
+            copy::check_quota(self.clips, self.attempt.account, self.gathered.len()).await?;
             let part = progress(self.range, captured.unwrap_or(self.range.start));
             let (clips, work) = (self.clips, self.work);
             copy::save(clips, work, self.attempt, self.position, part * ENCODING).await?;
@@ -253,7 +253,7 @@ impl Rendering<'_> {
         if self.gathered.is_empty() {
             return Err(Failure::last("no picture of the clip can be decoded").into());
         }
-        copy::check_quota(self.clips, self.gathered.len()).await?;
+        copy::check_quota(self.clips, self.attempt.account, self.gathered.len()).await?;
         copy::save(self.clips, self.work, self.attempt, self.position, ENCODING).await?;
         let writer = self.clips.inner.blobs.writer(&self.attempt.key()).await;
         let mut writer = writer.map_err(|error| Stop::of(&Error::Blob(error)))?;
