@@ -376,6 +376,7 @@ impl Engine {
             publisher,
             session,
             orders: received,
+            expects_sound: negotiated.audio.is_some(),
         };
         let peer = self.peer(negotiated.rtc, &negotiated.creds, now);
         let publishing = Publishing::new(peer, stage, now);

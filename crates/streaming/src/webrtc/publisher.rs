@@ -19,6 +19,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const KEY_FRAME_EVERY: Duration = Duration::from_secs(2);
 /// After a loss one is asked for at once, but not more often than this.
 const KEY_FRAME_AFTER_LOSS: Duration = Duration::from_millis(300);
+/// Sound that was agreed on and is not sent in this time after the first picture is taken back: a track without samples
+/// makes players of fragments wait for it.
+const SOUND_WITHIN: Duration = Duration::from_secs(5);
 /// Ticks of video a second.
 const VIDEO_HZ: i64 = 90_000;
 
@@ -29,6 +32,8 @@ pub(super) struct Stage {
     pub(super) publisher: publish::Publisher,
     pub(super) session: Session,
     pub(super) orders: mpsc::Receiver<Order>,
+    /// Whether Opus was agreed on.
+    pub(super) expects_sound: bool,
 }
 
 /// The clock of one medium, from its first unit on.
@@ -89,6 +94,10 @@ impl Publishing {
     }
 
     async fn serve(&mut self) -> Result<End, End> {
+        if self.stage.expects_sound {
+            // Before the first picture: who begins to watch with it is promised the sound too.
+            self.announce_sound(true)?;
+        }
         let mut events = Vec::new();
         loop {
             let now = Instant::now();
@@ -168,6 +177,10 @@ impl Publishing {
             self.ask_for_key_frame(now, KEY_FRAME_AFTER_LOSS);
         }
         let elapsed_ticks = self.elapsed(TrackKind::Video, ticks, VIDEO_HZ, now);
+        if self.stage.expects_sound && !self.has_sound && self.is_silent_too_long(now) {
+            self.stage.expects_sound = false;
+            self.announce_sound(false)?;
+        }
         let nals = nal::split_annex_b(&bytes::Bytes::copy_from_slice(&data.data));
         self.stage.publisher.picture(Picture {
             codec,
@@ -180,9 +193,7 @@ impl Publishing {
 
     fn sound(&mut self, data: &MediaData, ticks: i64, now: Instant) -> Result<(), Ended> {
         if !std::mem::replace(&mut self.has_sound, true) {
-            let channels = data.params.spec().channels.unwrap_or(2);
-            let parameters = AudioParameters::opus(u16::from(channels));
-            self.stage.publisher.set_audio(Some(parameters))?;
+            self.announce_sound(true)?;
         }
         let rate = i64::from(framewell_media::opus::RATE);
         let elapsed_ticks = self.elapsed(TrackKind::Audio, ticks, rate, now);
@@ -191,6 +202,19 @@ impl Publishing {
             elapsed_ticks,
             data: bytes::Bytes::copy_from_slice(&data.data),
         })
+    }
+
+    /// Says that Opus comes, or that none does; two channels, as RFC 7587 section 7 has every session declare.
+    fn announce_sound(&self, comes: bool) -> Result<(), Ended> {
+        let parameters = comes.then(|| AudioParameters::opus(2));
+        self.stage.publisher.set_audio(parameters)
+    }
+
+    fn is_silent_too_long(&self, now: Instant) -> bool {
+        let [first_picture, _] = self.origins;
+        let age = now.duration_since(self.began);
+        let began = |origin: Origin| Duration::from_micros(origin.age_us.unsigned_abs());
+        first_picture.is_some_and(|origin| age.saturating_sub(began(origin)) > SOUND_WITHIN)
     }
 
     fn elapsed(&mut self, track: TrackKind, ticks: i64, rate: i64, now: Instant) -> i64 {
