@@ -51,6 +51,7 @@ mod run_clocks;
 mod segment_lists;
 mod segment_rows;
 mod segment_runs;
+mod segment_samples;
 mod segment_seals;
 mod segments;
 mod slice;
@@ -86,7 +87,7 @@ pub use revision::Revisions;
 pub use rule_steps::{RuleEvent, RuleState, RuleStep};
 pub use rules::{NewRule, RuleOwner, RuleRow};
 pub use segment_seals::SegmentRow;
-pub use segments::{MAX_SEGMENT_US, NewSegment, StagedSegment};
+pub use segments::{MAX_SEGMENT_US, NewSegment, SegmentFacts, StagedSegment};
 pub use tokens::{CHANNEL_TOKEN_LIFETIME_S, LONG_TOKEN_LIFETIME_S, TokenRow, TokenTarget};
 pub use webhook_failures::{NewFailure, WebhookFailure};
 pub use webhooks::{

@@ -1,7 +1,7 @@
 //! How a segment lies in its row.
 
 use crate::sql::Row;
-use crate::{Error, NewSegment, StagedSegment};
+use crate::{Error, NewSegment, SegmentFacts, StagedSegment};
 use framewell_model::{
     ChannelId, ClockSource, RecordId, RunId, Seal, SealSource, Segment, SegmentDigest, SegmentId,
     SegmentState, TimeRange, WallTime,
@@ -9,7 +9,7 @@ use framewell_model::{
 use sea_query::{Expr, ExprTrait as _, InsertStatement, OnConflict, Query, SelectStatement};
 
 /// Everything that a repeated staging may change.
-const CHANGEABLE: [&str; 12] = [
+const CHANGEABLE: [&str; 14] = [
     "channel",
     "run",
     "sequence",
@@ -21,11 +21,19 @@ const CHANGEABLE: [&str; 12] = [
     "fragment_index",
     "digest",
     "digest_source",
+    "sample_runs",
+    "sample_sizes",
     "updated_us",
 ];
 
 /// Inserts a staged row, or changes the one with this id if it is still staged.
-pub(crate) fn insert(segment: &NewSegment, seal: Option<&Seal>, now: WallTime) -> InsertStatement {
+pub(crate) fn insert(
+    segment: &NewSegment,
+    facts: SegmentFacts<'_>,
+    now: WallTime,
+) -> InsertStatement {
+    let seal = facts.seal;
+    let known = |bytes: &[u8]| (!bytes.is_empty()).then(|| bytes.to_vec());
     let conflict = OnConflict::column("id")
         .update_columns(CHANGEABLE)
         .action_and_where(Expr::col(("segment", "state")).eq(SegmentState::Staged.as_str()))
@@ -45,6 +53,8 @@ pub(crate) fn insert(segment: &NewSegment, seal: Option<&Seal>, now: WallTime) -
             segment.index.as_slice().into(),
             seal.map(|seal| seal.digest.bytes().to_vec()).into(),
             seal.map(|seal| seal.source.as_str()).into(),
+            known(facts.sample_runs).into(),
+            known(facts.sample_sizes).into(),
             now.micros().into(),
             segment.id.uuid().into(),
             SegmentState::Staged.as_str().into(),

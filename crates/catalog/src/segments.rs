@@ -38,6 +38,17 @@ pub struct NewSegment {
     pub index: Vec<u8>,
 }
 
+/// What is known of a finished segment beside its row, as far as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SegmentFacts<'a> {
+    /// Digest of the object; not known of footage from before there were digests.
+    pub seal: Option<&'a Seal>,
+    /// Its samples without their sizes, encoded; empty: not known.
+    pub sample_runs: &'a [u8],
+    /// Their sizes, encoded; empty: not known.
+    pub sample_sizes: &'a [u8],
+}
+
 /// A row that a crash may have left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StagedSegment {
@@ -62,15 +73,29 @@ impl Catalog {
         segment: &NewSegment,
         now: WallTime,
     ) -> Result<RecordId, Error> {
-        self.stage_sealed_segment(segment, None, now).await
+        self.stage_known_segment(segment, SegmentFacts::default(), now)
+            .await
     }
 
-    /// [`Catalog::stage_segment`] with the digest of the object, which is not known of footage from before
-    /// there were digests.
+    /// [`Catalog::stage_segment`] with the digest of the object.
     pub async fn stage_sealed_segment(
         &self,
         segment: &NewSegment,
         seal: Option<&Seal>,
+        now: WallTime,
+    ) -> Result<RecordId, Error> {
+        let facts = SegmentFacts {
+            seal,
+            ..SegmentFacts::default()
+        };
+        self.stage_known_segment(segment, facts, now).await
+    }
+
+    /// [`Catalog::stage_segment`] with all that is known of it.
+    pub async fn stage_known_segment(
+        &self,
+        segment: &NewSegment,
+        facts: SegmentFacts<'_>,
         now: WallTime,
     ) -> Result<RecordId, Error> {
         let length_us = segment.range.micros();
@@ -80,7 +105,7 @@ impl Catalog {
         }
         let mut tx = self.begin("staging of a segment").await?;
         require(&mut tx, segment.channel, None, LockType::KeyShare).await?;
-        tx.execute(&insert(segment, seal, now)).await?;
+        tx.execute(&insert(segment, facts, now)).await?;
         let select = Query::select()
             .column("record")
             .from("segment")

@@ -41,7 +41,8 @@ pub struct SegmentIndex {
     pub parameters: u64,
     /// In file order.
     pub fragments: Vec<FragmentEntry>,
-    /// Their samples; empty where they are not known, as in the index of a segment that is still written.
+    /// Their samples, which are not part of the encoded index; empty where they are not known, as in the index
+    /// of a segment that is still written.
     pub samples: SampleTables,
 }
 
@@ -65,16 +66,15 @@ impl SegmentIndex {
         self.fragments.push(entry);
     }
 
-    /// Compact versioned bytes: about 20 for a fragment, and a few for each sample.
+    /// Compact versioned bytes: about 20 for a fragment. The samples are encoded apart, since lists of segments
+    /// do not need them.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(16 + 24 * self.fragments.len());
-        match (self.parameters, self.samples.is_empty()) {
-            (0, true) => out.push(VERSION_WITHOUT_PARAMETERS),
-            (_, true) => out.push(VERSION_WITHOUT_SAMPLES),
-            _ => out.push(VERSION),
-        }
-        if out[0] != VERSION_WITHOUT_PARAMETERS {
+        if self.parameters == 0 {
+            out.push(VERSION_WITHOUT_PARAMETERS);
+        } else {
+            out.push(VERSION);
             out.extend_from_slice(&self.parameters.to_be_bytes());
         }
         varint::put(&mut out, u64::from(self.init_len));
@@ -84,7 +84,6 @@ impl SegmentIndex {
             expected.put(&mut out, fragment);
             expected = Expected::after(fragment);
         }
-        out.extend_from_slice(self.samples.as_bytes());
         out
     }
 
@@ -95,7 +94,7 @@ impl SegmentIndex {
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let (parameters, mut rest) = match bytes.split_first() {
             Some((&VERSION_WITHOUT_PARAMETERS, rest)) => (0, rest),
-            Some((&(VERSION | VERSION_WITHOUT_SAMPLES), rest)) => {
+            Some((&(VERSION | VERSION_WITH_SAMPLES), rest)) => {
                 let (parameters, rest) = rest
                     .split_first_chunk()
                     .ok_or_else(|| Error::BadIndex("cut off".to_owned()))?;
@@ -112,7 +111,7 @@ impl SegmentIndex {
             expected = Expected::after(&fragment);
             fragments.push(fragment);
         }
-        let has_samples = bytes.first() == Some(&VERSION);
+        let has_samples = bytes.first() == Some(&VERSION_WITH_SAMPLES);
         if rest.is_empty() == has_samples {
             return Err(Error::BadIndex(format!(
                 "{} bytes behind the fragments",
@@ -123,7 +122,7 @@ impl SegmentIndex {
             init_len,
             parameters,
             fragments,
-            samples: SampleTables::from_bytes(rest.to_vec()),
+            samples: SampleTables::default(),
         })
     }
 
@@ -139,9 +138,9 @@ impl SegmentIndex {
 }
 
 /// Layout of the encoded index.
-const VERSION: u8 = 3;
-/// The same without samples.
-const VERSION_WITHOUT_SAMPLES: u8 = 2;
+const VERSION: u8 = 2;
+/// The same with samples behind it, in a form that is not read any more: the headers tell the same.
+const VERSION_WITH_SAMPLES: u8 = 3;
 /// The same without the fingerprint of the parameters.
 const VERSION_WITHOUT_PARAMETERS: u8 = 1;
 const IS_KEY: u8 = 1;
@@ -325,7 +324,7 @@ mod tests {
         #[test]
         fn any_bytes_decode_without_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             if let Some(first) = bytes.first_mut() {
-                *first = VERSION - *first % 3;
+                *first = VERSION_WITH_SAMPLES - *first % 3;
             }
             if let Ok(index) = SegmentIndex::decode(&bytes) {
                 prop_assert!(index.len_bytes() >= u64::from(index.init_len) || !index.fragments.is_empty());

@@ -3,6 +3,9 @@
 //!
 //! They are not all that a fragment's header could say, but all that our writer makes it say: samples follow
 //! each other without holes, in the file and in decode time. Others are not known here.
+//!
+//! Sizes stand apart from the rest. There are as many of them as samples, and a clip needs them last; how many
+//! samples there are, when, and which are key frames, is said in runs and takes some 20 bytes for a second.
 
 use crate::varint::{put, put_signed, take, take_signed};
 use crate::{Error, FragmentEntry, Sample};
@@ -14,55 +17,96 @@ const MAX_BYTES: usize = 256 << 10;
 /// Samples of adjacent fragments, encoded. Empty: not known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SampleTables {
-    bytes: Vec<u8>,
+    /// Samples in all.
+    count: u64,
+    /// Counts, times and key frames.
+    runs: Vec<u8>,
+    sizes: Vec<u8>,
 }
 
 impl SampleTables {
-    pub(crate) const fn from_bytes(bytes: Vec<u8>) -> Self {
-        Self { bytes }
+    /// From what [`SampleTables::encode_runs`] and [`SampleTables::encoded_sizes`] gave. Whether they say
+    /// anything sensible shows when they are read.
+    ///
+    /// # Errors
+    /// [`Error::BadIndex`] if the first do not begin with a number.
+    pub fn from_encoded(runs: &[u8], sizes: Vec<u8>) -> Result<Self, Error> {
+        if runs.is_empty() {
+            return Ok(Self::default());
+        }
+        let mut rest = runs;
+        Ok(Self {
+            count: take(&mut rest)?,
+            runs: rest.to_vec(),
+            sizes,
+        })
     }
 
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+    /// The number of samples, then all but their sizes; empty if nothing is known.
+    #[must_use]
+    pub fn encode_runs(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.runs.len() + 5);
+        if !self.is_empty() {
+            put(&mut out, self.count);
+            out.extend_from_slice(&self.runs);
+        }
+        out
+    }
+
+    /// The sizes; empty if nothing is known.
+    #[must_use]
+    pub fn encoded_sizes(&self) -> &[u8] {
+        &self.sizes
     }
 
     /// Whether nothing is known.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.runs.is_empty()
+    }
+
+    /// How many samples the tables say that they are about: [`SampleTables::read`] gives no more. To be looked
+    /// at before, since a few bytes can tell of many.
+    #[must_use]
+    pub const fn sample_count(&self) -> u64 {
+        self.count
     }
 
     /// Adds the samples of the next fragment; whether they are known then.
     pub(crate) fn push(&mut self, entry: &FragmentEntry, samples: &[Sample]) -> bool {
         if is_plain(entry, samples) {
-            encode(&mut self.bytes, samples);
+            self.count += samples.len() as u64;
+            encode_runs(&mut self.runs, samples);
+            encode_sizes(&mut self.sizes, samples);
         } else {
-            self.bytes.clear();
+            *self = Self::default();
         }
-        if self.bytes.len() > MAX_BYTES {
-            self.bytes = Vec::new();
+        if self.runs.len() + self.sizes.len() > MAX_BYTES {
+            *self = Self::default();
         }
-        !self.bytes.is_empty()
+        !self.is_empty()
     }
 
     /// Reads the samples of `fragments`, all that the tables are about, and gives those of each to `visit`.
     ///
     /// # Errors
-    /// [`Error::BadIndex`] if the bytes are not about these fragments.
+    /// [`Error::BadIndex`] if the bytes are not about these fragments, or about more samples than they say.
     pub fn read(
         &self,
         fragments: &[FragmentEntry],
         mut visit: impl FnMut(usize, &[Sample]),
     ) -> Result<(), Error> {
-        let mut rest = &self.bytes[..];
+        let (mut runs, mut sizes) = (&self.runs[..], &self.sizes[..]);
+        let mut room = usize::try_from(self.count).unwrap_or(usize::MAX);
         let mut samples = Vec::new();
         for (number, entry) in fragments.iter().enumerate() {
             samples.clear();
-            decode(&mut rest, entry, &mut samples)?;
+            decode(&mut runs, &mut sizes, entry, room, &mut samples)?;
+            room -= samples.len();
             visit(number, &samples);
         }
-        match rest {
-            [] => Ok(()),
+        match (runs, sizes, room) {
+            ([], [], 0) => Ok(()),
             _ => Err(bad("samples of no fragment")),
         }
     }
@@ -75,7 +119,7 @@ fn bad(why: &str) -> Error {
 /// Whether the samples are as our writer makes them, so that few bytes say it all.
 fn is_plain(entry: &FragmentEntry, samples: &[Sample]) -> bool {
     let is_video = |sample: &Sample| sample.track == TrackKind::Video;
-    let (video, audio) = samples.split_at(samples.partition_point(is_video));
+    let (video, audio) = split(samples);
     let mut offset = entry.header_len;
     let is_behind = |sample: &Sample| {
         let is_there = sample.offset == offset;
@@ -98,11 +142,17 @@ fn is_plain(entry: &FragmentEntry, samples: &[Sample]) -> bool {
             .all(|s| s.is_key && s.pts == s.dts && !is_video(s))
 }
 
-fn encode(out: &mut Vec<u8>, samples: &[Sample]) {
-    let is_video = |sample: &Sample| sample.track == TrackKind::Video;
-    let (video, audio) = samples.split_at(samples.partition_point(is_video));
+/// Video first, as in the fragment.
+fn split(samples: &[Sample]) -> (&[Sample], &[Sample]) {
+    samples.split_at(samples.partition_point(|sample| sample.track == TrackKind::Video))
+}
+
+fn encode_runs(out: &mut Vec<u8>, samples: &[Sample]) {
+    let (video, audio) = split(samples);
     put(out, video.len() as u64);
     put(out, audio.len() as u64);
+    // Says where the audio begins.
+    put(out, video.iter().map(|sample| u64::from(sample.size)).sum());
     put_durations(out, video);
     for run in video.chunk_by(|a, b| a.pts - a.dts == b.pts - b.dts) {
         put(out, run.len() as u64);
@@ -115,10 +165,16 @@ fn encode(out: &mut Vec<u8>, samples: &[Sample]) {
         put(out, (at - before) as u64);
         before = at;
     }
-    put_sizes(out, video);
     if let Some(first) = audio.first() {
         put_signed(out, first.dts);
         put_durations(out, audio);
+    }
+}
+
+fn encode_sizes(out: &mut Vec<u8>, samples: &[Sample]) {
+    let (video, audio) = split(samples);
+    put_sizes(out, video);
+    if !audio.is_empty() {
         put_sizes(out, audio);
     }
 }
@@ -143,40 +199,67 @@ fn put_sizes(out: &mut Vec<u8>, samples: &[Sample]) {
     }
 }
 
-/// Reads the samples of a fragment.
-fn decode(rest: &mut &[u8], entry: &FragmentEntry, samples: &mut Vec<Sample>) -> Result<(), Error> {
-    let video_count = take_count(rest)?;
-    let audio_count = take_count(rest)?;
+/// Reads the samples of a fragment, at most `room`.
+fn decode(
+    runs: &mut &[u8],
+    sizes: &mut &[u8],
+    entry: &FragmentEntry,
+    room: usize,
+    samples: &mut Vec<Sample>,
+) -> Result<(), Error> {
+    let video_count = take_count(runs)?;
+    let audio_count = take_count(runs)?;
     if video_count == 0 {
         return Err(bad("a fragment without a picture"));
     }
-    take_durations(rest, samples, video_count, TrackKind::Video, entry.dts)?;
+    if video_count + audio_count > room {
+        return Err(bad("more samples than it says"));
+    }
+    let video_bytes = take_u32(runs)?;
+    take_durations(runs, samples, video_count, TrackKind::Video, entry.dts)?;
+    take_shifts(runs, samples)?;
+    take_keys(runs, samples)?;
+    take_sizes(sizes, samples)?;
+    if audio_count > 0 {
+        let first = take_signed(runs)?;
+        take_durations(runs, samples, audio_count, TrackKind::Audio, first)?;
+        take_sizes(sizes, &mut samples[video_count..])?;
+    }
+    place(entry, samples)?;
+    let (video, last) = (&samples[..video_count], samples[video_count - 1]);
+    if video.first().map(|first| first.offset) != Some(entry.header_len)
+        || last.offset + last.size - entry.header_len != video_bytes
+    {
+        return Err(bad("sizes of another fragment"));
+    }
+    Ok(())
+}
+
+fn take_shifts(runs: &mut &[u8], video: &mut [Sample]) -> Result<(), Error> {
     let mut at = 0;
-    while at < video_count {
-        let run = take_count(rest)?;
-        let shift = take_signed(rest)?;
-        let run = samples.get_mut(at..at + run).filter(|run| !run.is_empty());
+    while at < video.len() {
+        let run = take_count(runs)?;
+        let shift = take_signed(runs)?;
+        let run = video.get_mut(at..at + run).filter(|run| !run.is_empty());
         let run = run.ok_or_else(|| bad("more shifts than samples"))?;
         at += run.len();
         for sample in run {
             sample.pts = sample.dts.saturating_add(shift);
         }
     }
+    Ok(())
+}
+
+fn take_keys(runs: &mut &[u8], video: &mut [Sample]) -> Result<(), Error> {
     let mut key = 0;
-    for _ in 0..take_count(rest)? {
-        key += take_count(rest)?;
-        let sample = samples.get_mut(key);
+    for _ in 0..take_count(runs)? {
+        key += take_count(runs)?;
+        let sample = video.get_mut(key);
         sample
             .ok_or_else(|| bad("a key frame that is not there"))?
             .is_key = true;
     }
-    take_sizes(rest, samples)?;
-    if audio_count > 0 {
-        let first = take_signed(rest)?;
-        take_durations(rest, samples, audio_count, TrackKind::Audio, first)?;
-        take_sizes(rest, &mut samples[video_count..])?;
-    }
-    place(entry, samples)
+    Ok(())
 }
 
 /// A number of samples or bytes that are held: never more than the bytes of a segment could have.
@@ -254,6 +337,22 @@ mod tests {
     use crate::{FileClock, SegmentIndex, build_fragment, parse_fragment};
     use proptest::prelude::*;
 
+    fn entry_of_nothing() -> FragmentEntry {
+        FragmentEntry {
+            offset: 0,
+            header_len: 0,
+            len: 0,
+            wall: framewell_model::WallTime::from_secs(0),
+            anchor_pts: 0,
+            dts: 0,
+            min_pts: 0,
+            end_pts: 0,
+            duration: 0,
+            is_key: true,
+            clock: framewell_model::ClockSource::CameraRtcp,
+        }
+    }
+
     proptest! {
         #[test]
         fn the_tables_say_what_the_headers_say(
@@ -271,36 +370,39 @@ mod tests {
                 index.push(entry, &fragment.samples);
                 headers.push(parsed);
             }
-            let decoded = SegmentIndex::decode(&index.encode()).unwrap();
-            prop_assert_eq!(&decoded, &index);
-            if decoded.samples.is_empty() {
+            let tables = &index.samples;
+            if tables.is_empty() {
                 // Decode times that go back are told by the headers only.
                 return Ok(());
             }
+            let (runs, sizes) = (tables.encode_runs(), tables.encoded_sizes().to_vec());
+            let decoded = SampleTables::from_encoded(&runs, sizes.clone()).unwrap();
+            prop_assert_eq!(&decoded, tables);
             let mut told = Vec::new();
-            decoded.samples.read(&decoded.fragments, |_, samples| told.push(samples.to_vec())).unwrap();
+            decoded.read(&index.fragments, |_, samples| told.push(samples.to_vec())).unwrap();
+            prop_assert_eq!(tables.sample_count(), headers.iter().map(Vec::len).sum::<usize>() as u64);
             prop_assert_eq!(told, headers);
-            let bytes = index.samples.as_bytes();
-            let part = SampleTables::from_bytes(bytes[..cut.index(bytes.len())].to_vec());
-            prop_assert!(part.read(&index.fragments, |_, _| ()).is_err());
+            for (runs, sizes) in [
+                (&runs[..1.max(cut.index(runs.len()))], &sizes[..]),
+                (&runs[..], &sizes[..cut.index(sizes.len())]),
+            ] {
+                let part = SampleTables::from_encoded(runs, sizes.to_vec());
+                prop_assert!(part.and_then(|part| part.read(&index.fragments, |_, _| ())).is_err());
+            }
         }
 
         #[test]
-        fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), len in any::<u32>()) {
-            let entry = FragmentEntry {
-                offset: 0,
-                header_len: 100,
-                len,
-                wall: framewell_model::WallTime::from_secs(0),
-                anchor_pts: 0,
-                dts: i64::MAX - 5,
-                min_pts: 0,
-                end_pts: 0,
-                duration: 0,
-                is_key: true,
-                clock: framewell_model::ClockSource::CameraRtcp,
-            };
-            let _may_fail = SampleTables::from_bytes(bytes).read(&[entry], |_, _| ());
+        fn any_bytes_are_read_without_panic(
+            runs in prop::collection::vec(any::<u8>(), 0..200),
+            sizes in prop::collection::vec(any::<u8>(), 0..200),
+            len in any::<u32>(),
+        ) {
+            let entry = FragmentEntry { header_len: 100, len, dts: i64::MAX - 5, ..entry_of_nothing() };
+            if let Ok(tables) = SampleTables::from_encoded(&runs, sizes) {
+                let mut given = 0;
+                let _may_fail = tables.read(&[entry], |_, samples| given += samples.len());
+                prop_assert!(given as u64 <= tables.sample_count());
+            }
         }
     }
 
@@ -319,5 +421,27 @@ mod tests {
         index.push(fragment.entry, &fragment.samples);
         assert!(index.samples.is_empty());
         assert_eq!(index.fragments.len(), 2);
+    }
+
+    #[test]
+    fn tables_that_tell_of_more_samples_than_they_say_are_refused_before_those_are_made() {
+        let entry = FragmentEntry {
+            header_len: 100,
+            len: 100 + 5_000_000,
+            ..entry_of_nothing()
+        };
+        let mut runs = Vec::new();
+        // 3 samples, they say; then a fragment of a million pictures of five bytes each.
+        put(&mut runs, 3);
+        for number in [1_000_000, 0, 5_000_000, 1_000_000, 3_600, 1_000_000, 0, 0] {
+            put(&mut runs, number);
+        }
+        let mut sizes = Vec::new();
+        put(&mut sizes, 5);
+        let tables = SampleTables::from_encoded(&runs, sizes).unwrap();
+        assert_eq!(tables.sample_count(), 3);
+        let error = tables.read(&[entry], |_, _| panic!("nothing is given"));
+        let text = error.unwrap_err().to_string();
+        assert_eq!(text, "bad segment index: more samples than it says");
     }
 }

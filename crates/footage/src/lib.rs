@@ -17,6 +17,7 @@ mod pages;
 mod parameters;
 mod piece;
 mod read;
+mod samples;
 mod spool;
 mod units;
 

@@ -42,6 +42,14 @@ pub enum ClipError {
         /// Seconds.
         limit_s: u64,
     },
+    /// More pictures and frames of sound than one file may be made of.
+    #[error(
+        "the footage has more than {limit} pictures and frames of sound; ask for a shorter range"
+    )]
+    TooManySamples {
+        /// How many there may be.
+        limit: u64,
+    },
     /// Too much is open at once; later may work.
     #[error("too many and too long clips are being read")]
     Busy,
@@ -60,7 +68,7 @@ impl HasKind for ClipError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Empty { .. } => ErrorKind::NotFound,
-            Self::TooLong { .. } => ErrorKind::InvalidArgument,
+            Self::TooLong { .. } | Self::TooManySamples { .. } => ErrorKind::InvalidArgument,
             Self::Busy | Self::Share(_) => ErrorKind::ResourceExhausted,
             Self::Footage(source) => source.kind(),
             Self::Layout(source) => source.kind(),

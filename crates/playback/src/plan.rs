@@ -3,7 +3,7 @@
 use crate::budget::{ClipBudget, ClipPlace};
 use crate::{Clip, ClipError, ClipOptions};
 use bytes::Bytes;
-use framewell_fmp4::{ClipPlan, ClipSource, FragmentEntry, Sample, parse_fragment};
+use framewell_fmp4::{ClipPlan, ClipSource, FragmentEntry, Sample, SampleTables, parse_fragment};
 use framewell_footage::{Error, Footage, Piece, Place};
 use framewell_media::StreamParameters;
 use framewell_model::{ChannelId, ErrorKind, HasKind, Holder, TimeRange};
@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Longest clip: a day. Its sample tables take some 50 MiB.
 const MAX_CLIP_S: u64 = 24 * 3_600;
@@ -24,6 +25,16 @@ const MAX_HEADER_READ_BYTES: u64 = 1 << 20;
 
 /// Most segments of a clip that each are looked into when it is opened.
 const MAX_LOOKED_INTO: usize = 64;
+
+/// Rows that are asked for their samples at once: 25 MB at most, and 80 KB of usual ones.
+const TABLES_AT_ONCE: usize = 100;
+
+/// Most samples that are looked at for one clip: a day of 60 pictures a second with sound has nine million.
+/// Footage that somebody made up can have thousands in a second; each costs some 100 bytes of memory.
+const MAX_SAMPLES: u64 = 10_000_000;
+
+/// Samples that count as a second of the budget: 25 pictures and as many frames of sound as AAC has.
+const SAMPLES_PER_SECOND: u64 = 75;
 
 /// One read of fragment headers in one piece.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +61,7 @@ impl Wanted<'_> {
         let mut pieces = self.footage.pieces(self.channel, range).await?;
         pieces.retain(|piece| needed(&piece.index.fragments, range).is_some());
         place.shrink(found_s(&pieces, range));
-        let (sources, lost) = self.load(&pieces).await?;
+        let (sources, lost) = self.load(&pieces, &mut place).await?;
         // A day of samples takes seconds to lay out, too long for a runtime thread.
         let plan = tokio::task::spawn_blocking(move || ClipPlan::build(range, &sources, holes))
             .await
@@ -76,20 +87,37 @@ impl Wanted<'_> {
         budget.take(self.holder, seconds(range.micros()))
     }
 
-    /// The fragments of all pieces, and the pieces that cannot be read.
-    async fn load(&self, pieces: &[Piece]) -> Result<(Vec<ClipSource>, Vec<Lost>), ClipError> {
-        let checked = self.footage.check(pieces).await;
-        let known = Known::default();
-        let loads = stream::iter(checked.into_iter().enumerate())
-            .map(|(number, checked)| self.load_piece(number, pieces, checked, &known))
-            .buffered(CONCURRENT_READS);
-        let mut loads = std::pin::pin!(loads);
+    /// The fragments of all pieces, and the pieces that cannot be read. What is found is counted as it comes,
+    /// and taken from the budget.
+    async fn load(
+        &self,
+        pieces: &[Piece],
+        place: &mut ClipPlace,
+    ) -> Result<(Vec<ClipSource>, Vec<Lost>), ClipError> {
+        let mut checked = self.footage.check(pieces).await.into_iter();
+        let (known, count) = (Known::default(), SampleCount::default());
         let (mut sources, mut lost) = (Vec::new(), Vec::new());
-        while let Some(loaded) = loads.next().await {
-            match loaded {
-                Ok(of_piece) => sources.extend(of_piece),
-                Err(error) => lost.push(self.forgive(error)?),
+        for (batch, of_batch) in pieces.chunks(TABLES_AT_ONCE).enumerate() {
+            let tables = self.footage.sample_tables(of_batch).await?;
+            for tables in &tables {
+                count.add(tables.sample_count())?;
             }
+            place.grow(count.seconds())?;
+            let first = batch * TABLES_AT_ONCE;
+            let loads = stream::iter((first..).zip(tables.into_iter().zip(checked.by_ref())))
+                .map(|(number, (tables, checked))| {
+                    self.load_piece((number, pieces), checked, tables, (&known, &count))
+                })
+                .buffered(CONCURRENT_READS);
+            let mut loads = std::pin::pin!(loads);
+            while let Some(loaded) = loads.next().await {
+                match loaded {
+                    Ok(of_piece) => sources.extend(of_piece),
+                    Err(ClipError::Footage(error)) => lost.push(self.forgive(error)?),
+                    Err(error) => return Err(error),
+                }
+            }
+            place.grow(count.seconds())?;
         }
         Ok((sources, lost))
     }
@@ -109,22 +137,35 @@ impl Wanted<'_> {
 
     async fn load_piece(
         &self,
-        number: usize,
-        pieces: &[Piece],
+        (number, pieces): (usize, &[Piece]),
         checked: Result<(), Error>,
-        known: &Known,
-    ) -> Result<Vec<ClipSource>, Error> {
+        tables: SampleTables,
+        (known, count): (&Known, &SampleCount),
+    ) -> Result<Vec<ClipSource>, ClipError> {
         checked?;
         let piece = &pieces[number];
         let parameters = self.parameters(piece, pieces.len(), known).await?;
         let mut sources = Vec::new();
-        if !piece.index.samples.is_empty() {
-            add_known(number, piece, self.range, &parameters, &mut sources)?;
+        if !tables.is_empty() {
+            add_known(
+                number,
+                piece,
+                &tables,
+                self.range,
+                &parameters,
+                &mut sources,
+            )?;
             return Ok(sources);
         }
         for read in header_reads(piece, self.range) {
-            let loaded = load_sources(self.footage, number, piece, read, &parameters);
-            sources.extend(loaded.await?);
+            let loaded = load_sources(self.footage, number, piece, read, &parameters).await?;
+            count.add(
+                loaded
+                    .iter()
+                    .map(|source| source.samples.len() as u64)
+                    .sum(),
+            )?;
+            sources.extend(loaded);
         }
         Ok(sources)
     }
@@ -172,6 +213,28 @@ impl Wanted<'_> {
     }
 }
 
+/// Samples found so far.
+#[derive(Debug, Default)]
+struct SampleCount(AtomicU64);
+
+impl SampleCount {
+    fn add(&self, more: u64) -> Result<(), ClipError> {
+        let before = self
+            .0
+            .fetch_add(more.min(MAX_SAMPLES + 1), Ordering::Relaxed);
+        if before.saturating_add(more) > MAX_SAMPLES {
+            return Err(ClipError::TooManySamples { limit: MAX_SAMPLES });
+        }
+        Ok(())
+    }
+
+    /// What they take of the budget.
+    fn seconds(&self) -> usize {
+        let seconds = self.0.load(Ordering::Relaxed) / SAMPLES_PER_SECOND;
+        usize::try_from(seconds).unwrap_or(usize::MAX)
+    }
+}
+
 /// Seconds of the budget, rounded up.
 fn seconds(micros: i64) -> usize {
     usize::try_from(micros / 1_000_000 + 1).unwrap_or(usize::MAX)
@@ -199,10 +262,11 @@ struct Lost {
     error: Error,
 }
 
-/// Adds the needed fragments of a piece whose index tells of its samples.
+/// Adds the needed fragments of a piece whose row tells of its samples.
 fn add_known(
     number: usize,
     piece: &Piece,
+    tables: &SampleTables,
     range: TimeRange,
     parameters: &Arc<StreamParameters>,
     sources: &mut Vec<ClipSource>,
@@ -219,7 +283,7 @@ fn add_known(
             });
         }
     };
-    let read = index.samples.read(&index.fragments, add);
+    let read = tables.read(&index.fragments, add);
     read.map_err(|source| Error::Damaged {
         place: Place::from(piece),
         source,

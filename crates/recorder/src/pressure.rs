@@ -260,6 +260,7 @@ mod tests {
     use crate::{RecorderConfig, Rolls};
     use framewell_blob::BlobStore;
     use framewell_catalog::{Catalog, CatalogConfig, NewSegment};
+    use framewell_fmp4::SampleTables;
     use framewell_footage::Spool;
     use framewell_live::{Registry, RingConfig};
     use framewell_model::{
@@ -326,6 +327,7 @@ mod tests {
         ClosedSegment {
             row,
             seal: None,
+            samples: SampleTables::default(),
             path,
         }
     }

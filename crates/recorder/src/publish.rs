@@ -9,7 +9,7 @@ use crate::retry::Backoff;
 use crate::room::Room;
 use crate::segment::ClosedSegment;
 use framewell_blob::{BlobStore, ObjectKey};
-use framewell_catalog::Catalog;
+use framewell_catalog::{Catalog, SegmentFacts};
 use framewell_footage::Spool;
 use framewell_model::{ChannelId, ErrorKind, HasKind, RecordId, SegmentId, WallClock};
 use metrics::Gauge;
@@ -73,8 +73,13 @@ impl Publisher {
     /// All steps; may be repeated from the start after any of them failed.
     pub(crate) async fn publish(&self, closed: &ClosedSegment) -> Result<RecordId, PublishError> {
         let row = &closed.row;
-        let (seal, now) = (closed.seal.as_ref(), self.clock.now());
-        let record = self.catalog.stage_sealed_segment(row, seal, now).await?;
+        let now = self.clock.now();
+        let facts = SegmentFacts {
+            seal: closed.seal.as_ref(),
+            sample_runs: &closed.samples.encode_runs(),
+            sample_sizes: closed.samples.encoded_sizes(),
+        };
+        let record = self.catalog.stage_known_segment(row, facts, now).await?;
         let key = ObjectKey::Segment {
             channel: row.channel,
             start: row.range.start,

@@ -6,8 +6,8 @@ use crate::room::Room;
 use bytes::Bytes;
 use framewell_catalog::NewSegment;
 use framewell_fmp4::{
-    FileClock, FragmentEntry, SegmentIdentity, SegmentIndex, build_fragment, build_linked_init,
-    fingerprint,
+    FileClock, FragmentEntry, SampleTables, SegmentIdentity, SegmentIndex, build_fragment,
+    build_linked_init, fingerprint,
 };
 use framewell_footage::SpoolSegment;
 use framewell_media::{AccessUnit, StreamParameters};
@@ -28,6 +28,7 @@ pub(crate) struct ClosedSegment {
     pub(crate) row: NewSegment,
     /// `None` only if the digest was lost in a panic.
     pub(crate) seal: Option<Seal>,
+    pub(crate) samples: SampleTables,
     pub(crate) path: PathBuf,
 }
 
@@ -58,6 +59,7 @@ impl ClosedSegment {
                 index: index.encode(),
             },
             seal,
+            samples: index.samples.clone(),
             path,
         })
     }

@@ -135,6 +135,7 @@ pub(super) fn explain(error: &ClipError) -> ApiError {
     match error {
         ClipError::Empty { before, after, .. } => api.with_nearest(*before, *after),
         ClipError::TooLong { limit_s, .. } => api.with_detail("limit", *limit_s),
+        ClipError::TooManySamples { limit } => api.with_detail("limit", *limit),
         ClipError::Footage(footage) => match footage.place() {
             Some(place) => api
                 .with_detail("segment", place.segment.to_string())

@@ -3,8 +3,8 @@
 use crate::object::{difference, digest_of, row_of};
 use crate::{Archive, Error, Finding, FindingKind, key_of};
 use framewell_blob::ObjectKey;
-use framewell_catalog::{NewGap, SegmentRow};
-use framewell_fmp4::scan_segment;
+use framewell_catalog::{NewGap, SegmentFacts, SegmentRow};
+use framewell_fmp4::{SampleTables, scan_segment};
 use framewell_model::{ErrorKind, GapReason, HasKind, Seal, SealSource, SegmentState};
 
 impl Archive {
@@ -149,8 +149,13 @@ impl Archive {
     /// Stages and publishes the row of an object that is there.
     pub(crate) async fn insert(&self, object: &Adopted) -> Result<(), Error> {
         let now = self.clock.now();
-        let (row, seal) = (&object.row, Some(&object.seal));
-        let record = self.catalog.stage_sealed_segment(row, seal, now).await?;
+        let facts = SegmentFacts {
+            seal: Some(&object.seal),
+            sample_runs: &object.samples.encode_runs(),
+            sample_sizes: object.samples.encoded_sizes(),
+        };
+        let staging = self.catalog.stage_known_segment(&object.row, facts, now);
+        let record = staging.await?;
         Ok(self.catalog.publish_segment(record, now).await?)
     }
 }
@@ -160,6 +165,7 @@ impl Archive {
 pub(crate) struct Adopted {
     pub(crate) row: framewell_catalog::NewSegment,
     pub(crate) seal: Seal,
+    pub(crate) samples: SampleTables,
     pub(crate) link: Option<framewell_model::ChainLink>,
     /// Bytes behind the last complete fragment.
     pub(crate) torn_bytes: u64,
@@ -184,6 +190,7 @@ impl Adopted {
             },
             link: scanned.link,
             torn_bytes: (data.len() as u64).saturating_sub(scanned.index.len_bytes()),
+            samples: scanned.index.samples,
         })
     }
 

@@ -1,7 +1,9 @@
 //! Segments from staging to the end of their rows.
 
 use crate::backend::{ALL, at, channel, channel_of, conformance, missing_channel, range, segment};
-use framewell_catalog::{Catalog, Error, Excess, MAX_SEGMENT_US, NewSegment, Order, Slice};
+use framewell_catalog::{
+    Catalog, Error, Excess, MAX_SEGMENT_US, NewSegment, Order, SegmentFacts, Slice,
+};
 use framewell_model::{ChannelId, DeletionReason, RecordId, Segment, TimeRange, WallTime};
 
 fn is_missing<T: std::fmt::Debug>(result: Result<T, Error>) -> bool {
@@ -67,6 +69,24 @@ conformance! {
             index: new.index,
         };
         assert_eq!(loaded, expected);
+    }
+
+    async fn samples_are_told_to_those_who_ask_for_them(catalog: &Catalog) {
+        let channel = channel(catalog).await.id;
+        let facts = |sample_runs, sample_sizes| SegmentFacts { sample_runs, sample_sizes, ..SegmentFacts::default() };
+        let (known, plain) = (segment(channel, range(0, 10)), segment(channel, range(10, 20)));
+        let before = catalog.stage_known_segment(&known, facts(&[9], &[9, 9]), at(0)).await.unwrap();
+        let record = catalog.stage_known_segment(&known, facts(&[1, 2], &[3, 4, 5]), at(0)).await.unwrap();
+        assert_eq!(before, record, "staged again");
+        let unknown = publish(catalog, &plain).await;
+        let asked = [unknown, record];
+        let runs = catalog.segment_sample_runs(&asked).await.unwrap();
+        assert_eq!(runs, [(record, vec![1, 2])]);
+        let sizes = catalog.segment_sample_sizes(&asked).await.unwrap();
+        assert_eq!(sizes, [(record, vec![3, 4, 5])]);
+        assert_eq!(catalog.segment_sample_sizes(&[unknown]).await.unwrap(), []);
+        let many: Vec<_> = std::iter::repeat_n(unknown, 20_000).chain([record]).collect();
+        assert_eq!(catalog.segment_sample_runs(&many).await.unwrap().len(), 1);
     }
 
     async fn readers_see_a_segment_while_it_is_published_only(catalog: &Catalog) {

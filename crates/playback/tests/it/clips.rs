@@ -2,6 +2,7 @@
 
 use crate::recording::{Cuts, Recording, collect, cut, stamps_of};
 use crate::support::{encode, spec};
+use framewell_fmp4::SampleTables;
 use framewell_footage::FootageGap;
 use framewell_media::{AudioCodec, VideoCodec};
 use framewell_model::{ErrorKind, GapReason, HasKind, TimeRange, WallTime};
@@ -578,4 +579,22 @@ async fn a_segment_that_is_overwritten_ends_the_body_and_gives_no_wrong_bytes() 
         .await;
     let lost = after.unwrap().lost;
     assert_eq!(lost.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn footage_that_tells_of_millions_of_pictures_is_refused_before_they_are_laid_out() {
+    let mut recording = Recording::new().await;
+    // Each of the segments says in a few bytes that it has six million samples.
+    let six_million = [0x80, 0x9b, 0xee, 0x02, 1];
+    recording.crafted = Some(SampleTables::from_encoded(&six_million, vec![5]).unwrap());
+    let spec = spec(250);
+    recording.publish(&encode(spec.clone()).await, CUTS).await;
+    let wanted = range(spec.start, spec.start.plus_micros(10_000_000));
+    let opened = recording.playback.clip(recording.channel, wanted).await;
+    let error = opened.unwrap_err();
+    assert!(
+        matches!(error, ClipError::TooManySamples { limit: 10_000_000 }),
+        "{error}"
+    );
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
 }

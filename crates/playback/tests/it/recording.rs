@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use framewell_blob::{BlobStore, ObjectKey};
-use framewell_catalog::{Catalog, CatalogConfig, NewGap, NewSegment};
+use framewell_catalog::{Catalog, CatalogConfig, NewGap, NewSegment, SegmentFacts};
 use framewell_fmp4::{
     SampleTables, SegmentIdentity, SegmentIndex, build_fragment, build_segment_init, fingerprint,
 };
@@ -42,6 +42,8 @@ pub(crate) struct Recording {
     pub(crate) dir: TempDir,
     /// Whether rows are as they were before they told of samples.
     pub(crate) is_old: bool,
+    /// What rows tell of samples instead of the truth.
+    pub(crate) crafted: Option<SampleTables>,
     keys: Vec<ObjectKey>,
     pub(crate) registry: Registry,
     blobs: BlobStore,
@@ -102,6 +104,7 @@ impl Recording {
             records: Vec::new(),
             dir,
             is_old: false,
+            crafted: None,
             keys: Vec::new(),
             blobs,
             spool,
@@ -133,9 +136,16 @@ impl Recording {
                 clock: ClockSource::CameraRtcp,
                 size_bytes: i64::try_from(written.index.len_bytes()).unwrap(),
                 codecs: written.codecs.clone(),
-                index: self.index_of(&written).encode(),
+                index: written.index.encode(),
             };
-            let record = self.catalog.stage_segment(&row, self.now).await.unwrap();
+            let samples = self.samples_of(&written);
+            let facts = SegmentFacts {
+                sample_runs: &samples.encode_runs(),
+                sample_sizes: samples.encoded_sizes(),
+                ..SegmentFacts::default()
+            };
+            let staging = self.catalog.stage_known_segment(&row, facts, self.now);
+            let record = staging.await.unwrap();
             self.blobs.put_file(&key, &written.path).await.unwrap();
             self.catalog
                 .publish_segment(record, self.now)
@@ -146,13 +156,13 @@ impl Recording {
         }
     }
 
-    /// The index as it gets into the row.
-    fn index_of(&self, written: &Written) -> SegmentIndex {
-        let mut index = written.index.clone();
-        if self.is_old {
-            index.samples = SampleTables::default();
+    /// The samples as they get into the row.
+    fn samples_of(&self, written: &Written) -> SampleTables {
+        match &self.crafted {
+            Some(samples) => samples.clone(),
+            None if self.is_old => SampleTables::default(),
+            None => written.index.samples.clone(),
         }
-        index
     }
 
     /// Leaves a clip in the spool, as a recorder that writes now.
