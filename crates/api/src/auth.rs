@@ -3,6 +3,7 @@
 use crate::AppState;
 use crate::error::ApiError;
 use crate::params::Params;
+use crate::visitor::Visitor;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -191,6 +192,7 @@ pub(crate) async fn enforce(
         if let (Need::ClipShareOr(_), Some(token)) = (gate.need, shared_clip_token(&request)) {
             match gate.state.access.clip_share(token.expose()).await {
                 Ok(share) => {
+                    introduce(&request);
                     request.extensions_mut().insert(share);
                     return next.run(request).await;
                 }
@@ -204,12 +206,19 @@ pub(crate) async fn enforce(
         };
         match admitted {
             Ok(caller) => {
+                introduce(&request);
                 request.extensions_mut().insert(caller);
             }
             Err(error) => return error.into_response(),
         }
     }
     next.run(request).await
+}
+
+fn introduce(request: &Request) {
+    if let Some(visitor) = request.extensions().get::<Visitor>() {
+        visitor.introduce();
+    }
 }
 
 /// The token of a shared clip, where one came and nothing else.

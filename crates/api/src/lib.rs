@@ -27,6 +27,7 @@ mod router;
 pub mod routes;
 mod state;
 mod upload;
+mod visitor;
 mod vxg;
 mod webrtc;
 
@@ -36,4 +37,5 @@ pub use manifests::Manifests;
 pub use openapi::document as openapi_document;
 pub use router::router;
 pub use state::AppState;
+pub use visitor::Visitor;
 pub use webrtc::{WebRtc, WebRtcRefusal, WebRtcSession, WebRtcWanted};

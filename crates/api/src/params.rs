@@ -2,9 +2,11 @@
 //! cache-buster somewhere (contract section 2.8).
 
 use crate::error::ApiError;
+use crate::visitor::Visitor;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::str::FromStr;
 use url::form_urlencoded;
 
@@ -20,19 +22,37 @@ pub(crate) fn query_tail<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>
     }
 }
 
-/// All parameters of a request, decoded, in order.
+/// All parameters of a request, decoded, in order, and who sent them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Params(Vec<(String, String)>);
+pub(crate) struct Params {
+    pairs: Vec<(String, String)>,
+    visitor: Option<Visitor>,
+}
 
 impl Params {
     pub(crate) fn parse(query: Option<&str>) -> Self {
         let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-        Self(pairs.into_owned().collect())
+        Self {
+            pairs: pairs.into_owned().collect(),
+            visitor: None,
+        }
+    }
+
+    /// The other end of the connection: the client, or the proxy in front of the server.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.visitor.as_ref().map(Visitor::address)
+    }
+
+    /// A ticket among them is good.
+    pub(crate) fn introduce(&self) {
+        if let Some(visitor) = &self.visitor {
+            visitor.introduce();
+        }
     }
 
     /// The first value of a parameter.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0
+        self.pairs
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
@@ -46,7 +66,7 @@ impl Params {
                 || known.contains(&name)
                 || !name.chars().any(|c| c.is_ascii_alphabetic())
         };
-        match self.0.iter().find(|(name, _)| !is_known(name)) {
+        match self.pairs.iter().find(|(name, _)| !is_known(name)) {
             None => Ok(()),
             Some((name, _)) => {
                 let shown: String = name.chars().take(40).collect();
@@ -106,7 +126,7 @@ impl Params {
     pub(crate) fn with(&self, replaced: &[(&str, String)]) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         let is_replaced = |key: &str| replaced.iter().any(|(name, _)| *name == key);
-        for (key, value) in self.0.iter().filter(|(key, _)| !is_replaced(key)) {
+        for (key, value) in self.pairs.iter().filter(|(key, _)| !is_replaced(key)) {
             query.append_pair(key, value);
         }
         query.extend_pairs(replaced);
@@ -118,7 +138,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self::parse(parts.uri.query()))
+        Ok(Self {
+            visitor: parts.extensions.get().cloned(),
+            ..Self::parse(parts.uri.query())
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 use framewell_model::{ChannelId, ErrorKind, Holder};
 use futures::future::BoxFuture;
 use std::fmt;
+use std::net::SocketAddr;
 
 /// Makes sessions.
 pub trait WebRtc: fmt::Debug + Send + Sync {
@@ -44,6 +45,8 @@ pub struct WebRtcWanted {
     pub wants_opus: bool,
     /// Who pays for it.
     pub holder: Holder,
+    /// From where it was asked for.
+    pub peer: Option<SocketAddr>,
 }
 
 /// A session that has been opened.

@@ -85,8 +85,11 @@ pub(crate) struct Http {
     pub(crate) public_port: u16,
     /// Port that clients use for HTTPS, if a proxy terminates TLS, read with `public_host`; 0: none.
     pub(crate) public_https_port: u16,
-    /// Most connections at once.
+    /// Most connections at once; beyond it 503.
     pub(crate) max_connections: usize,
+    /// How many of them those of one address (IPv6: of one network of 64 bits) may take whose clients have not
+    /// shown a ticket or token yet, in percent. 100: all.
+    pub(crate) stranger_share_percent: u8,
     /// Most streams of events and metadata at once; beyond it 503.
     pub(crate) max_streams: usize,
     /// How much of the places for pushes, batches and streams one token may take, in percent; beyond it
@@ -285,6 +288,7 @@ impl Default for Http {
             public_port: 0,
             public_https_port: 0,
             max_connections: 4_096,
+            stranger_share_percent: 25,
             max_streams: 512,
             token_share_percent: 50,
             account_share_percent: 80,
@@ -487,6 +491,7 @@ fn check(config: &Config) -> anyhow::Result<()> {
         bail!("ingest.backoff_max_s must not be less than ingest.backoff_min_s");
     }
     for (key, percent) in [
+        ("http", config.http.stranger_share_percent),
         ("rtsp", config.rtsp.stranger_share_percent),
         ("rtmp", config.rtmp.stranger_share_percent),
     ] {

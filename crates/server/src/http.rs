@@ -2,17 +2,19 @@
 
 use crate::impatient::Impatient;
 use axum::Router;
+use axum::http::Request;
+use framewell_api::Visitor;
+use framewell_streaming::accept::{Door, Place};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 /// How long clients may take.
 #[derive(Debug, Clone, Copy)]
@@ -30,45 +32,44 @@ const PATIENCE: Patience = Patience {
 };
 /// Requests in progress have this long to end when the server stops.
 const GRACE: Duration = Duration::from_secs(5);
-/// Pause after a failed accept (out of file descriptors): they do not come back at once.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Said at once to who finds no place (RFC 9110 section 15.6.4); there is no request to wait for. A client that is
+/// still writing may see a reset instead.
+const NO_PLACE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// How many connections there may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Places {
+    pub(crate) most: usize,
+    /// Of them, for clients of one address that have shown no good credential yet.
+    pub(crate) stranger_share_percent: u8,
+}
 
 /// Serves `router` until `stop`, then lets requests in progress end.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
-    max_connections: usize,
+    places: Places,
     stop: CancellationToken,
 ) {
-    let places = Arc::new(Semaphore::new(max_connections));
+    let door = Door {
+        protocol: "http",
+        gauge: metrics::gauge!("framewell_http_connections"),
+        places: places.most,
+        stranger_share_percent: places.stranger_share_percent,
+        refusal: NO_PLACE,
+    };
     let mut connections = JoinSet::new();
-    loop {
-        // When all places are taken, new connections wait in the kernel's backlog.
-        let place = tokio::select! {
-            place = Arc::clone(&places).acquire_owned() => place.expect("it is never closed"),
-            () = stop.cancelled() => break,
-        };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => break,
-        };
+    let enter = |stream, peer, place| {
         while connections.try_join_next().is_some() {}
-        match accepted {
-            Ok((stream, peer)) => {
-                let client = Client {
-                    stream,
-                    peer,
-                    place,
-                };
-                connections.spawn(connection(client, PATIENCE, &router, stop.clone()));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "accepting an HTTP connection failed");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-    drop(listener);
+        let client = Client {
+            stream,
+            peer,
+            place,
+        };
+        connections.spawn(connection(client, PATIENCE, &router, stop.clone()));
+    };
+    door.keep(listener, stop.clone(), enter).await;
     let ending = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(GRACE, ending).await.is_err() {
         tracing::info!(
@@ -84,7 +85,7 @@ struct Client {
     stream: TcpStream,
     peer: SocketAddr,
     /// Among the connections.
-    place: OwnedSemaphorePermit,
+    place: Place,
 }
 
 fn connection(
@@ -107,10 +108,15 @@ fn connection(
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(patience.header);
+    let introduction = place.introduction();
+    let visitor = Visitor::new(peer, move || introduction.make());
     let stream = Impatient::new(stream, patience.write, place);
-    let service = TowerToHyperService::new(router.clone());
+    let service = router.clone().map_request(move |mut request: Request<_>| {
+        request.extensions_mut().insert(visitor.clone());
+        request
+    });
     let serving = builder
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
         .with_upgrades();
     async move {
         let mut serving = pin!(serving);
@@ -135,24 +141,67 @@ mod tests {
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+    const ALL: u8 = 100;
+
+    /// A server with so many places, and its address.
+    async fn server(
+        router: Router,
+        most: usize,
+        stranger_share_percent: u8,
+    ) -> (JoinSet<()>, SocketAddr, CancellationToken) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let address = listener.local_addr().expect("an address");
+        let places = Places {
+            most,
+            stranger_share_percent,
+        };
+        let stop = CancellationToken::new();
+        let mut serving = JoinSet::new();
+        serving.spawn(serve(listener, router, places, stop.clone()));
+        (serving, address, stop)
+    }
+
+    /// Asks once on a connection of its own; all that is answered.
+    async fn ask(address: SocketAddr) -> String {
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        // Who finds no place may be cut off while it writes.
+        stream.write_all(request).await.ok();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok();
+        answer
+    }
+
     /// Serves a client that sends these bytes and then neither writes nor reads; whether the server
     /// gave it up.
     async fn gives_up_on(bytes: &[u8], patience: Patience) -> bool {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("an address");
         let mut client = TcpStream::connect(address).await.expect("connected");
-        let (stream, peer) = listener.accept().await.expect("accepted");
         let big = || async { "x".repeat(64 << 20) };
         let router = Router::new().route("/big", get(big));
-        let places = Arc::new(Semaphore::new(1));
-        let served = Client {
-            stream,
-            peer,
-            place: places.acquire_owned().await.expect("free"),
+        let door = Door {
+            protocol: "test",
+            gauge: metrics::Gauge::noop(),
+            places: 1,
+            stranger_share_percent: ALL,
+            refusal: b"",
         };
-        let serving = connection(served, patience, &router, CancellationToken::new());
+        let stop = CancellationToken::new();
+        let mut serving = None;
+        let enter = |stream, peer, place| {
+            let served = Client {
+                stream,
+                peer,
+                place,
+            };
+            serving = Some(connection(served, patience, &router, stop.clone()));
+            stop.cancel();
+        };
+        door.keep(listener, stop.clone(), enter).await;
         client.write_all(bytes).await.expect("sent");
         let limit = Duration::from_secs(20);
+        let serving = serving.expect("accepted");
         tokio::time::timeout(limit, serving).await.is_ok()
     }
 
@@ -192,33 +241,45 @@ mod tests {
 
     #[tokio::test]
     async fn a_websocket_holds_its_place_until_it_ends() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
-        let address = listener.local_addr().expect("an address");
         let upgrade = async |upgrade: WebSocketUpgrade| upgrade.on_upgrade(listen);
         let router = Router::new()
             .route("/socket", get(upgrade))
             .route("/", get(async || "hello"));
-        let stop = CancellationToken::new();
-        let mut server = JoinSet::new();
-        server.spawn(serve(listener, router, 1, stop.clone()));
+        let (mut serving, address, stop) = server(router, 1, ALL).await;
         let url = format!("ws://{address}/socket");
         let upgraded = tokio_tungstenite::connect_async(url).await;
         let (mut socket, _) = upgraded.expect("upgraded");
-        // The kernel takes the next client in; the server does not.
-        let mut next = TcpStream::connect(address).await.expect("connected");
-        let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-        next.write_all(request).await.expect("sent");
-        let early = tokio::time::timeout(SHORT, next.readable()).await;
-        assert!(early.is_err(), "answered beside a socket that is open");
+        assert!(!ask(address).await.ends_with("hello"));
         socket.close(None).await.expect("closed");
         drop(socket);
-        let mut answer = String::new();
-        let reading = next.read_to_string(&mut answer);
         let limit = Duration::from_secs(20);
-        let read = tokio::time::timeout(limit, reading).await;
-        read.expect("in time").expect("read");
-        assert!(answer.ends_with("hello"), "{answer}");
+        let answered = async { while !ask(address).await.ends_with("hello") {} };
+        tokio::time::timeout(limit, answered)
+            .await
+            .expect("a place");
         stop.cancel();
-        server.join_next().await.expect("one").expect("no panic");
+        serving.join_next().await.expect("one").expect("no panic");
+    }
+
+    #[tokio::test]
+    async fn strangers_of_one_address_leave_room_and_who_shows_a_credential_is_none() {
+        let known = async |axum::Extension(visitor): axum::Extension<Visitor>| {
+            visitor.introduce();
+            "welcome"
+        };
+        let router = Router::new()
+            .route("/known", get(known))
+            .route("/", get(async || "hello"));
+        // One of four.
+        let (_serving, address, _stop) = server(router, 4, 25).await;
+        let mut stranger = TcpStream::connect(address).await.expect("connected");
+        assert!(!ask(address).await.ends_with("hello"));
+        let request = b"GET /known HTTP/1.1\r\nHost: a\r\n\r\n";
+        stranger.write_all(request).await.expect("sent");
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"welcome") {
+            stranger.read_buf(&mut answer).await.expect("read");
+        }
+        assert!(ask(address).await.ends_with("hello"));
     }
 }

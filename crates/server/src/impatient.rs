@@ -1,11 +1,11 @@
 //! A socket whose peer must take what is written to it, and that counts as one connection while it is open.
 
+use framewell_streaming::accept::Place;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 
 /// Fails a write that makes no progress for `limit`; reads may wait as long as they like.
@@ -16,12 +16,12 @@ pub(crate) struct Impatient<S> {
     /// Runs while a write waits.
     patience: Option<Pin<Box<Sleep>>>,
     /// With the socket and not with the HTTP connection: an upgraded one goes on behind that.
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl<S> Impatient<S> {
     /// `place` is given back when the socket is closed.
-    pub(crate) const fn new(inner: S, limit: Duration, place: OwnedSemaphorePermit) -> Self {
+    pub(crate) const fn new(inner: S, limit: Duration, place: Place) -> Self {
         Self {
             inner,
             limit,

@@ -141,6 +141,7 @@ fn engine_wanted(wanted: WebRtcWanted) -> Wanted {
         has_recorded: wanted.has_recorded,
         wants_opus: wanted.wants_opus,
         holder: wanted.holder,
+        peer: wanted.peer,
     }
 }
 

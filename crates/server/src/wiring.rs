@@ -416,7 +416,10 @@ impl Tasks {
         set.spawn(http::serve(
             http,
             framewell_api::router(state),
-            config.http.max_connections,
+            http::Places {
+                most: config.http.max_connections,
+                stranger_share_percent: config.http.stranger_share_percent,
+            },
             stop.clone(),
         ));
         let sessions = services.sessions.clone();

@@ -12,26 +12,27 @@ use tokio_util::sync::CancellationToken;
 /// Pause after a failed `accept`, so that a process out of file descriptors does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Of the places, for strangers of one address.
+/// A quarter: who comes from elsewhere finds room.
 pub(crate) const STRANGER_SHARE_PERCENT: u8 = 25;
 
 /// A server's places for connections.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub struct Door {
     /// For metrics and logs.
-    pub(crate) protocol: &'static str,
+    pub protocol: &'static str,
     /// Counts those that are inside.
-    pub(crate) gauge: metrics::Gauge,
+    pub gauge: metrics::Gauge,
     /// Places at once.
-    pub(crate) places: usize,
+    pub places: usize,
     /// How many of them strangers of one address may hold, in percent.
-    pub(crate) stranger_share_percent: u8,
+    pub stranger_share_percent: u8,
     /// What one is told for whom there is no place, if it can be said at once.
-    pub(crate) refusal: &'static [u8],
+    pub refusal: &'static [u8],
 }
 
 impl Door {
     /// Hands each connection with its place to `enter`, until `stop`.
-    pub(crate) async fn keep(
+    pub async fn keep(
         self,
         listener: TcpListener,
         stop: CancellationToken,
@@ -73,29 +74,48 @@ impl Door {
         Some(Place {
             _permit: permit,
             gauge: self.gauge.clone(),
-            stranger: Some(stranger),
+            introduction: Introduction(Arc::new(Mutex::new(Some(stranger)))),
         })
     }
 }
 
 /// The place of a connection, given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub struct Place {
     _permit: OwnedSemaphorePermit,
     gauge: metrics::Gauge,
-    stranger: Option<Stranger>,
+    introduction: Introduction,
 }
 
 impl Place {
     /// Its client has shown what it may: it no longer counts for its address.
-    pub(crate) fn introduce(&mut self) {
-        self.stranger = None;
+    pub fn introduce(&self) {
+        self.introduction.make();
+    }
+
+    /// The means to do that for who does not hold the place.
+    #[must_use]
+    pub fn introduction(&self) -> Introduction {
+        self.introduction.clone()
+    }
+}
+
+/// Makes a client known.
+#[derive(Debug, Clone)]
+pub struct Introduction(Arc<Mutex<Option<Stranger>>>);
+
+impl Introduction {
+    /// Its client has shown what it may: it no longer counts for its address.
+    pub fn make(&self) {
+        *self.0.lock() = None;
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.gauge.decrement(1.0);
+        // Whoever still holds the means to introduce it holds no place.
+        self.introduction.make();
     }
 }
 

@@ -4,10 +4,11 @@
 //! What belongs here: turning a live track into packets (`rtp`, shared by all readers of a channel)
 //! and the protocol conversations around them ([`rtsp`]);
 //! WebRTC sessions ([`webrtc`]);
+//! accepting connections, so many of each stranger ([`accept`]), which the HTTP listener of the server does by the same rule;
 //! putting pictures where a neighbour process reads them ([`raw`]). What does not: cameras, recordings, HTTP.
 //! Invariant: a reader never slows the track or another reader; it lags, or it is disconnected.
 
-mod accept;
+pub mod accept;
 mod fanout;
 pub mod raw;
 pub mod rtmp;

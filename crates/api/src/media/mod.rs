@@ -36,7 +36,7 @@ async fn visit(
         activity,
         channel,
         holder: ticket.holder,
-        peer: None,
+        peer: params.peer(),
         expire: Some(ticket.expire),
         expected_bits_per_s: 0,
     };
@@ -50,10 +50,10 @@ pub(crate) fn check_ticket(
     params: &Params,
     scope: &MediaScope,
 ) -> Result<MediaTicket, ApiError> {
-    state
-        .access
-        .check_ticket(ticket_of(params)?, scope)
-        .map_err(|error| ApiError::new(error.kind(), error.to_string()))
+    let ticket = state.access.check_ticket(ticket_of(params)?, scope);
+    let ticket = ticket.map_err(|error| ApiError::new(error.kind(), error.to_string()))?;
+    params.introduce();
+    Ok(ticket)
 }
 
 /// The same for what goes on for long, or opens much: the token behind the ticket has to stand, too.
@@ -63,7 +63,9 @@ pub(crate) async fn admit_ticket(
     scope: &MediaScope,
 ) -> Result<MediaTicket, ApiError> {
     let ticket = ticket_of(params)?;
-    Ok(state.access.admit_ticket(ticket, scope).await?)
+    let ticket = state.access.admit_ticket(ticket, scope).await?;
+    params.introduce();
+    Ok(ticket)
 }
 
 fn ticket_of(params: &Params) -> Result<&str, ApiError> {

@@ -3,7 +3,7 @@
 use super::channel_of;
 use super::clip_info::ClipInfo;
 use super::clip_params::{Wanted, explain};
-use super::stream_mp4::show_range;
+use super::stream_mp4::{Viewer, show_range};
 use super::types::{ErrorBody, FileBytes};
 use crate::AppState;
 use crate::auth::Caller;
@@ -81,7 +81,13 @@ pub(crate) async fn show_clip(
     }
     wanted.settle(&state, &caller, channel).await?;
     if is_fragmented {
-        return show_range(state, &caller, channel, wanted.range).await;
+        return show_range(
+            state,
+            Viewer::new(&caller.grant, &params),
+            channel,
+            wanted.range,
+        )
+        .await;
     }
     let clip = open(&state, &caller, channel, &wanted).await?;
     send(&clip, &headers)

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use framewell_access::MediaTicket;
 use framewell_access::sessions::{Activity, NewSession, Protocol, Session, SessionRefused};
 use framewell_fmp4::build_user_box;
-use framewell_model::{ChannelId, ErrorKind, Holder, TimeRange, WallTime};
+use framewell_model::{ChannelId, ErrorKind, Grant, Holder, TimeRange, WallTime};
 use framewell_playback::Beginning;
 use framewell_playback::fragments::{Error, Feed, NOTICE_BOX, Notice, Part, Request, Tracks};
 use framewell_playback::pace::Speed;
@@ -25,6 +25,7 @@ use framewell_playback::replay::ReplayError;
 use futures::stream;
 use serde_json::{Value, json};
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
@@ -74,8 +75,8 @@ pub(crate) async fn show_stream(
 ) -> Result<Response, ApiError> {
     let channel = channel_of(&state, &caller, &id).await?;
     let request = read_request(&params, state.clock.now())?;
-    let holder = Holder::from(&caller.grant);
-    respond(Stream::open(state, Protocol::Mp4, holder, channel, request).await?).await
+    let viewer = Viewer::new(&caller.grant, &params);
+    respond(Stream::open(state, Protocol::Mp4, viewer, channel, request).await?).await
 }
 
 /// Follow the video over a WebSocket, live or recorded
@@ -116,15 +117,15 @@ pub(crate) async fn follow_stream(
     let channel = channel_of(&state, &caller, &id).await?;
     let request = read_request(&params, state.clock.now())?;
     let upgrade = upgrade.ok_or_else(needs_socket)?;
-    let holder = Holder::from(&caller.grant);
-    let stream = Stream::open(state, Protocol::WebSocket, holder, channel, request).await?;
+    let viewer = Viewer::new(&caller.grant, &params);
+    let stream = Stream::open(state, Protocol::WebSocket, viewer, channel, request).await?;
     Ok(upgrade.on_upgrade(move |socket| stream_mp4_socket::speak(stream, socket)))
 }
 
 /// Recorded video of a range, as fast as the client takes it.
 pub(super) async fn show_range(
     state: AppState,
-    caller: &Caller,
+    viewer: Viewer,
     channel: ChannelId,
     range: TimeRange,
 ) -> Result<Response, ApiError> {
@@ -134,8 +135,23 @@ pub(super) async fn show_range(
         to: Some(range.end),
         speed: Speed::Unpaced,
     };
-    let holder = Holder::from(&caller.grant);
-    respond(Stream::open(state, Protocol::Mp4, holder, channel, request).await?).await
+    respond(Stream::open(state, Protocol::Mp4, viewer, channel, request).await?).await
+}
+
+/// Who watches.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Viewer {
+    holder: Holder,
+    peer: Option<SocketAddr>,
+}
+
+impl Viewer {
+    pub(super) fn new(grant: &Grant, params: &Params) -> Self {
+        Self {
+            holder: Holder::from(grant),
+            peer: params.peer(),
+        }
+    }
 }
 
 fn needs_socket() -> ApiError {
@@ -163,15 +179,18 @@ pub(crate) async fn open_live(
         to: None,
         speed: Speed::Unpaced,
     };
-    let holder = ticket.holder;
+    let viewer = Viewer {
+        holder: ticket.holder,
+        peer: params.peer(),
+    };
     match upgrade {
         None => {
-            let stream = Stream::open(state, Protocol::Mp4, holder, channel, request);
+            let stream = Stream::open(state, Protocol::Mp4, viewer, channel, request);
             respond(stream.await?).await
         }
         Some(Upgrade(upgrade)) => {
             let upgrade = upgrade.ok_or_else(needs_socket)?;
-            let stream = Stream::open(state, Protocol::WebSocket, holder, channel, request).await?;
+            let stream = Stream::open(state, Protocol::WebSocket, viewer, channel, request).await?;
             Ok(upgrade.on_upgrade(move |socket| stream_mp4_socket::speak(stream, socket)))
         }
     }
@@ -202,7 +221,7 @@ impl Stream {
     async fn open(
         state: AppState,
         protocol: Protocol,
-        holder: Holder,
+        viewer: Viewer,
         channel: ChannelId,
         request: Request,
     ) -> Result<Self, ApiError> {
@@ -213,8 +232,8 @@ impl Stream {
                 None => Activity::Live,
             },
             channel,
-            holder,
-            peer: None,
+            holder: viewer.holder,
+            peer: viewer.peer,
             // A ticket opens the door; who is in may stay as long as the token stands.
             expire: None,
             expected_bits_per_s: 0,

@@ -63,6 +63,7 @@ pub(crate) async fn open_whep(
         has_recorded: true,
         wants_opus: wants_opus(&params)?,
         holder: (&caller.grant).into(),
+        peer: params.peer(),
     };
     play(&state, &origin, wanted, request).await
 }
@@ -91,6 +92,7 @@ pub(crate) async fn open_whep_by_ticket(
         has_recorded,
         wants_opus: wants_opus(&params)?,
         holder: ticket.holder,
+        peer: params.peer(),
     };
     play(&state, &origin, wanted, request).await
 }

@@ -39,6 +39,7 @@ pub(crate) async fn open_whip(
     State(state): State<AppState>,
     caller: Caller,
     origin: Origin,
+    params: Params,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -48,6 +49,7 @@ pub(crate) async fn open_whip(
         has_recorded: false,
         wants_opus: false,
         holder: (&caller.grant).into(),
+        peer: params.peer(),
     };
     publish(&state, &origin, wanted, request).await
 }
@@ -70,6 +72,7 @@ pub(crate) async fn open_whip_by_ticket(
         has_recorded: false,
         wants_opus: false,
         holder: ticket.holder,
+        peer: params.peer(),
     };
     publish(&state, &origin, wanted, request).await
 }

@@ -54,6 +54,7 @@ pub(crate) async fn watch(
         has_recorded: false,
         wants_opus: wants_opus(&params)?,
         holder: ticket.holder,
+        peer: params.peer(),
     };
     let engine = engine(&state)?;
     let (mut parts, _) = request.into_parts();

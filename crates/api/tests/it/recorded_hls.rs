@@ -1,6 +1,6 @@
 //! URLs of recorded HLS and what they answer.
 
-use crate::site::{Site, assert_compat_error, text};
+use crate::site::{Site, VISITOR, assert_compat_error, text};
 use framewell_catalog::TokenTarget;
 use framewell_model::Access as Level;
 use std::time::Duration;
@@ -103,10 +103,31 @@ async fn what_a_ticket_fetches_over_hls_is_one_session_that_can_be_ended() {
         let sessions = sessions.expect(200)["sessions"].clone();
         assert_eq!(sessions.as_array().unwrap().len(), 1, "{sessions}");
         assert_eq!(sessions[0]["activity"], activity);
+        assert_eq!(sessions[0]["peer"], VISITOR.to_string());
         let session = format!("/v1/sessions/{}", text(&sessions[0]["id"]));
         site.delete(&channel.all, &session).await.expect(204);
         assert_compat_error(&site.get("", url).await, 403, "access_deny");
     }
+}
+
+#[tokio::test]
+async fn who_shows_a_good_token_or_ticket_is_introduced_and_nobody_else() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
+    let live = format!("/v1/channels/{}/live", channel.id);
+    let begun = site.introduced();
+    site.get("", "/healthz").await.expect(200);
+    site.get("", &live).await.expect(401);
+    site.get("Acc bm9uc2Vuc2U=", &live).await.expect(401);
+    let by_ticket = format!("/hls/{}/live.m3u8?ticket=", channel.id);
+    site.get("", &format!("{by_ticket}x")).await;
+    assert_eq!(site.introduced(), begun);
+    let live = site.get(&channel.watch, &live).await.expect(200);
+    assert_eq!(site.introduced(), begun + 1);
+    let url = text(&live["hls"]).trim_start_matches("http://vms.test:8080");
+    // There is no video, but the ticket is good.
+    site.get("", url).await.expect(404);
+    assert_eq!(site.introduced(), begun + 2);
 }
 
 #[tokio::test]

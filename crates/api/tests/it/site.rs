@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use framewell_access::Access;
 use framewell_access::places::{Occupation, Places};
 use framewell_access::sessions::{Sessions, SessionsConfig};
-use framewell_api::{ApiConfig, AppState, Manifests, router};
+use framewell_api::{ApiConfig, AppState, Manifests, Visitor, router};
 use framewell_archive::manifest::Signer;
 use framewell_blob::BlobStore;
 use framewell_catalog::{Catalog, CatalogConfig, NewSegment};
@@ -32,13 +32,19 @@ use framewell_token::SigningKey;
 use http_body_util::BodyExt;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use uuid::Uuid;
+
+/// Where all requests come from.
+pub(crate) const VISITOR: SocketAddr =
+    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(198, 51, 100, 7), 4_711));
 
 /// An answer, read whole.
 #[derive(Debug)]
@@ -78,6 +84,7 @@ pub(crate) struct Site {
     /// Where recorded segments are.
     pub(crate) blobs: BlobStore,
     router: Router,
+    introduced: Arc<AtomicUsize>,
     key: String,
     tasks: JoinSet<()>,
     _folder: TempDir,
@@ -117,6 +124,7 @@ impl Site {
         feeds.spawn(state.feeds.clone().run(CancellationToken::new()));
         Self {
             router: router(state.clone()),
+            introduced: Arc::default(),
             state,
             clock,
             blobs,
@@ -155,6 +163,11 @@ impl Site {
         &self.key
     }
 
+    /// How many requests have shown a good credential.
+    pub(crate) fn introduced(&self) -> usize {
+        self.introduced.load(Ordering::Relaxed)
+    }
+
     /// A request with any headers and body.
     pub(crate) async fn send(
         &self,
@@ -163,7 +176,12 @@ impl Site {
         headers: &[(&str, &str)],
         body: impl Into<Body>,
     ) -> Answer {
+        let introduced = Arc::clone(&self.introduced);
+        let visitor = Visitor::new(VISITOR, move || {
+            introduced.fetch_add(1, Ordering::Relaxed);
+        });
         let mut request = Request::builder().method(method).uri(uri);
+        request = request.extension(visitor);
         if !headers.iter().any(|(name, _)| *name == "host") {
             request = request.header("host", "vms.test:8080");
         }

@@ -84,6 +84,8 @@ pub struct Wanted {
     pub wants_opus: bool,
     /// Who pays for it.
     pub holder: Holder,
+    /// From where it was asked for; media may come from elsewhere.
+    pub peer: Option<SocketAddr>,
 }
 
 /// A session that has been opened.
@@ -366,10 +368,10 @@ impl Engine {
         let session = services
             .sessions
             .open(new_session(wanted, Activity::Publish))?;
-        // Where it sends from shows when it connects; nobody needs it before.
-        let nowhere = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+        let unknown = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+        let from = wanted.peer.map_or(unknown, |peer| peer.ip());
         let publishers = &services.publishers;
-        let publisher = publishers.open(wanted.channel, PublishProtocol::Whip, nowhere)?;
+        let publisher = publishers.open(wanted.channel, PublishProtocol::Whip, from)?;
         let (orders, received) = mpsc::channel(ORDERS);
         let stage = Stage {
             channel: wanted.channel,
@@ -475,7 +477,7 @@ fn new_session(wanted: Wanted, activity: Activity) -> NewSession {
         activity,
         channel: wanted.channel,
         holder: wanted.holder,
-        peer: None,
+        peer: wanted.peer,
         expire: None,
         expected_bits_per_s: 0,
     }

@@ -51,6 +51,7 @@ fn wanted(id: i64) -> Wanted {
             account: AccountId::new(1).unwrap(),
             serial: None,
         },
+        peer: None,
     }
 }
 
