@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: our figures beside the usual tool's, on the same machine in the same run.
 
+mod archive;
 mod clip;
 mod document;
 mod engines;
@@ -38,6 +39,8 @@ enum Bench {
     Streams(streams::Args),
     /// Delay of events to 1 and 100 subscribers, on SQLite and PostgreSQL.
     Subscriptions(subscriptions::Args),
+    /// Growth of the catalog, searches in a year of rows, and a start after `kill -9`, on SQLite and PostgreSQL.
+    Archive(archive::Args),
     /// Documents written and searched on SQLite and PostgreSQL, and nearest vectors, beside a bare insert loop.
     Metadata(metadata::Args),
 }
@@ -50,6 +53,7 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<()> {
         Bench::Engines(args) => engines::main(args),
         Bench::Streams(args) => streams::main(args),
         Bench::Subscriptions(args) => subscriptions::main(args),
+        Bench::Archive(args) => archive::main(args),
         Bench::Metadata(args) => metadata::main(args),
     }
 }
