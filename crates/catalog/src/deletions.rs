@@ -11,6 +11,17 @@ pub(crate) const JOINED_US: i64 = 1_000_000;
 /// An entry grows for this long; then a new one begins, so that "when" stays exact to the hour.
 const ENTRY_US: i64 = 3_600_000_000;
 
+const COLUMNS: [&str; 8] = [
+    "id",
+    "channel",
+    "start_us",
+    "end_us",
+    "size_bytes",
+    "segments",
+    "reason",
+    "at_us",
+];
+
 /// Footage that goes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tally {
@@ -59,16 +70,7 @@ impl Catalog {
         limit: u64,
     ) -> Result<Vec<Deletion>, Error> {
         let select = Query::select()
-            .columns([
-                "id",
-                "channel",
-                "start_us",
-                "end_us",
-                "size_bytes",
-                "segments",
-                "reason",
-                "at_us",
-            ])
+            .columns(COLUMNS)
             .from("deletion")
             .and_where(Expr::col("channel").eq(channel.get()))
             .and_where_option(before.map(|before| Expr::col("id").lt(before)))
@@ -77,6 +79,41 @@ impl Catalog {
             .take();
         let rows = self.read("list of deletions", &select).await?;
         rows.iter().map(deletion).collect()
+    }
+
+    /// What was deleted of a channel that lies in a range, by the start of it, at most `limit` entries.
+    pub async fn deletions_in(
+        &self,
+        channel: ChannelId,
+        range: TimeRange,
+        limit: u64,
+    ) -> Result<Vec<Deletion>, Error> {
+        let select = Query::select()
+            .columns(COLUMNS)
+            .from("deletion")
+            .and_where(Expr::col("channel").eq(channel.get()))
+            .and_where(Expr::col("start_us").lt(range.end.micros()))
+            .and_where(Expr::col("end_us").gt(range.start.micros()))
+            .order_by("start_us", Order::Asc)
+            .order_by("id", Order::Asc)
+            .limit(limit)
+            .take();
+        let rows = self.read("search for deletions", &select).await?;
+        rows.iter().map(deletion).collect()
+    }
+
+    /// Whether the account says that this channel was deleted with its footage. A database that never knew
+    /// the channel, because it is new or another one, does not say so.
+    pub async fn is_deleted_channel(&self, channel: ChannelId) -> Result<bool, Error> {
+        let select = Query::select()
+            .column("id")
+            .from("deletion")
+            .and_where(Expr::col("channel").eq(channel.get()))
+            .and_where(Expr::col("reason").eq(DeletionReason::Channel.as_str()))
+            .limit(1)
+            .take();
+        let rows = self.read("search for a deleted channel", &select).await?;
+        Ok(!rows.is_empty())
     }
 
     /// Forgets entries that are older than `before`; how many.

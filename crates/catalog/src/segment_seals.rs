@@ -7,7 +7,8 @@ use crate::segment_rows::{is_state, seal, segment, with_columns};
 use crate::sql::Row;
 use crate::{Catalog, Error, NewGap};
 use framewell_model::{
-    ChainLink, ChannelId, RecordId, Seal, Segment, SegmentId, SegmentState, TimeRange, WallTime,
+    ChainLink, ChannelId, RecordId, Seal, SealSource, Segment, SegmentId, SegmentState, TimeRange,
+    WallTime,
 };
 use sea_query::{Expr, ExprTrait as _, LockType, Order, Query, SelectStatement};
 
@@ -108,10 +109,16 @@ impl Catalog {
     }
 
     /// The published segment of a channel that ends last, if its digest is known: the next one is tied to
-    /// it.
+    /// it. Uploads are chains of their own.
     pub async fn newest_link(&self, channel: ChannelId) -> Result<Option<ChainLink>, Error> {
+        let source = Expr::col("digest_source");
+        let is_recorded = source
+            .clone()
+            .is_null()
+            .or(source.ne(SealSource::Imported.as_str()));
         let newest = published(channel)
             .columns(["id", "digest", "digest_source"])
+            .and_where(is_recorded)
             .order_by("end_us", Order::Desc)
             .limit(1)
             .take();

@@ -28,4 +28,4 @@ pub use gop::{CompressedGop, GopSample, TICK_US};
 pub use gop_ref::GopRef;
 pub use pages::{FootageGap, GopEntry, GopPages};
 pub use piece::{CONTINUITY_US, Location, Piece};
-pub use spool::{Spool, SpoolSegment};
+pub use spool::{Spool, SpoolSegment, UNKNOWN_CHANNELS};

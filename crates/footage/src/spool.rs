@@ -8,6 +8,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// Folder in the spool folder, with one for each channel, of segments whose channel no row knew when the
+/// server started. They wait there for a rebuild of the catalog.
+pub const UNKNOWN_CHANNELS: &str = "unknown";
+
 /// A segment that the recorder opened.
 #[derive(Debug, Clone)]
 pub struct SpoolSegment {

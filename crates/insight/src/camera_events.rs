@@ -223,7 +223,8 @@ const fn name_of(reason: GapReason) -> Option<&'static str> {
         GapReason::RecorderLagged
         | GapReason::PacketLoss
         | GapReason::DataLoss
-        | GapReason::ServerDown => Some(GAP_EVENT),
+        | GapReason::ServerDown
+        | GapReason::Unknown => Some(GAP_EVENT),
         GapReason::CameraOffline | GapReason::Unauthorized | GapReason::RecordingOff => None,
     }
 }

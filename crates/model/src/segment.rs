@@ -74,11 +74,13 @@ pub enum GapReason {
     DataLoss,
     /// Recording was switched off.
     RecordingOff,
+    /// Nobody knows: the row that said it was lost, or there never was one.
+    Unknown,
 }
 
 impl GapReason {
     /// Every reason, for parsing.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::CameraOffline,
         Self::Unauthorized,
         Self::ServerDown,
@@ -88,6 +90,7 @@ impl GapReason {
         Self::StorageFull,
         Self::DataLoss,
         Self::RecordingOff,
+        Self::Unknown,
     ];
 
     /// The word stored in the database and shown by the native API.
@@ -103,6 +106,7 @@ impl GapReason {
             Self::StorageFull => "storage_full",
             Self::DataLoss => "data_loss",
             Self::RecordingOff => "recording_off",
+            Self::Unknown => "unknown",
         }
     }
 }

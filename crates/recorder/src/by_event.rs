@@ -86,15 +86,16 @@ impl Recorder {
     }
 
     /// What recording by event has to know after a restart: a window that was being recorded has a gap
-    /// from the last footage on, and goes on if its end lies ahead.
+    /// from the last footage on, and goes on if its end lies ahead. Given are the end of that footage and the
+    /// gap that is open.
     pub(crate) async fn recover_by_event(
         &self,
         channel: &Channel,
         mode: RecMode,
+        (tail, open): (Option<WallTime>, Option<Gap>),
     ) -> Result<(), Error> {
         let catalog = &self.shared.catalog;
         let now = self.shared.clock.now();
-        let (tail, open) = catalog.recording_tail(channel.id).await?;
         let rolls = Rolls::of(channel, self.shared.config.rolls);
         let since = tail.map_or(now, |tail| tail.min(now)) - rolls.post;
         let mut windows = Windows::default();

@@ -35,6 +35,7 @@ mod retry;
 mod room;
 mod segment;
 mod supervisor;
+mod unknown;
 mod windows;
 mod writer;
 

@@ -6,16 +6,17 @@ use crate::file;
 use crate::gaps::Coverage;
 use crate::publish::{PublishError, Publisher, discard, spool_bytes};
 use crate::segment::ClosedSegment;
+use crate::unknown;
 use crate::{Error, Recorder};
 use framewell_blob::ObjectKey;
 use framewell_catalog::{Catalog, NewGap, StagedSegment};
 use framewell_fmp4::scan_segment;
 use framewell_footage::CONTINUITY_US;
 use framewell_model::{
-    Channel, ChannelId, ErrorKind, GapReason, HasKind, RecMode, Seal, SealSource, SegmentId,
-    TimeRange, WallTime,
+    ChainLink, Channel, ChannelId, ErrorKind, GapReason, HasKind, RecMode, Seal, SealSource,
+    SegmentId, TimeRange, WallTime,
 };
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,10 @@ impl Recorder {
     /// published, staged rows without a file go, the hole since the last footage becomes a gap row
     /// (`server_down`). Call once before [`Recorder::run`].
     ///
+    /// Files of channels that the database does not know are kept in the folder
+    /// [`framewell_footage::UNKNOWN_CHANNELS`] of the spool: it may be the wrong database, or a new one in the place of one that
+    /// was lost. Those of channels that were deleted go.
+    ///
     /// With the object store away, files stay where they are and are published while the recorder
     /// runs; with the database away it fails. `mode_of` says which mode is in force in a channel: its
     /// schedule counts, not only what is stored.
@@ -41,13 +46,21 @@ impl Recorder {
         let files = list_spool(spool_dir.clone()).await?;
         let publisher = self.publisher();
         let mut waiting = HashSet::new();
+        let mut left = BTreeMap::<ChannelId, Left>::new();
+        let mut unknown = 0_u64;
         for path in files {
-            if let Some(closed) = self.recover_file(&publisher, path).await? {
-                // Among all that waits, so that the oldest goes first if some has to.
-                self.shared.backlog.leave(Waiting::from(&closed));
-                waiting.insert(closed.row.id);
+            match self.recover_file(&publisher, path).await? {
+                Recovered::Done => {}
+                Recovered::Unknown => unknown += 1,
+                Recovered::Waits(closed) => {
+                    // Among all that waits, so that the oldest goes first if some has to.
+                    self.shared.backlog.leave(Waiting::from(&closed));
+                    waiting.insert(closed.row.id);
+                    left.entry(closed.row.channel).or_default().add(&closed);
+                }
             }
         }
+        unknown::tell(spool_dir, unknown);
         if !waiting.is_empty() {
             self.shared.has_overflowed.store(true, Ordering::Release);
         }
@@ -59,60 +72,83 @@ impl Recorder {
                 finish_staged(&publisher, &staged).await?;
             }
         }
-        self.recover_gaps(mode_of).await
+        self.recover_gaps(&left, mode_of).await
     }
 
-    /// Publishes one file; returns it if the store does not take it now.
-    async fn recover_file(
-        &self,
-        publisher: &Publisher,
-        path: PathBuf,
-    ) -> Result<Option<ClosedSegment>, Error> {
+    /// Publishes one file, if that can be done now.
+    async fn recover_file(&self, publisher: &Publisher, path: PathBuf) -> Result<Recovered, Error> {
         let closed = match read_spool_file(path.clone()).await {
             Ok(Some(closed)) => closed,
-            Ok(None) => return Ok(None),
+            Ok(None) => return Ok(Recovered::Done),
             Err(source) => return Err(Error::SpoolDir { path, source }),
         };
         let id = closed.row.id;
         match publisher.publish(&closed).await {
             Ok(_) => {
                 tracing::info!(channel.id = %closed.row.channel, segment.id = %id, size_bytes = closed.row.size_bytes, "segment recovered from the spool");
-                Ok(None)
+                Ok(Recovered::Done)
             }
-            Err(error) if error.is_unwanted() => {
-                discard(&closed.path).await;
-                Ok(None)
-            }
+            Err(error) if error.is_unwanted() => self.unwanted(&closed).await,
             Err(PublishError::Catalog(error)) if error.kind().is_retryable() => Err(error.into()),
             Err(error) => {
                 tracing::warn!(segment.id = %id, error = &error as &dyn std::error::Error, "recovered segment is not published yet");
                 spool_bytes(closed.row.channel).increment(closed.row.size_bytes as f64);
-                Ok(Some(closed))
+                Ok(Recovered::Waits(closed))
             }
         }
     }
 
+    /// A segment that the catalog does not take goes if somebody deleted it, or its channel. One of a channel
+    /// that was never known is kept.
+    async fn unwanted(&self, closed: &ClosedSegment) -> Result<Recovered, Error> {
+        let (catalog, channel) = (&self.shared.catalog, closed.row.channel);
+        let is_known = match catalog.load_channel(channel).await {
+            Ok(_) => true,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                catalog.is_deleted_channel(channel).await?
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if is_known {
+            discard(&closed.path).await;
+            return Ok(Recovered::Done);
+        }
+        let spool_dir = self.shared.config.spool_dir.clone();
+        unknown::keep(spool_dir, channel, closed.path.clone()).await?;
+        Ok(Recovered::Unknown)
+    }
+
     /// The time since the last footage of each channel is a gap, if none is open already.
-    async fn recover_gaps(&self, mode_of: impl Fn(&Channel) -> RecMode) -> Result<(), Error> {
+    async fn recover_gaps(
+        &self,
+        left: &BTreeMap<ChannelId, Left>,
+        mode_of: impl Fn(&Channel) -> RecMode,
+    ) -> Result<(), Error> {
         let catalog = &self.shared.catalog;
+        let nothing = Left::default();
         for channel in catalog.all_channels().await? {
             let (id, mode) = (channel.id, mode_of(&channel));
-            let link = catalog.newest_link(id).await?;
+            let left = left.get(&id).unwrap_or(&nothing);
+            let (published, open) = catalog.recording_tail(id).await?;
+            let tail = published.max(left.end());
+            let link = match left.newest() {
+                Some((end, link)) if Some(end) >= published => link,
+                _ => catalog.newest_link(id).await?,
+            };
             self.shared.memory(id).state.lock().link = link;
             if matches!(mode, RecMode::ByEvent | RecMode::ServerByEvent) {
-                self.recover_by_event(&channel, mode).await?;
+                self.recover_by_event(&channel, mode, (tail, open)).await?;
                 continue;
             }
-            let (tail, open) = catalog.recording_tail(id).await?;
             let Some(tail) = tail else { continue };
             let reason = match open {
                 Some(open) if open.start >= tail => open.reason,
                 open => {
                     if let Some(open) = open {
-                        close_stale_gap(catalog, id, open.start, tail).await?;
+                        close_stale_gap(catalog, id, open.start, tail, left).await?;
                     }
                     if mode == RecMode::On && channel.schedule.is_none() {
-                        fill_holes(catalog, id, tail).await?;
+                        fill_holes(catalog, id, tail, left).await?;
                     }
                     let gap = NewGap {
                         channel: id,
@@ -131,6 +167,48 @@ impl Recorder {
     }
 }
 
+/// What became of a spool file.
+enum Recovered {
+    /// It is published, or there was nothing to be kept.
+    Done,
+    /// The store does not take it now.
+    Waits(ClosedSegment),
+    /// It is kept aside.
+    Unknown,
+}
+
+/// Footage of a channel that stays in the spool until the store takes it: it is there as well as what is published.
+#[derive(Debug, Default)]
+struct Left {
+    /// With what ties the next segment to it.
+    segments: Vec<(TimeRange, Option<ChainLink>)>,
+}
+
+impl Left {
+    fn add(&mut self, closed: &ClosedSegment) {
+        self.segments.push((closed.row.range, closed.link()));
+    }
+
+    /// End and link of the one that ends last.
+    fn newest(&self) -> Option<(WallTime, Option<ChainLink>)> {
+        let ends = self.segments.iter().map(|(range, link)| (range.end, *link));
+        ends.max_by_key(|(end, _)| *end)
+    }
+
+    fn end(&self) -> Option<WallTime> {
+        self.newest().map(|(end, _)| end)
+    }
+
+    /// Published footage with what overlaps the same range here, ascending.
+    fn with(&self, published: Vec<TimeRange>, within: TimeRange) -> Vec<TimeRange> {
+        let own = self.segments.iter().map(|(range, _)| *range);
+        let mut all = published;
+        all.extend(own.filter(|range| range.overlaps(&within)));
+        all.sort_by_key(|range| (range.start, range.end));
+        all
+    }
+}
+
 /// The crash came after footage was back and before the gap row knew it: the gap ends where the
 /// first footage behind its start begins.
 async fn close_stale_gap(
@@ -138,25 +216,30 @@ async fn close_stale_gap(
     channel: ChannelId,
     start: WallTime,
     tail: WallTime,
+    left: &Left,
 ) -> Result<(), framewell_catalog::Error> {
     let since = TimeRange { start, end: tail };
     let footage = catalog.segment_ranges(channel, since).await?;
+    let footage = left.with(footage, since);
     let back = footage.iter().map(|range| range.start.max(start)).min();
     catalog.close_gap(channel, back.unwrap_or(tail)).await
 }
 
 /// A crash may take the row of a hole with it that was over before: the database was away, and what waited
-/// for it was in memory. What lies between the segments of the last minutes, and in no row, becomes one.
+/// for it was in memory. What lies between the segments of the last hour, and in no row, becomes one. Its reason went
+/// with the row.
 async fn fill_holes(
     catalog: &Catalog,
     channel: ChannelId,
     tail: WallTime,
+    left: &Left,
 ) -> Result<(), framewell_catalog::Error> {
     let lately = TimeRange {
         start: tail - LATELY,
         end: tail,
     };
     let footage = catalog.segment_ranges(channel, lately).await?;
+    let footage = left.with(footage, lately);
     let gaps = catalog.gaps_in(channel, lately).await?;
     let mut reached: Option<WallTime> = None;
     for range in footage {
@@ -166,8 +249,9 @@ async fn fill_holes(
                 .any(|gap| gap.start < hole.end && gap.end.is_none_or(|end| end > hole.start));
             if !is_known && hole.micros() > CONTINUITY_US {
                 tracing::warn!(channel.id = %channel, start = %hole.start, end = %hole.end, "a hole without a gap row; it gets one");
-                let reason = GapReason::CameraOffline;
-                catalog.join_past_gap(channel, hole, reason).await?;
+                catalog
+                    .join_past_gap(channel, hole, GapReason::Unknown)
+                    .await?;
             }
         }
         reached = reached.max(Some(range.end));

@@ -42,7 +42,7 @@ pub(crate) struct ClipGapView {
     /// First moment with footage again.
     end: String,
     /// `camera_offline`, `unauthorized`, `server_down`, `recorder_lagged`, `packet_loss`, `storage_failed`,
-    /// `data_loss` or `recording_off`; null where none was written down.
+    /// `storage_full`, `data_loss`, `recording_off` or `unknown`; null where none was written down.
     #[schema(example = "camera_offline")]
     reason: Option<&'static str>,
     /// The segments that are missing or damaged, where the reason is `data_loss`.

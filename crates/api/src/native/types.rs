@@ -140,7 +140,7 @@ pub(crate) struct GapView {
     /// Where it ends; null while it lasts.
     pub(crate) end: Option<String>,
     /// Why: `camera_offline`, `unauthorized`, `server_down`, `recorder_lagged`, `packet_loss`,
-    /// `storage_failed`, `data_loss` or `recording_off`.
+    /// `storage_failed`, `storage_full`, `data_loss`, `recording_off` or `unknown`.
     #[schema(example = "camera_offline")]
     pub(crate) reason: &'static str,
 }

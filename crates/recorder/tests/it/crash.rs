@@ -3,8 +3,9 @@
 use crate::rig::{Camera, Rig, small_clip, until};
 use framewell_blob::ObjectKey;
 use framewell_catalog::NewSegment;
+use framewell_fmp4::parse_link;
 use framewell_live::EndReason;
-use framewell_model::{ClockSource, GapReason, RunId, SegmentId, TimeRange};
+use framewell_model::{ClockSource, GapReason, RunId, SegmentId, TimeRange, WallTime};
 use framewell_testkit::encode::EncodedClip;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -172,38 +173,58 @@ async fn kill_at(moment: usize, clip: &EncodedClip) {
     }
 }
 
-#[tokio::test]
-async fn a_file_of_an_unknown_channel_or_without_footage_is_removed() {
-    let (rig, _) = crashed_rig().await;
-    let file = rig.files("spool").pop().unwrap();
-    let fresh = Rig::new().await;
-    let account = fresh
-        .catalog
-        .load_channel(fresh.channel)
-        .await
-        .unwrap()
-        .account;
-    let now = small_clip().start;
-    fresh
-        .catalog
-        .delete_channel(account, fresh.channel, now)
+async fn delete_channel(rig: &Rig) {
+    let channel = rig.catalog.load_channel(rig.channel).await.unwrap();
+    rig.catalog
+        .delete_channel(channel.account, rig.channel, small_clip().start)
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_a_channel_that_no_database_knows_is_kept() {
+    let (rig, _) = crashed_rig().await;
+    let file = rig.files("spool").pop().unwrap();
+    let footage = std::fs::read(&file).unwrap();
+    // A channel without footage leaves no entry: this is what an empty database looks like.
+    let fresh = Rig::new().await;
+    delete_channel(&fresh).await;
     let folder = fresh.dir.path().join("spool").join("1");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::copy(&file, folder.join(file.file_name().unwrap())).unwrap();
+    for _ in 0..2 {
+        fresh
+            .node
+            .recorder
+            .recover(|channel| channel.rec_mode)
+            .await
+            .unwrap();
+        let kept = fresh.files("spool");
+        assert_eq!(kept.len(), 1, "{kept:?}");
+        assert!(kept[0].ends_with(Path::new("unknown/1").join(file.file_name().unwrap())));
+        assert!(std::fs::read(&kept[0]).unwrap() == footage);
+    }
+    assert!(fresh.files("objects").is_empty());
+}
+
+#[tokio::test]
+async fn a_file_of_a_deleted_channel_or_without_footage_is_removed() {
+    let (rig, _) = crashed_rig().await;
+    assert_eq!(rig.files("spool").len(), 1);
+    delete_channel(&rig).await;
+    let folder = rig.dir.path().join("spool").join("1");
     let empty = format!("{}.mp4", Uuid::now_v7());
     std::fs::write(folder.join(empty), b"").unwrap();
     let garbage = format!("{}.mp4", Uuid::now_v7());
     std::fs::write(folder.join(garbage), [0xa5; 5_000]).unwrap();
-    fresh
-        .node
+    rig.node
         .recorder
         .recover(|channel| channel.rec_mode)
         .await
         .unwrap();
-    assert!(fresh.files("spool").is_empty());
-    assert!(fresh.files("objects").is_empty());
+    assert!(rig.files("spool").is_empty());
+    rig.node.recorder.sweep().await.unwrap();
+    assert!(rig.files("objects").is_empty());
 }
 
 #[tokio::test]
@@ -255,17 +276,78 @@ async fn what_the_store_does_not_take_at_the_start_is_published_while_running() 
         .recover(|channel| channel.rec_mode)
         .await
         .unwrap();
-    assert_eq!(rig.files("spool").len(), 1);
+    let waiting = rig.files("spool");
+    assert_eq!(waiting.len(), 1);
+    // What waits is not missing: the hole begins behind it.
+    let tail = camera.video()[50].wall;
+    let down = |gaps: &[(WallTime, Option<WallTime>, GapReason)]| {
+        assert_eq!(gaps.len(), 1, "{gaps:?}");
+        assert_eq!((gaps[0].1, gaps[0].2), (None, GapReason::ServerDown));
+        assert!(gaps[0].0.micros_since(tail).abs() <= 20, "{gaps:?}");
+    };
+    down(&rig.gaps().await);
+    // Nor does another start make it so.
+    rig.crash().await;
+    rig.node
+        .recorder
+        .recover(|channel| channel.rec_mode)
+        .await
+        .unwrap();
+    down(&rig.gaps().await);
+    rig.record().await;
+    let clip = small_clip().encode().unwrap();
+    let mut next = Camera::connect(&rig, &clip, tail.plus_micros(20_000_000));
+    next.play_units(19);
+    // The next segment names the one that waits.
+    let opened = until("the next segment", async || {
+        let mut files = rig.files("spool");
+        files.retain(|file| !waiting.contains(file));
+        let head = std::fs::read(files.first()?).ok()?;
+        parse_link(&head).ok()
+    })
+    .await;
+    let named = opened.unwrap().segment.to_string();
+    assert!(waiting[0].to_string_lossy().contains(&named));
     std::fs::remove_file(&objects).unwrap();
     std::fs::rename(&away, &objects).unwrap();
-    rig.record().await;
-    until("an empty spool", async || {
-        rig.files("spool").is_empty().then_some(())
+    until("a spool without what waited", async || {
+        (!waiting[0].exists()).then_some(())
     })
     .await;
     rig.until_published(3).await;
-    rig.assert_recorded(&camera.video()[..50]).await;
     rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_hole_whose_row_the_crash_took_has_no_made_up_reason() {
+    let (mut rig, camera) = crashed_rig().await;
+    let clip = small_clip().encode().unwrap();
+    let tail = camera.video()[50].wall;
+    rig.node
+        .recorder
+        .recover(|channel| channel.rec_mode)
+        .await
+        .unwrap();
+    let back = tail.plus_micros(20_000_000);
+    rig.record().await;
+    let mut again = Camera::connect(&rig, &clip, back);
+    again.play();
+    rig.until_gaps("a closed gap", |gaps| gaps[0].1.is_some())
+        .await;
+    let all = TimeRange {
+        start: tail.plus_micros(-1_000),
+        end: back,
+    };
+    rig.catalog.cut_gaps(rig.channel, all, 0).await.unwrap();
+    rig.crash().await;
+    rig.node
+        .recorder
+        .recover(|channel| channel.rec_mode)
+        .await
+        .unwrap();
+    let gaps = rig.gaps().await;
+    assert_eq!((gaps[0].1, gaps[0].2), (Some(back), GapReason::Unknown));
+    assert_eq!(gaps.len(), 2, "{gaps:?}");
 }
 
 #[tokio::test]

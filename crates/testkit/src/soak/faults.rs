@@ -45,7 +45,7 @@ impl Kind {
     const fn reasons(self) -> &'static [&'static str] {
         match self {
             Self::CameraUnplugged | Self::CameraReset => &["camera_offline"],
-            Self::ServerKilled => &["server_down", "camera_offline"],
+            Self::ServerKilled => &["server_down", "camera_offline", "unknown"],
             Self::DiskFilled => &[
                 "storage_full",
                 "storage_failed",
