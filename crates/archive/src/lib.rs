@@ -18,7 +18,7 @@ pub use check::{CheckOptions, CheckReport, Depth};
 pub use error::Error;
 pub use rebuild::{RebuildReport, RebuiltChannel};
 pub use report::{Finding, FindingKind, Findings, Progress};
-pub use verify::{Break, Hole, Sealed, Verdict, VerifyReport};
+pub use verify::{Break, Deleted, Hole, Sealed, Verdict, VerifyReport};
 
 use framewell_blob::{BlobStore, ObjectKey};
 use framewell_catalog::Catalog;

@@ -6,7 +6,9 @@ use crate::{Archive, Error, Finding, FindingKind, Findings, PAGE_ROWS, Progress,
 use framewell_blob::{ObjectKey, StoredObject};
 use framewell_catalog::{NewGap, SegmentRow};
 use framewell_footage::CONTINUITY_US;
-use framewell_model::{AccountId, ChannelId, GapReason, RunId, SegmentId, TimeRange, WallTime};
+use framewell_model::{
+    AccountId, ChannelId, ErrorKind, GapReason, HasKind as _, RunId, SegmentId, TimeRange, WallTime,
+};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
@@ -38,8 +40,20 @@ pub struct RebuiltChannel {
     pub holes: u64,
     /// Segments that others name as the one before them, and that are nowhere.
     pub lost_segments: u64,
-    /// Files of the channel in the spool folder: stored when the server starts.
+    /// Files of the channel in the spool folder, those that a start kept aside included: stored when the
+    /// server starts.
     pub spool_files: u64,
+}
+
+/// A channel while it is rebuilt.
+struct Work {
+    channel: ChannelId,
+    /// Gets the channel if it has no row.
+    account: AccountId,
+    has_row: bool,
+    rebuilt: RebuiltChannel,
+    /// Segments that others say came before them, and that have not been seen.
+    named: Vec<SegmentId>,
 }
 
 /// What a rebuild did.
@@ -64,6 +78,9 @@ impl Archive {
     /// and has none; those belong to `account` then, have no source and do not record. What has rows is left
     /// as it is, so a rebuild may be repeated. No server may run on the same database.
     ///
+    /// A name alone makes no channel: an object or a spool file has to say the same. What cannot be what it says,
+    /// or what the database does not take, is a finding and stops nothing.
+    ///
     /// # Errors
     /// Database or store cannot be used. Objects that cannot be read are findings.
     pub async fn rebuild(
@@ -73,7 +90,8 @@ impl Archive {
     ) -> Result<RebuildReport, Error> {
         let mut report = RebuildReport::default();
         let mut spooled: BTreeMap<ChannelId, u64> = BTreeMap::new();
-        for file in self.spool_files().await? {
+        let files = self.spool_files().await?.into_iter();
+        for file in files.chain(self.kept_files().await?) {
             if let Some(identity) = file.identity {
                 *spooled.entry(identity.channel).or_default() += 1;
             }
@@ -81,48 +99,95 @@ impl Archive {
         let mut channels: BTreeSet<_> = self.blobs.segment_channels().await?.into_iter().collect();
         channels.extend(spooled.keys());
         for channel in channels {
-            let name = format!("channel {channel}");
-            let now = self.clock.now();
-            let mut rebuilt = RebuiltChannel {
-                channel: channel.get(),
-                is_new: self
-                    .catalog
-                    .restore_channel(account, channel, &name, now)
-                    .await?,
-                spool_files: spooled.get(&channel).copied().unwrap_or(0),
-                ..RebuiltChannel::default()
+            let mut work = Work {
+                channel,
+                account,
+                has_row: false,
+                rebuilt: RebuiltChannel {
+                    channel: channel.get(),
+                    spool_files: spooled.get(&channel).copied().unwrap_or(0),
+                    ..RebuiltChannel::default()
+                },
+                named: Vec::new(),
             };
-            let mut named = Vec::new();
-            for day in self.blobs.segment_days(channel).await? {
-                watch(Progress {
-                    channel,
-                    at: day,
-                    objects: report.segments() + rebuilt.segments,
-                    bytes: rebuilt.bytes,
-                });
-                self.rebuild_day(channel, day, &mut rebuilt, &mut named, &mut report.findings)
-                    .await?;
+            self.rebuild_channel(&mut work, &mut report, &mut watch)
+                .await?;
+            if work.has_row {
+                report.channels.push(work.rebuilt);
             }
-            for segment in named {
-                if self.catalog.segment_row(segment).await?.is_none() {
-                    rebuilt.lost_segments += 1;
-                }
-            }
-            self.find_holes(channel, &mut rebuilt).await?;
-            report.channels.push(rebuilt);
         }
         Ok(report)
     }
 
-    /// `named`: segments that others say came before them, and that have not been seen.
+    async fn rebuild_channel(
+        &self,
+        work: &mut Work,
+        report: &mut RebuildReport,
+        watch: &mut impl FnMut(Progress),
+    ) -> Result<(), Error> {
+        let channel = work.channel;
+        let ever = WallTime::from_micros(i64::MIN);
+        let has_segments = self.catalog.next_segment_row(channel, ever).await?;
+        if (has_segments.is_some() || work.rebuilt.spool_files > 0)
+            && !self.restore(work, &mut report.findings).await?
+        {
+            return Ok(());
+        }
+        let before = report.segments();
+        for day in self.blobs.segment_days(channel).await? {
+            watch(Progress {
+                channel,
+                at: day,
+                objects: before + work.rebuilt.segments,
+                bytes: work.rebuilt.bytes,
+            });
+            self.rebuild_day(work, day, &mut report.findings).await?;
+        }
+        if !work.has_row {
+            return Ok(());
+        }
+        for segment in std::mem::take(&mut work.named) {
+            if self.catalog.segment_row(segment).await?.is_none() {
+                work.rebuilt.lost_segments += 1;
+            }
+        }
+        self.find_holes(channel, &mut work.rebuilt).await
+    }
+
+    /// Makes the row of a channel, unless it has one; whether it has one then.
+    async fn restore(&self, work: &mut Work, findings: &mut Findings) -> Result<bool, Error> {
+        if work.has_row {
+            return Ok(true);
+        }
+        let (channel, now) = (work.channel, self.clock.now());
+        let name = format!("channel {channel}");
+        let made = self
+            .catalog
+            .restore_channel(work.account, channel, &name, now)
+            .await;
+        match made {
+            Ok(is_new) => {
+                work.rebuilt.is_new = is_new;
+                work.has_row = true;
+                self.put_back(channel).await?;
+                Ok(true)
+            }
+            Err(error) if error.kind() == ErrorKind::InvalidArgument => {
+                let what = format!("it cannot be made again: {error}");
+                findings.push(fault(channel, None, FindingKind::Foreign, what));
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn rebuild_day(
         &self,
-        channel: ChannelId,
+        work: &mut Work,
         day: WallTime,
-        rebuilt: &mut RebuiltChannel,
-        named: &mut Vec<SegmentId>,
         findings: &mut Findings,
     ) -> Result<(), Error> {
+        let channel = work.channel;
         let objects = self.blobs.segments_of_day(channel, day).await?;
         let rows = self.rows(channel, day_from(day)).await?;
         let known: HashSet<SegmentId> = rows.iter().map(|row| row.segment.id).collect();
@@ -143,21 +208,49 @@ impl Archive {
                     continue;
                 }
             };
+            if !self.restore(work, findings).await? {
+                return Ok(());
+            }
+            if let Some(finding) = self.take_in(&object).await? {
+                findings.push(finding);
+                continue;
+            }
             // Names of objects are sorted by when they were made, so most links lead to the one before.
             if let Some(link) = object.link
                 && before != Some(link.segment)
             {
-                named.push(link.segment);
+                work.named.push(link.segment);
             }
             before = Some(object.row.id);
             if object.torn_bytes > 0 {
                 findings.push(torn(&object));
             }
-            self.insert(&object).await?;
-            rebuilt.segments += 1;
-            rebuilt.bytes += object.row.size_bytes.unsigned_abs();
+            work.rebuilt.segments += 1;
+            work.rebuilt.bytes += object.row.size_bytes.unsigned_abs();
         }
         Ok(())
+    }
+
+    /// Gives an object its row, or says why it gets none.
+    async fn take_in(&self, object: &Adopted) -> Result<Option<Finding>, Error> {
+        let row = &object.row;
+        let fault = |kind, what| Ok(Some(fault(row.channel, Some(row.id), kind, what)));
+        let known = self.catalog.segment_row(row.id).await?;
+        if let Some(known) = known.filter(|known| known.segment.range.start != row.range.start) {
+            let what = format!(
+                "a second object of the segment begins at {}: the row is about the one of {}",
+                row.range.start, known.segment.range.start
+            );
+            return fault(FindingKind::Foreign, what);
+        }
+        match self.insert(object).await {
+            Ok(()) => Ok(None),
+            Err(Error::Catalog(error)) if !ends_a_rebuild(error.kind()) => fault(
+                FindingKind::Damaged,
+                format!("the catalog does not take it: {error}"),
+            ),
+            Err(error) => Err(error),
+        }
     }
 
     /// The object as its bytes tell it, or why it cannot be used.
@@ -166,16 +259,7 @@ impl Archive {
         channel: ChannelId,
         object: StoredObject,
     ) -> Result<Result<Adopted, Finding>, Error> {
-        let fault = |segment, kind, what| {
-            Ok(Err(Finding {
-                kind,
-                channel,
-                segment,
-                start: None,
-                what,
-                repair: None,
-            }))
-        };
+        let fault = |segment, kind, what| Ok(Err(fault(channel, segment, kind, what)));
         let Some(key @ ObjectKey::Segment { id, .. }) = &object.key else {
             let what = format!("{} has a name that is none of ours", object.path);
             return fault(None, FindingKind::Foreign, what);
@@ -184,7 +268,14 @@ impl Archive {
             let what = format!("{} bytes are too many to be read", object.size);
             return fault(Some(*id), FindingKind::Damaged, what);
         }
-        let data = self.whole(key, object.size).await?.unwrap_or_default();
+        let data = match self.whole(key, object.size).await {
+            Ok(data) => data.unwrap_or_default(),
+            Err(Error::Blob(error)) if !error.kind().is_retryable() => {
+                let what = format!("it cannot be read: {error}");
+                return fault(Some(*id), FindingKind::Damaged, what);
+            }
+            Err(error) => return Err(error),
+        };
         match Adopted::read(key, &data) {
             Some(adopted) => Ok(Ok(adopted)),
             None => {
@@ -269,6 +360,30 @@ fn follow(
     let hole = TimeRange::new(*end, range.start);
     *end = range.end.max(*end);
     hole.filter(|hole| hole.micros() > CONTINUITY_US)
+}
+
+/// Whether a refusal of the catalog is about more than the one object.
+const fn ends_a_rebuild(kind: ErrorKind) -> bool {
+    !matches!(
+        kind,
+        ErrorKind::InvalidArgument | ErrorKind::NotFound | ErrorKind::AlreadyExists
+    )
+}
+
+fn fault(
+    channel: ChannelId,
+    segment: Option<SegmentId>,
+    kind: FindingKind,
+    what: String,
+) -> Finding {
+    Finding {
+        kind,
+        channel,
+        segment,
+        start: None,
+        what,
+        repair: None,
+    }
 }
 
 fn torn(object: &Adopted) -> Finding {

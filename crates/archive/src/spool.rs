@@ -3,7 +3,8 @@
 use crate::object::HEAD_BYTES;
 use crate::{Archive, Error};
 use framewell_fmp4::{SegmentIdentity, parse_init};
-use framewell_model::SegmentId;
+use framewell_footage::UNKNOWN_CHANNELS;
+use framewell_model::{ChannelId, SegmentId};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -29,6 +30,27 @@ impl Archive {
             })
     }
 
+    /// Spool files that a start kept because it did not know their channels.
+    pub(crate) async fn kept_files(&self) -> Result<Vec<SpoolFile>, Error> {
+        let dir = self.spool_dir.join(UNKNOWN_CHANNELS);
+        let path = dir.clone();
+        tokio::task::spawn_blocking(move || list(&dir))
+            .await
+            .unwrap_or_else(|panic| Err(io::Error::other(panic)))
+            .map_err(|source| Error::Spool { path, source })
+    }
+
+    /// Puts the kept files of a channel back to where the next start publishes them.
+    pub(crate) async fn put_back(&self, channel: ChannelId) -> Result<(), Error> {
+        let name = channel.to_string();
+        let kept = self.spool_dir.join(UNKNOWN_CHANNELS).join(&name);
+        let (folder, path) = (self.spool_dir.join(&name), kept.clone());
+        tokio::task::spawn_blocking(move || move_all(&kept, &folder))
+            .await
+            .unwrap_or_else(|panic| Err(io::Error::other(panic)))
+            .map_err(|source| Error::Spool { path, source })
+    }
+
     /// Whether a segment lies in the spool folder.
     pub(crate) async fn is_spooled(&self, file: &crate::Finding) -> Result<bool, Error> {
         let Some(segment) = file.segment else {
@@ -42,6 +64,19 @@ impl Archive {
             .await
             .map_err(|source| Error::Spool { path, source })
     }
+}
+
+fn move_all(from: &Path, to: &Path) -> io::Result<()> {
+    let files = match std::fs::read_dir(from) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        files => files?,
+    };
+    std::fs::create_dir_all(to)?;
+    for file in files {
+        let file = file?;
+        std::fs::rename(file.path(), to.join(file.file_name()))?;
+    }
+    std::fs::remove_dir(from)
 }
 
 fn list(dir: &Path) -> io::Result<Vec<SpoolFile>> {

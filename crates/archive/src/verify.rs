@@ -10,8 +10,10 @@ use crate::{Archive, Error, PAGE_ROWS, Progress, key_of};
 use bytes::Bytes;
 use framewell_catalog::SegmentRow;
 use framewell_fmp4::{parse_init, parse_link};
+use framewell_footage::CONTINUITY_US;
 use framewell_model::{
-    ChainLink, ChannelId, SealSource, SegmentDigest, SegmentId, SegmentState, TimeRange, WallTime,
+    ChainLink, ChannelId, Deletion, SealSource, SegmentDigest, SegmentId, SegmentState, TimeRange,
+    WallTime,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
@@ -28,7 +30,8 @@ const MOST_KNOWN: usize = 10_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Every segment is what was recorded, and none is missing between them.
+    /// Every segment is what was recorded, and none is missing between them, but for those of which the
+    /// catalog says that they were deleted.
     Intact,
     /// At least one is not.
     Broken,
@@ -48,6 +51,25 @@ pub struct Break {
     pub start: WallTime,
     /// The sentence.
     pub what: String,
+}
+
+/// Footage of which the catalog says that it was deleted, where a segment is missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Deleted {
+    /// The last of the missing segments, which the one behind it names.
+    #[serde(serialize_with = "text")]
+    pub segment: SegmentId,
+    /// Start of the footage that was deleted together.
+    #[serde(serialize_with = "text")]
+    pub start: WallTime,
+    /// Its end.
+    #[serde(serialize_with = "text")]
+    pub end: WallTime,
+    /// When it was deleted; the rest of it followed within the hour.
+    #[serde(serialize_with = "text")]
+    pub at: WallTime,
+    /// Why: `age`, `bytes`, `pressure`, `request` or `channel`.
+    pub reason: &'static str,
 }
 
 /// How many segments were sealed how.
@@ -90,6 +112,9 @@ pub struct VerifyReport {
     pub last_digest: Option<SegmentDigest>,
     /// The first breaks, in the order of time; the first one is the answer to where the chain does not hold.
     pub breaks: Vec<Break>,
+    /// Where segments are missing that were deleted, the first of them in the order of time. That is what the
+    /// catalog says: who can write the database can say so.
+    pub deleted: Vec<Deleted>,
     /// What the first segment says came before it, if that is no longer there (retention).
     #[serde(serialize_with = "as_text")]
     pub gone_before: Option<SegmentId>,
@@ -173,8 +198,10 @@ impl Archive {
                     objects: proof.report.segments,
                     bytes: proof.report.bytes,
                 });
+                let before = proof.report.to;
                 let link = proof.take(&read);
-                self.follow_link(&mut proof, &read.row, link).await?;
+                self.follow_link(&mut proof, &read.row, before, link)
+                    .await?;
             }
         }
         self.ask_successor(&mut proof, channel, range.end).await?;
@@ -187,42 +214,57 @@ impl Archive {
         Ok(Read { row, object })
     }
 
-    /// Compares what a segment says of the one before it.
+    /// Compares what a segment says of the one before it; footage before it ends at `before`.
     async fn follow_link(
         &self,
         proof: &mut Proof,
         row: &SegmentRow,
+        before: Option<WallTime>,
         link: Option<ChainLink>,
     ) -> Result<(), Error> {
         let Some(link) = link else { return Ok(()) };
         if proof.vouch(&link) {
             return Ok(());
         }
-        let before = self.catalog.segment_row(link.segment).await?;
-        let before = before.filter(|row| row.state == SegmentState::Published);
-        match before {
-            Some(before) => {
-                let is_same = before.seal.is_none_or(|seal| seal.digest == link.digest);
+        let named = self.catalog.segment_row(link.segment).await?;
+        let named = named.filter(|row| row.state == SegmentState::Published);
+        match named {
+            Some(named) => {
+                let is_same = named.seal.is_none_or(|seal| seal.digest == link.digest);
                 if !is_same {
                     let what = format!(
                         "segment {} says that this segment had another digest when it was closed",
                         row.segment.id
                     );
-                    proof.broken(before.segment.id, before.segment.range.start, what);
+                    proof.broken(named.segment.id, named.segment.range.start, what);
                 }
             }
             None if proof.report.segments <= 1 => {
                 proof.report.gone_before = Some(link.segment);
             }
             None => {
-                let what = format!(
-                    "this segment is missing: segment {} says that it came before",
-                    row.segment.id
-                );
-                proof.broken(link.segment, row.segment.range.start, what);
+                let deletions = self.deletions_before(row, before).await?;
+                proof.missing(row, link.segment, &deletions);
             }
         }
         Ok(())
+    }
+
+    /// What the account says of deletions between the footage before a segment and that segment.
+    async fn deletions_before(
+        &self,
+        row: &SegmentRow,
+        before: Option<WallTime>,
+    ) -> Result<Vec<Deletion>, Error> {
+        // What touches the hole only lies beside it.
+        let end = row.segment.range.start.plus_micros(-CONTINUITY_US);
+        let start = before.map(|before| before.plus_micros(CONTINUITY_US));
+        let Some(hole) = start.and_then(|start| TimeRange::new(start, end)) else {
+            return Ok(Vec::new());
+        };
+        let limit = MOST_BREAKS as u64;
+        let channel = row.segment.channel;
+        Ok(self.catalog.deletions_in(channel, hole, limit).await?)
     }
 
     /// The first segment behind the range vouches for the last one inside.
@@ -326,6 +368,26 @@ impl Proof {
         {
             self.known.remove(&oldest);
         }
+    }
+
+    /// A segment is missing that `row` names.
+    fn missing(&mut self, row: &SegmentRow, segment: SegmentId, deletions: &[Deletion]) {
+        if deletions.is_empty() {
+            let what = format!(
+                "this segment is missing: segment {} says that it came before",
+                row.segment.id
+            );
+            return self.broken(segment, row.segment.range.start, what);
+        }
+        let room = MOST_BREAKS.saturating_sub(self.report.deleted.len());
+        let told = deletions.iter().take(room).map(|deletion| Deleted {
+            segment,
+            start: deletion.range.start,
+            end: deletion.range.end,
+            at: deletion.at,
+            reason: deletion.reason.as_str(),
+        });
+        self.report.deleted.extend(told);
     }
 
     fn broken(&mut self, segment: SegmentId, start: WallTime, what: String) {

@@ -65,6 +65,42 @@ impl Catalog {
         tx.commit().await
     }
 
+    /// Gives up a segment, staged or published, whose object is lost: its row goes and a gap says that its
+    /// footage is lost (`data_loss`), in one step. [`Error::Held`] if a hold keeps it, [`Error::NotFound`] if
+    /// it is gone or doomed.
+    pub async fn give_up_segment(&self, record: RecordId, now: WallTime) -> Result<(), Error> {
+        let mut tx = self.begin("giving up of a segment").await?;
+        let select = victims()
+            .and_where(Expr::col("record").eq(record.get()))
+            .and_where(Expr::col("state").ne(SegmentState::Doomed.as_str()))
+            .take();
+        let candidates = tx.fetch(&select).await?;
+        lock_channels(&mut tx, &candidates).await?;
+        let rows = tx
+            .fetch(&select.clone().lock(LockType::Update).take())
+            .await?;
+        let Some(row) = rows.first() else {
+            return Err(Error::not_found(format!("segment {record}")));
+        };
+        let Tally { channel, range, .. } = victim(row)?.tally;
+        if let Some(name) = keeper(&mut tx, channel, Some(range), now).await? {
+            let what = format!("record {record}");
+            return Err(Error::Held { what, name });
+        }
+        let delete = Query::delete()
+            .from_table("segment")
+            .and_where(Expr::col("record").eq(record.get()))
+            .take();
+        tx.execute(&delete).await?;
+        match require(&mut tx, channel, None, LockType::NoKeyUpdate).await {
+            Ok(_) => join_gap(&mut tx, channel, range, GapReason::DataLoss).await?,
+            // A deleted channel has no gaps.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        tx.commit().await
+    }
+
     /// Dooms published segments of a channel that end before `before` (retention), oldest first, at most
     /// `limit`; how many. Those that a hold keeps stay.
     pub async fn doom_segments_before(

@@ -7,9 +7,14 @@ use crate::{Catalog, Error};
 use framewell_model::{AccountId, ChannelId, RecMode, WallTime};
 use sea_query::{Expr, ExprTrait as _, Func, Query};
 
+/// Highest number of a channel that is restored: every reader of JSON can tell it from the next one, and there is
+/// room for those that come after it.
+const MOST_RESTORED: i64 = 1 << 52;
+
 impl Catalog {
     /// Makes a channel with this number, without a source, not recording; `false` if there is a channel of
-    /// this number. Nobody may create channels at the same time.
+    /// this number. Nobody may create channels at the same time. [`Error::Invalid`] for a number of which no
+    /// channel can have been: the next one would have none.
     pub async fn restore_channel(
         &self,
         account: AccountId,
@@ -17,6 +22,7 @@ impl Catalog {
         name: &str,
         now: WallTime,
     ) -> Result<bool, Error> {
+        check_number(id)?;
         let mut tx = self.begin("restoring of a channel").await?;
         require_account(&mut tx, account).await?;
         let same = Query::select()
@@ -109,6 +115,14 @@ impl Catalog {
         tx.commit().await?;
         Ok(true)
     }
+}
+
+fn check_number(id: ChannelId) -> Result<(), Error> {
+    if id.get() <= MOST_RESTORED {
+        return Ok(());
+    }
+    let text = format!("no channel has the number {id}: they end at {MOST_RESTORED}");
+    Err(Error::Invalid(text))
 }
 
 /// Which number the sequence of a PostgreSQL identity column gives next.

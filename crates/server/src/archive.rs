@@ -96,7 +96,7 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "FILE", requires = "manifest")]
     file: Option<PathBuf>,
     /// The server's public key, as `/v1/server/signing-key` and `framewell signing-key` show it. Without it the
-    /// manifest is only found to be signed by the key that it names.
+    /// manifest is only found to be signed by the key that it names, which may be anybody's: the command ends with 3.
     #[arg(long, value_name = "KEY", requires = "manifest")]
     key: Option<String>,
     /// Print the report as JSON.
@@ -104,6 +104,23 @@ pub(crate) struct VerifyArgs {
     json: bool,
     #[command(flatten)]
     config: ConfigArgs,
+}
+
+/// What a check or a proof ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Nothing is wrong.
+    Right,
+    /// Something is.
+    Wrong,
+    /// A clip fits its manifest, and nobody said whose key is to be believed.
+    UncheckedSigner,
+}
+
+impl From<bool> for Answer {
+    fn from(is_right: bool) -> Self {
+        if is_right { Self::Right } else { Self::Wrong }
+    }
 }
 
 /// Whether nothing was found that is wrong.
@@ -214,7 +231,7 @@ fn print_rebuild(report: &RebuildReport, account: &str) {
 }
 
 /// Whether everything is proved.
-pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<bool> {
+pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<Answer> {
     if let (Some(manifest), Some(file)) = (&args.manifest, &args.file) {
         return verify_file(manifest, file, args);
     }
@@ -235,7 +252,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<bool> {
         } else {
             print_proof(&report);
         }
-        Ok(report.verdict == Verdict::Intact)
+        Ok((report.verdict == Verdict::Intact).into())
     })
 }
 
@@ -249,6 +266,12 @@ fn print_proof(report: &VerifyReport) {
         logging::print(&format!(
             "no footage from {} to {end}: {}",
             hole.start, hole.reason
+        ));
+    }
+    for gone in &report.deleted {
+        logging::print(&format!(
+            "segment {} is missing: footage from {} to {} was deleted on {} by {}, as the catalog says",
+            gone.segment, gone.start, gone.end, gone.at, gone.reason
         ));
     }
     let sealed = report.sealed;
@@ -276,6 +299,9 @@ fn print_proof(report: &VerifyReport) {
                 first.segment, first.start
             )
         }
+        (Verdict::Intact, _) if !report.deleted.is_empty() => {
+            "INTACT, but for what the catalog says was deleted".to_owned()
+        }
         (Verdict::Intact, _) => "INTACT".to_owned(),
         _ => "UNPROVEN: nothing speaks against it, but not all of it has a digest".to_owned(),
     };
@@ -299,22 +325,30 @@ struct FileAnswer {
     file: manifest::FileReport,
 }
 
-fn verify_file(manifest: &Path, file: &Path, args: &VerifyArgs) -> anyhow::Result<bool> {
-    let shown = manifest.display();
+/// As it may be shown on a terminal: what a stranger wrote moves no cursor there.
+fn shown(text: &str) -> std::str::EscapeDebug<'_> {
+    text.escape_debug()
+}
+
+fn verify_file(manifest: &Path, file: &Path, args: &VerifyArgs) -> anyhow::Result<Answer> {
     let text = std::fs::read_to_string(manifest);
-    let text = text.with_context(|| format!("{shown} cannot be read"))?;
+    let text = text.with_context(|| format!("{} cannot be read", manifest.display()))?;
     let key = args.key.as_deref().map(str::parse::<PublicKey>);
     let key = key.transpose().context("--key is no public key")?;
     let (opened, signer) = match manifest::open(&text, key.as_ref()) {
         Ok(opened) => opened,
         Err(error) => {
-            logging::print(&format!("NOT VERIFIED: {error}"));
-            return Ok(false);
+            logging::print(&format!("NOT VERIFIED: {}", shown(&error.to_string())));
+            return Ok(Answer::Wrong);
         }
     };
     let clip = File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let report = manifest::check_file(&opened, clip).context("the clip cannot be read")?;
     let is_good = report.is_good();
+    let answer = match (is_good, key.is_some()) {
+        (true, false) => Answer::UncheckedSigner,
+        (is_good, _) => is_good.into(),
+    };
     if args.json {
         print_json(&FileAnswer {
             is_good,
@@ -325,27 +359,32 @@ fn verify_file(manifest: &Path, file: &Path, args: &VerifyArgs) -> anyhow::Resul
             segments: opened.segments.len(),
             file: report,
         })?;
-        return Ok(is_good);
+        return Ok(answer);
     }
     for fault in &report.faults {
         let whose = fault.segment.as_deref().unwrap_or("around the media");
-        let (from, to) = (fault.offset, fault.offset + fault.length);
+        let (from, to) = (fault.offset, fault.offset.saturating_add(fault.length));
+        let whose = shown(whose);
         logging::print(&format!("bytes {from} to {to}, {whose}: {}", fault.what));
     }
     let known = if key.is_some() {
         "the key that was given"
     } else {
-        "the key that the manifest names: compare it with the server's"
+        "whose key that is was not checked: compare it with the server's, or give it as --key"
     };
-    let verdict = if is_good { "VERIFIED" } else { "CHANGED" };
+    let verdict = match answer {
+        Answer::Right => "VERIFIED",
+        Answer::UncheckedSigner => "UNCHANGED, SIGNER NOT CHECKED",
+        Answer::Wrong => "CHANGED",
+    };
     logging::print(&format!(
         "{verdict}: channel {}, {} to {}, {} segments; signed with {signer} ({known})",
         opened.channel,
-        opened.presented.start,
-        opened.presented.end,
+        shown(&opened.presented.start),
+        shown(&opened.presented.end),
         opened.segments.len()
     ));
-    Ok(is_good)
+    Ok(answer)
 }
 
 /// Prints the public key that manifests of this installation are signed with.

@@ -25,6 +25,7 @@ mod webrtc;
 mod wiring;
 
 use anyhow::Context;
+use archive::Answer;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -157,7 +158,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let done = match cli.command {
-        Command::Check(args) => return Ok(judge(archive::check(&args))),
+        Command::Check(args) => return Ok(judge(archive::check(&args).map(Into::into))),
         Command::Verify(args) => return Ok(judge(archive::verify(&args))),
         Command::SigningKey { config } => archive::show_key(&config),
         Command::Serve(args) => serve(&args),
@@ -178,11 +179,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     done.map(|()| ExitCode::SUCCESS)
 }
 
-/// 0: nothing is wrong, 1: something is, 2: nobody knows.
-fn judge(is_right: anyhow::Result<bool>) -> ExitCode {
-    match is_right {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+/// 0: nothing is wrong, 1: something is, 2: nobody knows, 3: nobody knows whose signature it is.
+fn judge(answer: anyhow::Result<Answer>) -> ExitCode {
+    match answer {
+        Ok(Answer::Right) => ExitCode::SUCCESS,
+        Ok(Answer::Wrong) => ExitCode::from(1),
+        Ok(Answer::UncheckedSigner) => ExitCode::from(3),
         Err(error) => {
             logging::print_error(&error);
             ExitCode::from(2)

@@ -3,9 +3,9 @@
 use crate::object::{difference, digest_of, row_of};
 use crate::{Archive, Error, Finding, FindingKind, key_of};
 use framewell_blob::ObjectKey;
-use framewell_catalog::{NewGap, SegmentFacts, SegmentRow};
+use framewell_catalog::{SegmentFacts, SegmentRow};
 use framewell_fmp4::{SampleTables, scan_segment};
-use framewell_model::{ErrorKind, GapReason, HasKind, Seal, SealSource, SegmentState};
+use framewell_model::{ErrorKind, HasKind, Seal, SealSource, SegmentState};
 
 impl Archive {
     /// The finding, if it is still one: recording, publishing and deletion go on while a check runs.
@@ -74,11 +74,7 @@ impl Archive {
             }
             // Another length than the row says: not ours to judge.
             Some(_) => Ok(None),
-            None => {
-                self.catalog.drop_staged_segment(record).await?;
-                self.note_loss(row).await?;
-                Ok(Some("the row is gone, a gap says that footage is lost"))
-            }
+            None => self.give_up(row).await,
         }
     }
 
@@ -92,26 +88,11 @@ impl Archive {
 
     /// A row whose object is gone becomes a gap.
     async fn give_up(&self, row: &SegmentRow) -> Result<Option<&'static str>, Error> {
-        let record = row.segment.record;
-        self.catalog.doom_segment(record, self.clock.now()).await?;
-        self.catalog.delete_doomed_segment(record).await?;
-        self.note_loss(row).await?;
+        let now = self.clock.now();
+        self.catalog
+            .give_up_segment(row.segment.record, now)
+            .await?;
         Ok(Some("the row is gone, a gap says that footage is lost"))
-    }
-
-    async fn note_loss(&self, row: &SegmentRow) -> Result<(), Error> {
-        let range = row.segment.range;
-        let gap = NewGap {
-            channel: row.segment.channel,
-            start: range.start,
-            end: Some(range.end),
-            reason: GapReason::DataLoss,
-        };
-        match self.catalog.insert_past_gap(gap).await {
-            // A deleted channel has no gaps.
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            done => Ok(done?),
-        }
     }
 
     /// An object that is whole, and lies where it says that it belongs, gets a row.

@@ -120,7 +120,7 @@ pub fn check_file(manifest: &Manifest, mut file: impl Read) -> io::Result<FileRe
         }
     }
     let (size, sha256, parts) = hasher.finish();
-    let mut faults = Vec::new();
+    let mut faults: Vec<FileFault> = misplaced(manifest).into_iter().collect();
     let mut good_parts = 0;
     for (number, part) in manifest.parts.iter().enumerate() {
         match parts.get(number) {
@@ -147,6 +147,21 @@ pub fn check_file(manifest: &Manifest, mut file: impl Read) -> io::Result<FileRe
         good_parts,
         faults,
     })
+}
+
+/// The first part that does not begin where the one before it ends.
+fn misplaced(manifest: &Manifest) -> Option<FileFault> {
+    let mut expected = Some(0_u64);
+    for part in &manifest.parts {
+        if expected != Some(part.offset) {
+            let what = "the manifest's parts do not lie one behind the other";
+            return Some(fault(manifest, part, what));
+        }
+        expected = part.offset.checked_add(part.length);
+    }
+    let last = manifest.parts.last()?;
+    let is_beyond = expected.is_none();
+    is_beyond.then(|| fault(manifest, last, "the manifest's last part has no end"))
 }
 
 fn fault(manifest: &Manifest, part: &Part, what: &str) -> FileFault {
@@ -221,6 +236,18 @@ mod tests {
             assert_eq!(report.faults.len(), 1);
             let at = at as u64;
             assert!(fault.offset <= at && at < fault.offset + fault.length);
+        }
+    }
+
+    #[test]
+    fn parts_that_overlap_or_have_no_end_are_no_proof() {
+        let (file, good) = case();
+        for (part, offset, length) in [(2, 2, 5), (3, u64::MAX, 4), (3, 8, u64::MAX)] {
+            let mut manifest = good.clone();
+            manifest.parts[part].offset = offset;
+            manifest.parts[part].length = length;
+            let report = check_file(&manifest, &file[..]).unwrap();
+            assert!(report.faults[0].what.starts_with("the manifest's"));
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::rig::{EVER, Recorded, Rig, key_of, kinds};
 use framewell_archive::{CheckOptions, CheckReport, Depth, FindingKind};
 use framewell_catalog::SegmentRow;
-use framewell_model::{ChannelId, GapReason, RunId, SegmentState, WallTime};
+use framewell_model::{ChannelId, GapReason, NewHold, RunId, SegmentState, TimeRange, WallTime};
 use uuid::Uuid;
 
 fn full() -> CheckOptions {
@@ -217,6 +217,47 @@ async fn a_store_that_is_not_there_loses_no_rows() {
     let report = rig.check(repairing()).await;
     assert_eq!(report.findings.open, 3);
     assert_eq!(rig.rows(gate).await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_row_that_a_hold_keeps_stays_though_its_object_is_gone() {
+    let mut rig = Rig::new().await;
+    let gate = rig.channel(7).await;
+    let run = rig.record(gate, 0, 4).await;
+    let staged = rig.segment(gate, run, 4, 16);
+    let catalog = rig.archive.catalog.clone();
+    catalog
+        .stage_segment(&staged.row, rig.clip_start())
+        .await
+        .unwrap();
+    let row = rig.rows(gate).await.remove(0);
+    rig.archive.blobs.delete(&key_of(&row)).await.unwrap();
+    let hold = NewHold {
+        channel: gate,
+        name: "evidence".to_owned(),
+        range: EVER,
+        expires: None,
+    };
+    let hold = catalog.create_hold(&hold, rig.clip_start()).await.unwrap();
+    let held = [FindingKind::Staged, FindingKind::MissingObject];
+    let report = rig.check(repairing()).await;
+    assert_eq!(kinds(&report), held);
+    assert_eq!(report.findings.open, 2, "{:?}", report.findings.listed);
+    assert_eq!(rig.rows(gate).await.len(), 5);
+    assert_eq!(catalog.gaps_in(gate, EVER).await.unwrap(), []);
+    // Without the hold, both go, and each leaves a gap.
+    catalog.delete_hold(gate, hold.id).await.unwrap();
+    assert_eq!(rig.check(repairing()).await.findings.open, 0);
+    assert_eq!(rig.rows(gate).await.len(), 3);
+    let gaps = catalog.gaps_in(gate, EVER).await.unwrap();
+    let gaps: Vec<_> = gaps
+        .iter()
+        .map(|gap| (gap.start, gap.end, gap.reason))
+        .collect();
+    let gap = |range: TimeRange| (range.start, Some(range.end), GapReason::DataLoss);
+    assert_eq!(gaps, [gap(row.segment.range), gap(staged.row.range)]);
+    let deletions = catalog.list_deletions(gate, None, 9).await.unwrap();
+    assert_eq!(deletions, [], "nobody deleted it");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use crate::rig::{EVER, Rig, SEGMENT_S, key_of};
 use framewell_archive::Verdict;
 use framewell_catalog::SegmentRow;
-use framewell_model::{ChannelId, RunId, Seal, SealSource, SegmentDigest, TimeRange};
+use framewell_model::{ChannelId, RunId, Seal, SealSource, SegmentDigest, TimeRange, WallTime};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -126,6 +126,43 @@ async fn a_missing_object_and_a_segment_that_is_missing_without_a_trace_show() {
 }
 
 #[tokio::test]
+async fn what_was_deleted_is_said_with_when_and_why_and_is_no_break() {
+    let (mut rig, gate, rows) = recorded().await;
+    delete(&rig, &rows[1]).await;
+    delete(&rig, &rows[2]).await;
+    let report = rig.verify(gate).await;
+    assert_eq!(report.verdict, Verdict::Intact, "{:?}", report.breaks);
+    assert_eq!((report.segments, report.vouched), (3, 1));
+    let [deleted] = &report.deleted[..] else {
+        panic!("{:?}", report.deleted);
+    };
+    assert_eq!(
+        deleted.segment, rows[2].segment.id,
+        "which the next run names"
+    );
+    assert_eq!((deleted.at, deleted.reason), (rig.clip_start(), "request"));
+    assert_eq!(
+        (deleted.start, deleted.end),
+        (rows[1].segment.range.start, rows[2].segment.range.end)
+    );
+    // What is missing elsewhere is not excused by it.
+    let run = rig.record(gate, 200, 3).await;
+    let late: Vec<_> = rig.rows(gate).await;
+    let late: Vec<_> = late.iter().filter(|row| row.segment.run == run).collect();
+    rig.archive.blobs.delete(&key_of(late[1])).await.unwrap();
+    let record = late[1].segment.record;
+    let catalog = &rig.archive.catalog;
+    catalog
+        .give_up_segment(record, rig.clip_start())
+        .await
+        .unwrap();
+    let report = rig.verify(gate).await;
+    assert_eq!(report.verdict, Verdict::Broken);
+    assert_eq!(report.breaks.len(), 1);
+    assert_eq!(report.breaks[0].segment, late[1].segment.id);
+}
+
+#[tokio::test]
 async fn exchanged_segments_show() {
     let (rig, gate, rows) = recorded().await;
     let (a, b) = (key_of(&rows[1]), key_of(&rows[2]));
@@ -199,7 +236,19 @@ async fn recovered_and_imported_segments_are_counted_as_such() {
     assert_eq!(report.verdict, Verdict::Intact);
 }
 
-/// Takes a row out of the database, as somebody with access to it could.
+/// Deletes a segment as a user does.
+async fn delete(rig: &Rig, row: &SegmentRow) {
+    let catalog = &rig.archive.catalog;
+    let record = row.segment.record;
+    catalog
+        .doom_segment(record, rig.clip_start())
+        .await
+        .unwrap();
+    rig.archive.blobs.delete(&key_of(row)).await.unwrap();
+    catalog.delete_doomed_segment(record).await.unwrap();
+}
+
+/// Takes a row out of the database and leaves no trace, as somebody with access to it could.
 async fn remove_row(rig: &Rig, row: &SegmentRow) {
     let catalog = &rig.archive.catalog;
     let record = row.segment.record;
@@ -208,6 +257,8 @@ async fn remove_row(rig: &Rig, row: &SegmentRow) {
         .await
         .unwrap();
     catalog.delete_doomed_segment(record).await.unwrap();
+    let ever = WallTime::from_micros(i64::MAX);
+    catalog.forget_deletions(ever).await.unwrap();
 }
 
 /// The row with another digest.

@@ -2,7 +2,7 @@
 
 use crate::rig::{EVER, Rig, facts, key_of, kinds};
 use framewell_archive::{CheckOptions, Depth, FindingKind, Verdict};
-use framewell_model::{ChannelId, GapReason, RecMode, RunId};
+use framewell_model::{ChannelId, GapReason, RecMode, RunId, SegmentId};
 use uuid::Uuid;
 
 async fn lost_and_rebuilt(mut rig: Rig) {
@@ -141,4 +141,62 @@ async fn a_channel_that_only_the_spool_knows_gets_its_row_before_a_server_throws
     );
     assert!(rig.archive.catalog.load_channel(gate).await.is_ok());
     assert!(file.exists());
+}
+
+#[tokio::test]
+async fn what_a_start_kept_aside_is_put_back() {
+    let mut rig = Rig::new().await;
+    let gate = ChannelId::new(3).unwrap();
+    let kept = rig.segment(gate, RunId::from_uuid(Uuid::now_v7()), 0, 0);
+    let name = format!("{}.mp4", kept.row.id);
+    let aside = rig.archive.spool_dir.join("unknown").join("3");
+    std::fs::create_dir_all(&aside).unwrap();
+    std::fs::write(aside.join(&name), &kept.bytes).unwrap();
+    let report = rig.archive.rebuild(rig.account, |_| {}).await.unwrap();
+    assert_eq!(report.channels[0].spool_files, 1);
+    let back = rig.archive.spool_dir.join("3").join(&name);
+    assert!(std::fs::read(back).unwrap() == kept.bytes);
+    assert!(!aside.exists());
+}
+
+#[tokio::test]
+async fn hostile_names_and_objects_are_findings_and_stop_nothing() {
+    let mut rig = Rig::new().await;
+    let gate = rig.channel(7).await;
+    rig.record(gate, 0, 2).await;
+    let objects = rig.dir.path().join("objects").join("seg");
+    // A folder of a number that no channel can have, and one of another without a segment in it.
+    let most = ChannelId::new(i64::MAX).unwrap();
+    let run = RunId::from_uuid(Uuid::now_v7());
+    let hostile = rig.segment(most, run, 0, 0);
+    rig.put(&hostile).await;
+    let folder = objects.join("99").join("2026-01-01").join("00");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("nothing.mp4"), b"nothing").unwrap();
+    // One that goes on for hours, and one that claims the id of another.
+    let rows = rig.rows(gate).await;
+    let stolen = rig.odd_segment(gate, (run, 0), rows[0].segment.id, [4_000, 0]);
+    rig.put(&stolen).await;
+    let own = SegmentId::from_uuid(Uuid::now_v7());
+    let long = rig.odd_segment(gate, (run, 1), own, [8_000, 20_000]);
+    rig.put(&long).await;
+    rig.lose_the_database().await;
+    let report = rig.archive.rebuild(rig.account, |_| {}).await.unwrap();
+    let made = report.channels.iter().map(|c| (c.channel, c.segments));
+    assert_eq!(made.collect::<Vec<_>>(), [(7, 2)]);
+    let found = report.findings.listed.iter();
+    let found: Vec<_> = found
+        .map(|f| (f.channel.get(), f.kind, f.segment))
+        .collect();
+    let expected = [
+        (7, FindingKind::Foreign, Some(rows[0].segment.id)),
+        (7, FindingKind::Damaged, Some(own)),
+        (99, FindingKind::Foreign, None),
+        (i64::MAX, FindingKind::Foreign, None),
+    ];
+    assert_eq!(found, expected, "{:#?}", report.findings.listed);
+    let after = rig.rows(gate).await;
+    assert!(rows.iter().map(facts).eq(after.iter().map(facts)));
+    // The next channel has a number.
+    assert!(rig.channel(100).await.get() == 100);
 }

@@ -136,12 +136,26 @@ impl Rig {
         sequence: i64,
         offset_s: i64,
     ) -> Recorded {
+        let id = SegmentId::from_uuid(Uuid::now_v7());
+        self.odd_segment(channel, (run, sequence), id, [offset_s, 0])
+    }
+
+    /// The same with this id, and with a pause of so many seconds in its middle.
+    pub(crate) fn odd_segment(
+        &mut self,
+        channel: ChannelId,
+        (run, sequence): (RunId, i64),
+        segment: SegmentId,
+        [offset_s, pause_s]: [i64; 2],
+    ) -> Recorded {
         let mut units = self.clip.units.clone();
-        for unit in &mut units {
-            unit.wall = unit.wall.plus_micros(offset_s * 1_000_000);
+        let half = units.len() / 2;
+        for (number, unit) in units.iter_mut().enumerate() {
+            let pause_s = if number < half { 0 } else { pause_s };
+            unit.wall = unit.wall.plus_micros((offset_s + pause_s) * 1_000_000);
         }
         let identity = SegmentIdentity {
-            segment: SegmentId::from_uuid(Uuid::now_v7()),
+            segment,
             channel,
             run,
             sequence,

@@ -1,10 +1,10 @@
 //! Digests of segments, and rows for those who check them.
 
 use crate::backend::{at, channel, conformance, range, segment};
-use framewell_catalog::{NewGap, TokenTarget};
+use framewell_catalog::{Error, NewGap, TokenTarget};
 use framewell_model::{
-    ChainLink, ChannelId, GapReason, RecMode, Seal, SealSource, SegmentDigest, SegmentState,
-    TimeRange,
+    ChainLink, ChannelId, GapReason, NewHold, RecMode, Seal, SealSource, SegmentDigest,
+    SegmentState, TimeRange,
 };
 
 fn seal(byte: u8) -> Seal {
@@ -33,6 +33,70 @@ conformance! {
         ]);
         assert_eq!(catalog.segment_row(sealed.id).await.unwrap().as_ref(), rows.first());
         assert_eq!(catalog.segment_channels().await.unwrap(), [gate.id]);
+    }
+
+    async fn what_is_recorded_next_is_tied_to_no_upload(catalog: &Catalog) {
+        let gate = channel(catalog).await;
+        let (recorded, uploaded) = (segment(gate.id, range(0, 10)), segment(gate.id, range(50, 60)));
+        let imported = Seal { source: SealSource::Imported, ..seal(8) };
+        for (row, seal) in [(&recorded, seal(7)), (&uploaded, imported)] {
+            let record = catalog.stage_sealed_segment(row, Some(&seal), at(60)).await.unwrap();
+            catalog.publish_segment(record, at(60)).await.unwrap();
+        }
+        let link = catalog.newest_link(gate.id).await.unwrap().unwrap();
+        assert_eq!(link.segment, recorded.id);
+    }
+
+    async fn a_lost_segment_becomes_a_gap_in_one_step_unless_it_is_held(catalog: &Catalog) {
+        let gate = channel(catalog).await;
+        let lost = segment(gate.id, range(0, 10));
+        let record = catalog.stage_segment(&lost, at(0)).await.unwrap();
+        catalog.publish_segment(record, at(0)).await.unwrap();
+        let hold = NewHold { channel: gate.id, name: "case".into(), range: range(9, 20), expires: None };
+        let hold = catalog.create_hold(&hold, at(1)).await.unwrap();
+        let error = catalog.give_up_segment(record, at(2)).await.unwrap_err();
+        assert!(matches!(error, Error::Held { .. }), "{error}");
+        assert!(catalog.load_segment(record).await.is_ok());
+        assert_eq!(catalog.gaps_in(gate.id, range(0, 100)).await.unwrap(), []);
+        catalog.delete_hold(gate.id, hold.id).await.unwrap();
+        catalog.give_up_segment(record, at(3)).await.unwrap();
+        assert_eq!(catalog.segment_row(lost.id).await.unwrap(), None);
+        let gaps = catalog.gaps_in(gate.id, range(0, 100)).await.unwrap();
+        assert_eq!((gaps[0].start, gaps[0].end, gaps[0].reason), (at(0), Some(at(10)), GapReason::DataLoss));
+        let error = catalog.give_up_segment(record, at(4)).await.unwrap_err();
+        assert!(matches!(error, Error::NotFound { .. }), "{error}");
+    }
+
+    async fn deletions_are_found_by_time_and_say_which_channels_went(catalog: &Catalog) {
+        let gate = channel(catalog).await;
+        for start in [0, 10, 50] {
+            let row = segment(gate.id, range(start, start + 10));
+            let record = catalog.stage_segment(&row, at(0)).await.unwrap();
+            catalog.publish_segment(record, at(0)).await.unwrap();
+            if start > 0 {
+                catalog.doom_segment(record, at(100)).await.unwrap();
+            }
+        }
+        let found = async |range| {
+            let found = catalog.deletions_in(gate.id, range, 9).await.unwrap();
+            found.iter().map(|entry| entry.range).collect::<Vec<_>>()
+        };
+        assert_eq!(found(range(0, 10)).await, []);
+        assert_eq!(found(range(19, 20)).await, [range(10, 20)]);
+        assert_eq!(found(range(0, 100)).await, [range(10, 20), range(50, 60)]);
+        assert!(!catalog.is_deleted_channel(gate.id).await.unwrap());
+        catalog.delete_channel(gate.account, gate.id, at(101)).await.unwrap();
+        assert!(catalog.is_deleted_channel(gate.id).await.unwrap());
+    }
+
+    async fn a_number_that_leaves_none_for_the_next_channel_is_not_restored(catalog: &Catalog) {
+        let owner = crate::backend::account(catalog, "owner").await;
+        for id in [i64::MAX, (1 << 52) + 1] {
+            let id = ChannelId::new(id).unwrap();
+            let error = catalog.restore_channel(owner, id, "hostile", at(0)).await.unwrap_err();
+            assert!(matches!(error, Error::Invalid(_)), "{error}");
+        }
+        assert!(catalog.restore_channel(owner, ChannelId::new(7).unwrap(), "sound", at(0)).await.unwrap());
     }
 
     async fn rows_are_paged_by_start_and_number(catalog: &Catalog) {

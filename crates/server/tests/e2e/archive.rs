@@ -262,6 +262,13 @@ async fn the_manifest_of_a_clip_is_checked_without_the_server() {
     let (code, text) = server.framewell(&check);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("VERIFIED"), "{text}");
+    // Anybody can sign: without the key, nothing is vouched for, and the answer says whose it is.
+    let (code, text) = server.framewell(&check[..5]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(
+        text.contains("SIGNER NOT CHECKED") && text.contains(&key),
+        "{text}"
+    );
 
     let mut bytes = clip.body.to_vec();
     let last = bytes.len() - 1;
