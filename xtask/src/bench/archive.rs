@@ -212,13 +212,17 @@ fn report(all: &[Measured], args: &Args) -> anyhow::Result<String> {
     line(&mut text, "MB for each camera-day", &|m| {
         scaled(&m.growth["bytes_per_camera_day"], 1e6, 2)
     });
-    line(&mut text, "bytes for each segment, of which index", &|m| {
-        let index = scaled(&m.growth["index_bytes"], 1.0, 0);
-        format!(
-            "{}, {index}",
-            scaled(&m.growth["bytes_per_segment"], 1.0, 0)
-        )
-    });
+    line(
+        &mut text,
+        "bytes for each segment, of which index and samples",
+        &|m| {
+            let index = scaled(&m.growth["index_bytes"], 1.0, 0);
+            format!(
+                "{}, {index}",
+                scaled(&m.growth["bytes_per_segment"], 1.0, 0)
+            )
+        },
+    );
     line(&mut text, "ms to stage and publish a segment", &|m| {
         scaled(&m.growth["ms_per_segment"], 1.0, 2)
     });

@@ -2,7 +2,7 @@
 
 use crate::rows::{Bare, Pattern, SEGMENT_US, clip, identity};
 use crate::{Failure, START, channels, open};
-use framewell_catalog::{NewGap, NewSegment};
+use framewell_catalog::{NewGap, NewSegment, SegmentFacts};
 use framewell_model::{GapReason, Seal, SealSource, SegmentDigest, TimeRange};
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -43,9 +43,12 @@ pub(crate) async fn measure(url: &str, cameras: usize) -> Result<Value, Failure>
                 digest: SegmentDigest::new([7; 32]),
                 source: SealSource::Written,
             };
-            let record = catalog
-                .stage_sealed_segment(&row, Some(&seal), start)
-                .await?;
+            let facts = SegmentFacts {
+                seal: Some(&seal),
+                sample_runs: &pattern.sample_runs,
+                sample_sizes: &pattern.sample_sizes,
+            };
+            let record = catalog.stage_known_segment(&row, facts, start).await?;
             catalog.publish_segment(record, start).await?;
             if number % (A_DAY / GAPS_A_DAY) == 1 {
                 let gap = NewGap {
@@ -66,7 +69,7 @@ pub(crate) async fn measure(url: &str, cameras: usize) -> Result<Value, Failure>
     Ok(json!({
         "bytes_per_camera_day": bytes / days,
         "bytes_per_segment": bytes / days / A_DAY,
-        "index_bytes": pattern.index.len(),
+        "index_bytes": pattern.index.len() + pattern.sample_runs.len() + pattern.sample_sizes.len(),
         "ms_per_segment": seconds * 1e3 / (days * A_DAY) as f64,
     }))
 }

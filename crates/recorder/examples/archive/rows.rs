@@ -74,6 +74,8 @@ pub(crate) struct Pattern {
     pub(crate) codecs: String,
     pub(crate) size_bytes: i64,
     pub(crate) index: Vec<u8>,
+    pub(crate) sample_runs: Vec<u8>,
+    pub(crate) sample_sizes: Vec<u8>,
 }
 
 impl Pattern {
@@ -83,6 +85,8 @@ impl Pattern {
         Ok(Self {
             codecs: scanned.parameters.codecs(),
             size_bytes: i64::try_from(bytes.len())?,
+            sample_runs: scanned.index.samples.encode_runs(),
+            sample_sizes: scanned.index.samples.encoded_sizes().to_vec(),
             index: scanned.index.encode(),
         })
     }
@@ -144,8 +148,8 @@ impl Bare {
                 let mut tx = connection.begin().await?;
                 for spot in batch {
                     let insert = "INSERT INTO segment (id, channel, run, sequence, start_us, end_us, clock, size_bytes, codecs, \
-                        fragment_index, state, updated_us, digest, digest_source) \
-                        VALUES (?, ?, ?, ?, ?, ?, 'camera_rtcp', ?, ?, ?, 'published', ?, ?, 'written')";
+                        fragment_index, state, updated_us, digest, digest_source, sample_runs, sample_sizes) \
+                        VALUES (?, ?, ?, ?, ?, ?, 'camera_rtcp', ?, ?, ?, 'published', ?, ?, 'written', ?, ?)";
                     sqlx::query(insert)
                         .bind(Uuid::now_v7())
                         .bind(spot.channel.get())
@@ -158,6 +162,8 @@ impl Bare {
                         .bind(&pattern.index)
                         .bind(start_of(spot))
                         .bind(&digest)
+                        .bind(&pattern.sample_runs)
+                        .bind(&pattern.sample_sizes)
                         .execute(&mut *tx)
                         .await?;
                 }
@@ -165,9 +171,9 @@ impl Bare {
             }
             Self::Postgres(connection) => {
                 let insert = "INSERT INTO segment (id, channel, run, sequence, start_us, end_us, clock, size_bytes, codecs, \
-                    fragment_index, state, updated_us, digest, digest_source) \
+                    fragment_index, state, updated_us, digest, digest_source, sample_runs, sample_sizes) \
                     SELECT id, channel, run, number, start_us, start_us + $6, 'camera_rtcp', $7, $8, $9, 'published', start_us, \
-                    $10, 'written' FROM UNNEST($1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[], $5::bigint[]) \
+                    $10, 'written', $11, $12 FROM UNNEST($1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[], $5::bigint[]) \
                     AS t (id, channel, run, number, start_us)";
                 let column = |of: fn(&Spot) -> i64| batch.iter().map(of).collect::<Vec<i64>>();
                 let ids: Vec<Uuid> = batch.iter().map(|_| Uuid::now_v7()).collect();
@@ -183,6 +189,8 @@ impl Bare {
                     .bind(&pattern.codecs)
                     .bind(&pattern.index)
                     .bind(&digest)
+                    .bind(&pattern.sample_runs)
+                    .bind(&pattern.sample_sizes)
                     .execute(&mut **connection)
                     .await?;
             }
