@@ -54,7 +54,7 @@ impl Recorder {
                 Recovered::Unknown => unknown += 1,
                 Recovered::Waits(closed) => {
                     // Among all that waits, so that the oldest goes first if some has to.
-                    self.shared.backlog.leave(Waiting::from(&closed));
+                    self.shared.backlog.leave(Waiting::from(&*closed));
                     waiting.insert(closed.row.id);
                     left.entry(closed.row.channel).or_default().add(&closed);
                 }
@@ -93,7 +93,7 @@ impl Recorder {
             Err(error) => {
                 tracing::warn!(segment.id = %id, error = &error as &dyn std::error::Error, "recovered segment is not published yet");
                 spool_bytes(closed.row.channel).increment(closed.row.size_bytes as f64);
-                Ok(Recovered::Waits(closed))
+                Ok(Recovered::Waits(Box::new(closed)))
             }
         }
     }
@@ -172,7 +172,7 @@ enum Recovered {
     /// It is published, or there was nothing to be kept.
     Done,
     /// The store does not take it now.
-    Waits(ClosedSegment),
+    Waits(Box<ClosedSegment>),
     /// It is kept aside.
     Unknown,
 }
