@@ -14,17 +14,23 @@ impl Access {
     }
 
     /// Whether the grant has the right on this channel, now: account ownership, the token's own
-    /// channel, or group membership at this moment. `NotFound` hides channels of others.
+    /// channel, or group membership at this moment. Who may use a channel may use its sub stream, if it has
+    /// one. `NotFound` hides channels of others.
     pub async fn check_channel(
         &self,
         grant: &Grant,
         channel: ChannelId,
         right: Right,
     ) -> Result<(), Error> {
-        if !self.reaches(grant, channel).await? {
-            return Err(Error::NotFound(format!("channel {channel}")));
+        let main = channel.main();
+        if !self.reaches(grant, main).await? {
+            return Err(Error::NotFound(format!("channel {main}")));
         }
-        self.check_right(grant, right)
+        self.check_right(grant, right)?;
+        if channel != main && self.catalog.load_sub_stream(main).await?.is_none() {
+            return Err(Error::NotFound(format!("a sub stream of channel {main}")));
+        }
+        Ok(())
     }
 
     /// All channels behind the grant, ascending.

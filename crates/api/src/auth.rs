@@ -2,6 +2,7 @@
 
 use crate::AppState;
 use crate::error::ApiError;
+use crate::native::check_stream;
 use crate::params::Params;
 use crate::visitor::Visitor;
 use axum::extract::{FromRequestParts, Request, State};
@@ -45,11 +46,12 @@ impl Need {
 pub(crate) struct Gate {
     state: AppState,
     need: Need,
+    path: &'static str,
 }
 
 impl Gate {
-    pub(crate) const fn new(state: AppState, need: Need) -> Self {
-        Self { state, need }
+    pub(crate) const fn new(state: AppState, need: Need, path: &'static str) -> Self {
+        Self { state, need, path }
     }
 }
 
@@ -188,6 +190,9 @@ pub(crate) async fn enforce(
     mut request: Request,
     next: Next,
 ) -> Response {
+    if let Err(error) = check_stream(gate.path, request.uri().query()) {
+        return error.into_response();
+    }
     if let Some(right) = gate.need.right() {
         if let (Need::ClipShareOr(_), Some(token)) = (gate.need, shared_clip_token(&request)) {
             match gate.state.access.clip_share(token.expose()).await {

@@ -17,6 +17,9 @@ use utoipa::{Modify, OpenApi};
         license(name = "MIT OR Apache-2.0"),
     ),
     paths(
+        native::sub_stream::show_sub_stream,
+        native::sub_stream::update_sub_stream,
+        native::sub_stream::delete_sub_stream,
         native::channels::list_channels,
         native::channels::show_channel,
         native::recording::show_recording,

@@ -282,7 +282,8 @@ impl<'a> Links<'a> {
     pub(crate) fn rtmp(&self, channel: ChannelId) -> String {
         let ticket = self.ticket(&MediaScope::Live(channel));
         let (host, port) = (&self.origin.host, self.state.config.rtmp_port);
-        format!("rtmp://{host}:{port}/app/{channel}_main?ticket={ticket}")
+        let (main, stream) = (channel.main(), channel.stream());
+        format!("rtmp://{host}:{port}/app/{main}_{stream}?ticket={ticket}")
     }
 
     /// Publishing over RTSP (`ANNOUNCE` and `RECORD`).

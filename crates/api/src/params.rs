@@ -63,6 +63,8 @@ impl Params {
     pub(crate) fn only_known(&self, known: &[&str]) -> Result<(), ApiError> {
         let is_known = |name: &str| {
             name == "token"
+                // Refused by the gate where it means nothing.
+                || name == "stream"
                 || known.contains(&name)
                 || !name.chars().any(|c| c.is_ascii_alphabetic())
         };

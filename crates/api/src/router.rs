@@ -19,7 +19,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 pub fn router(state: AppState) -> Router {
     let mut inner = Router::new();
     for route in routes::TABLE {
-        let gate = auth::Gate::new(state.clone(), route.need);
+        let gate = auth::Gate::new(state.clone(), route.need, route.path);
         let methods =
             (route.build)().route_layer(axum::middleware::from_fn_with_state(gate, auth::enforce));
         inner = inner.route(route.path, methods);

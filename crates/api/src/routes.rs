@@ -60,6 +60,9 @@ pub const TABLE: &[Route] = &[
     // Native face.
     route("GET", "/v1/channels", WATCH, || get(native::channels::list_channels)),
     route("GET", "/v1/channels/{id}", WATCH, || get(native::channels::show_channel)),
+    route("GET", "/v1/channels/{id}/sub", WATCH, || get(native::sub_stream::show_sub_stream)),
+    route("PUT", "/v1/channels/{id}/sub", CONFIGURE, || put(native::sub_stream::update_sub_stream)),
+    route("DELETE", "/v1/channels/{id}/sub", ACCOUNT, || delete(native::sub_stream::delete_sub_stream)),
     route("GET", "/v1/channels/{id}/recording", WATCH, || get(native::recording::show_recording)),
     route("PUT", "/v1/channels/{id}/recording", CONFIGURE, || put(native::recording::update_recording)),
     route("GET", "/v1/channels/{id}/holds", WATCH, || get(native::holds::list_holds)),

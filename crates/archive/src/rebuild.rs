@@ -24,6 +24,8 @@ const MOST_RUNS: usize = 64;
 pub struct RebuiltChannel {
     /// Its number, as the segments say.
     pub channel: i64,
+    /// Which stream of it: `main` or `sub`.
+    pub stream: &'static str,
     /// Whether its row had to be made.
     pub is_new: bool,
     /// Segments that got a row.
@@ -98,13 +100,17 @@ impl Archive {
         }
         let mut channels: BTreeSet<_> = self.blobs.segment_channels().await?.into_iter().collect();
         channels.extend(spooled.keys());
+        let mut channels: Vec<ChannelId> = channels.into_iter().collect();
+        // The channel before its sub stream, which would make it.
+        channels.sort_by_key(|channel| (channel.main(), channel.stream()));
         for channel in channels {
             let mut work = Work {
                 channel,
                 account,
                 has_row: false,
                 rebuilt: RebuiltChannel {
-                    channel: channel.get(),
+                    channel: channel.main().get(),
+                    stream: channel.stream().as_str(),
                     spool_files: spooled.get(&channel).copied().unwrap_or(0),
                     ..RebuiltChannel::default()
                 },
@@ -160,7 +166,7 @@ impl Archive {
             return Ok(true);
         }
         let (channel, now) = (work.channel, self.clock.now());
-        let name = format!("channel {channel}");
+        let name = format!("channel {}", channel.main());
         let made = self
             .catalog
             .restore_channel(work.account, channel, &name, now)

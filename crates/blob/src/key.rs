@@ -5,7 +5,8 @@ use framewell_model::{ChannelId, ClipObjectId, ImageObjectId, SegmentId, WallTim
 /// Names an object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ObjectKey {
-    /// A recorded segment: `seg/<channel>/<yyyy-mm-dd>/<hh>/<segment uuid>.mp4`.
+    /// A recorded segment: `seg/<channel>/<yyyy-mm-dd>/<hh>/<segment uuid>.mp4`; of a sub stream
+    /// `seg/<channel>-sub/…`.
     Segment {
         /// Whose footage.
         channel: ChannelId,
@@ -72,7 +73,7 @@ impl ObjectKey {
             return None;
         };
         let key = Self::Segment {
-            channel: channel.parse().ok()?,
+            channel: ChannelId::parse_stored(channel)?,
             start: format!("{day}T{hour}:00:00Z").parse().ok()?,
             id: name.strip_suffix(".mp4")?.parse().ok()?,
         };
@@ -114,6 +115,9 @@ mod tests {
     #[test]
     fn a_segment_is_found_by_its_path_and_nothing_else_is() {
         let path = key("2024-05-01T12:20:30.5+02:00".parse().unwrap()).path();
+        let sub = path.replace("seg/7", "seg/7-sub");
+        let found = ObjectKey::parse_segment(&sub).unwrap();
+        assert_eq!(found.path(), sub);
         let found = ObjectKey::parse_segment(&path).unwrap();
         assert_eq!(found, key("2024-05-01T10:00:00Z".parse().unwrap()));
         assert_eq!(found.path(), path);

@@ -24,12 +24,12 @@ pub struct StoredObject {
 }
 
 impl BlobStore {
-    /// Channels that have segments, ascending. Folders with other names are left out.
+    /// Channels, and sub streams of channels, that have segments, ascending. Folders with other names are left out.
     pub async fn segment_channels(&self) -> Result<Vec<ChannelId>, Error> {
         let folders = self.folders(SEGMENTS).await?;
         let mut channels: Vec<ChannelId> = folders
             .iter()
-            .filter_map(|name| name.parse().ok())
+            .filter_map(|name| ChannelId::parse_stored(name))
             .collect();
         channels.sort_unstable();
         Ok(channels)

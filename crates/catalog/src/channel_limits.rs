@@ -78,7 +78,7 @@ impl Catalog {
         rows.iter()
             .map(|row| {
                 let value = number(&row.get::<String>("value")?)?;
-                Ok((row.id("channel", ChannelId::new)?, value))
+                Ok((row.id("channel", ChannelId::stored)?, value))
             })
             .collect()
     }

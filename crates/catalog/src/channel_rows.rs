@@ -78,7 +78,7 @@ pub(crate) fn assemble(rows: &[Row], tags: &[Row]) -> Result<Vec<Channel>, Error
 
 fn channel(row: &Row) -> Result<Channel, Error> {
     Ok(Channel {
-        id: row.id("id", ChannelId::new)?,
+        id: row.id("id", ChannelId::stored)?,
         account: row.id("account", AccountId::new)?,
         name: row.get("name")?,
         created: WallTime::from_micros(row.get("created_us")?),

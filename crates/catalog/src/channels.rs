@@ -9,9 +9,12 @@ use crate::doom::doom_channel;
 use crate::images::doom_images_of;
 use crate::slice::count;
 use crate::sql::{Dialect, Row, Tx};
+use crate::sub_streams::is_main;
 use crate::text::fold;
 use crate::{Catalog, Error, Page, Slice};
-use framewell_model::{AccountId, Channel, ChannelId, ChannelPatch, GroupId, NewChannel, WallTime};
+use framewell_model::{
+    AccountId, Channel, ChannelId, ChannelPatch, GroupId, NewChannel, StreamKind, WallTime,
+};
 use sea_query::{Expr, ExprTrait as _, LockType, Order, Query, SelectStatement};
 
 /// Which channels a list shows.
@@ -66,7 +69,7 @@ impl Catalog {
             ])
             .returning_col("id")
             .take();
-        let id = only(&tx.fetch(&insert).await?)?.id("id", ChannelId::new)?;
+        let id = only(&tx.fetch(&insert).await?)?.id("id", ChannelId::stored)?;
         if let Some(source) = &new.source {
             tx.execute(&insert_credential(id, source)).await?;
         }
@@ -113,22 +116,22 @@ impl Catalog {
     ) -> Result<Channel, Error> {
         let mut tx = self.begin("change of a channel").await?;
         require(&mut tx, id, Some(account), LockType::NoKeyUpdate).await?;
-        let one = with_columns(select())
-            .and_where(Expr::col(("channel", "id")).eq(id.get()))
-            .take();
-        let rows = tx.fetch(&one).await?;
-        let tags = tx
-            .fetch(&select_tags(Expr::col("channel").eq(id.get())))
-            .await?;
-        let mut channel = assemble(&rows, &tags)?.pop().ok_or_else(|| not_found(id))?;
-        apply(&mut channel, patch);
-        store(&mut tx, &channel).await?;
+        let channel = change(&mut tx, id, patch).await?;
+        if patch.timezone.is_some() {
+            // One place, one time zone.
+            let update = Query::update()
+                .table("channel")
+                .value("timezone", channel.timezone.as_str())
+                .and_where(Expr::col("id").eq(id.of(StreamKind::Sub).get()))
+                .take();
+            tx.execute(&update).await?;
+        }
         tx.commit().await?;
         self.note_channel_change();
         Ok(channel)
     }
 
-    /// Deletes a channel of the account with its tags, group memberships, tokens, gaps and metadata
+    /// Deletes a channel of the account with its sub stream, tags, group memberships, tokens, gaps and metadata
     /// documents; its segments, stored pictures and stored clips become doomed. Its jobs go; whoever
     /// works on one notices with the next thing it writes. [`Error::Held`] while a hold stands.
     pub async fn delete_channel(
@@ -139,14 +142,8 @@ impl Catalog {
     ) -> Result<(), Error> {
         let mut tx = self.begin("deletion of a channel").await?;
         require(&mut tx, id, Some(account), LockType::Update).await?;
-        doom_channel(&mut tx, id, now).await?;
-        tx.execute(&doom_images_of(id, now)).await?;
-        tx.execute(&doom_clips_of(id, now)).await?;
-        let delete = Query::delete()
-            .from_table("channel")
-            .and_where(Expr::col("id").eq(id.get()))
-            .take();
-        tx.execute(&delete).await?;
+        doom_all_of(&mut tx, id.of(StreamKind::Sub), now).await?;
+        doom_all_of(&mut tx, id, now).await?;
         tx.commit().await?;
         self.note_channel_change();
         Ok(())
@@ -180,15 +177,16 @@ impl Catalog {
             .column("id")
             .from("channel")
             .and_where(Expr::col("account").eq(account.get()))
+            .and_where(is_main())
             .order_by("id", Order::Asc)
             .take();
         let rows = self.read("list of channel ids", &ids).await?;
         rows.iter()
-            .map(|row| row.id("id", ChannelId::new))
+            .map(|row| row.id("id", ChannelId::stored))
             .collect()
     }
 
-    /// Every channel of every account, for the reconciler.
+    /// Every channel of every account, sub streams as channels of their own, for the reconciler.
     pub async fn all_channels(&self) -> Result<Vec<Channel>, Error> {
         let all = with_columns(select())
             .order_by(("channel", "id"), Order::Asc)
@@ -207,7 +205,7 @@ impl Catalog {
     ) -> Result<Page<Channel>, Error> {
         const OPERATION: &str = "list of channels";
         let mut matching = select();
-        matching.and_where(is_in_scope);
+        matching.and_where(is_in_scope).and_where(is_main());
         restrict(&mut matching, filter, self.dialect());
         let total = only(&self.read(OPERATION, &count(&matching)).await?)?.get("total")?;
         let mut page = with_columns(matching)
@@ -226,6 +224,43 @@ impl Catalog {
             total,
         })
     }
+}
+
+/// A channel that a lock of the transaction keeps from changing.
+pub(crate) async fn load_locked(tx: &mut Tx, id: ChannelId) -> Result<Channel, Error> {
+    let one = with_columns(select())
+        .and_where(Expr::col(("channel", "id")).eq(id.get()))
+        .take();
+    let rows = tx.fetch(&one).await?;
+    let tags = tx
+        .fetch(&select_tags(Expr::col("channel").eq(id.get())))
+        .await?;
+    assemble(&rows, &tags)?.pop().ok_or_else(|| not_found(id))
+}
+
+/// Changes such a channel.
+pub(crate) async fn change(
+    tx: &mut Tx,
+    id: ChannelId,
+    patch: &ChannelPatch,
+) -> Result<Channel, Error> {
+    let mut channel = load_locked(tx, id).await?;
+    apply(&mut channel, patch);
+    store(tx, &channel).await?;
+    Ok(channel)
+}
+
+/// Removes the row of a channel, if it is there, and dooms what is stored of it. [`Error::Held`] while a hold
+/// stands.
+pub(crate) async fn doom_all_of(tx: &mut Tx, id: ChannelId, now: WallTime) -> Result<(), Error> {
+    doom_channel(tx, id, now).await?;
+    tx.execute(&doom_images_of(id, now)).await?;
+    tx.execute(&doom_clips_of(id, now)).await?;
+    let delete = Query::delete()
+        .from_table("channel")
+        .and_where(Expr::col("id").eq(id.get()))
+        .take();
+    tx.execute(&delete).await.map(drop)
 }
 
 fn restrict(select: &mut SelectStatement, filter: &ChannelFilter, dialect: Dialect) {

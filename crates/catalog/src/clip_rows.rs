@@ -129,7 +129,7 @@ pub(crate) fn clip(row: &Row) -> Result<StoredClip, Error> {
     Ok(StoredClip {
         id: row.id("id", ClipId::new)?,
         account: row.id("account", AccountId::new)?,
-        channel: row.id("channel", ChannelId::new)?,
+        channel: row.id("channel", ChannelId::stored)?,
         title: row.get("title")?,
         group: row.get("clip_group")?,
         range: range(row, "start_us", "end_us")?,

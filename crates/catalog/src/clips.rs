@@ -411,7 +411,7 @@ impl Catalog {
             Ok(DoomedClip {
                 id: row.id("id", ClipId::new)?,
                 object: object.map(ClipObjectId::from_uuid),
-                channel: row.id("channel", ChannelId::new)?,
+                channel: row.id("channel", ChannelId::stored)?,
                 start: WallTime::from_micros(row.get("start_us")?),
             })
         });

@@ -238,7 +238,7 @@ fn deletion(row: &Row) -> Result<Deletion, Error> {
     };
     Ok(Deletion {
         number: row.get("id")?,
-        channel: row.id("channel", ChannelId::new)?,
+        channel: row.id("channel", ChannelId::stored)?,
         range: range(row)?,
         size_bytes: row.get("size_bytes")?,
         segments: row.get("segments")?,

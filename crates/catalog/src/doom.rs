@@ -232,7 +232,8 @@ async fn fetch_locked(tx: &mut Tx, select: &SelectStatement) -> Result<Vec<Row>,
 async fn lock_channels(tx: &mut Tx, segments: &[Row]) -> Result<(), Error> {
     let mut channels = BTreeSet::new();
     for row in segments {
-        channels.insert(row.id("channel", ChannelId::new)?);
+        // Where the holds of its sub stream are, too.
+        channels.insert(row.id("channel", ChannelId::stored)?.main());
     }
     for channel in &channels {
         match require(tx, *channel, None, LockType::NoKeyUpdate).await {
@@ -255,7 +256,7 @@ fn victim(row: &Row) -> Result<Victim, Error> {
     Ok(Victim {
         record: row.id("record", RecordId::new)?,
         tally: Tally {
-            channel: row.id("channel", ChannelId::new)?,
+            channel: row.id("channel", ChannelId::stored)?,
             range: range(row)?,
             size_bytes: row.get("size_bytes")?,
             segments: 1,

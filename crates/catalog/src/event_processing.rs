@@ -59,7 +59,7 @@ impl Catalog {
             .take();
         let rows = self.read("load of event processing", &select).await?;
         rows.iter()
-            .map(|row| Ok((row.id("channel", ChannelId::new)?, row.get("name")?)))
+            .map(|row| Ok((row.id("channel", ChannelId::stored)?, row.get("name")?)))
             .collect()
     }
 

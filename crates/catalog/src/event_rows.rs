@@ -29,7 +29,7 @@ pub(crate) fn with_columns(mut select: SelectStatement) -> SelectStatement {
 pub(crate) fn event(row: &Row) -> Result<Event, Error> {
     Ok(Event {
         id: row.id("id", EventId::new)?,
-        channel: row.id("channel", ChannelId::new)?,
+        channel: row.id("channel", ChannelId::stored)?,
         name: row.get("name")?,
         time: WallTime::from_micros(row.get("time_us")?),
         created: WallTime::from_micros(row.get("created_us")?),

@@ -228,7 +228,7 @@ fn gap(row: &Row) -> Result<Gap, Error> {
             .find(|reason| reason.as_str() == word)
     };
     Ok(Gap {
-        channel: row.id("channel", ChannelId::new)?,
+        channel: row.id("channel", ChannelId::stored)?,
         start: WallTime::from_micros(row.get("start_us")?),
         end: row.get::<Option<i64>>("end_us")?.map(WallTime::from_micros),
         reason: row.word("reason", reason)?,

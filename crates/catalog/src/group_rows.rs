@@ -3,6 +3,7 @@
 use crate::Error;
 use crate::slice::check_key;
 use crate::sql::{Row, Tx};
+use crate::sub_streams::is_main;
 use framewell_model::{Access, AccountId, ChannelId, Group, GroupId, NewGroup, WallTime};
 use sea_query::{
     Expr, ExprTrait as _, InsertStatement, LockType, Order, Query, SelectStatement, UpdateStatement,
@@ -58,6 +59,7 @@ fn is_own_member() -> Expr {
         .take();
     Expr::col(("channel_group", "include_all_channels"))
         .eq(true)
+        .and(is_main())
         .or(Expr::exists(listed))
 }
 
@@ -97,7 +99,7 @@ pub(crate) fn assemble(groups: &[Row], members: &[Row], meta: &[Row]) -> Result<
         channels
             .entry(member.get("channel_group")?)
             .or_default()
-            .push(member.id("channel", ChannelId::new)?);
+            .push(member.id("channel", ChannelId::stored)?);
     }
     let mut tags: BTreeMap<i64, BTreeMap<String, String>> = BTreeMap::new();
     for tag in meta {
@@ -207,7 +209,7 @@ pub(crate) async fn require_own(
     let rows = tx.fetch(&own).await?;
     let own = rows
         .iter()
-        .map(|row| row.id("id", ChannelId::new))
+        .map(|row| row.id("id", ChannelId::stored))
         .collect::<Result<BTreeSet<_>, _>>()?;
     match channels.iter().find(|channel| !own.contains(channel)) {
         Some(missing) => Err(crate::channel_rows::not_found(*missing)),

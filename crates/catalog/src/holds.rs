@@ -6,7 +6,7 @@ use crate::slice::check_key;
 use crate::sql::{Row, Tx};
 use crate::{Catalog, Error};
 use framewell_model::{ChannelId, Hold, HoldId, NewHold, TimeRange, WallTime};
-use sea_query::{Expr, ExprTrait as _, LockType, Order, Query, SelectStatement};
+use sea_query::{Expr, ExprTrait as _, Func, LockType, Order, Query, SelectStatement};
 
 /// Most holds of a channel: a search for footage that may go looks at all of them.
 pub const MOST_HOLDS: i64 = 1_000;
@@ -119,7 +119,8 @@ fn standing(now: WallTime) -> SelectStatement {
 pub(crate) fn is_free(now: WallTime) -> Expr {
     let keeping = standing(now)
         .expr(Expr::cust("1"))
-        .and_where(Expr::col(("hold", "channel")).equals(("segment", "channel")))
+        // A hold keeps all streams of its channel.
+        .and_where(Expr::col(("hold", "channel")).eq(Func::abs(Expr::col(("segment", "channel")))))
         .and_where(Expr::col(("hold", "start_us")).lt(Expr::col(("segment", "end_us"))))
         .and_where(Expr::col(("hold", "end_us")).gt(Expr::col(("segment", "start_us"))))
         .take();
@@ -136,7 +137,7 @@ pub(crate) async fn keeper(
     let mut select = standing(now);
     select
         .column("name")
-        .and_where(Expr::col("channel").eq(channel.get()))
+        .and_where(Expr::col("channel").eq(channel.main().get()))
         .limit(1);
     if let Some(range) = range {
         select
@@ -153,7 +154,7 @@ fn hold(row: &Row) -> Result<Hold, Error> {
     let expires = row.get::<Option<i64>>("expires_us")?;
     Ok(Hold {
         id: row.id("id", HoldId::new)?,
-        channel: row.id("channel", ChannelId::new)?,
+        channel: row.id("channel", ChannelId::stored)?,
         name: row.get("name")?,
         range: range.ok_or_else(|| Error::corrupt("end_us", "the hold ends before it starts"))?,
         expires: expires.map(WallTime::from_micros),

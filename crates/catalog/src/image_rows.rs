@@ -96,7 +96,7 @@ pub(crate) fn image(row: &Row) -> Result<StoredImage, Error> {
     Ok(StoredImage {
         id: row.id("id", ImageId::new)?,
         object: ImageObjectId::from_uuid(row.get("object")?),
-        channel: row.id("channel", ChannelId::new)?,
+        channel: row.id("channel", ChannelId::stored)?,
         time: WallTime::from_micros(row.get("time_us")?),
         clock: row.word("clock", clock_from_word)?,
         width: side("width")?,
@@ -113,7 +113,7 @@ pub(crate) fn doomed(row: &Row) -> Result<DoomedImage, Error> {
     Ok(DoomedImage {
         id: row.id("id", ImageId::new)?,
         object: ImageObjectId::from_uuid(row.get("object")?),
-        channel: row.id("channel", ChannelId::new)?,
+        channel: row.id("channel", ChannelId::stored)?,
         time: WallTime::from_micros(row.get("time_us")?),
     })
 }

@@ -57,6 +57,8 @@ mod segments;
 mod slice;
 mod sql;
 mod sql_search;
+mod stream_offsets;
+mod sub_streams;
 mod text;
 mod tokens;
 mod told_channels;

@@ -345,7 +345,7 @@ async fn require_all(tx: &mut Tx, channels: &BTreeSet<ChannelId>) -> Result<(), 
     let rows = tx.fetch(&select).await?;
     let found = rows
         .iter()
-        .map(|row| row.id("id", ChannelId::new))
+        .map(|row| row.id("id", ChannelId::stored))
         .collect::<Result<BTreeSet<_>, _>>()?;
     match channels.difference(&found).next() {
         Some(missing) => Err(not_found(*missing)),

@@ -206,7 +206,7 @@ pub(crate) fn document(row: &Row) -> Result<Document, Error> {
     };
     Ok(Document {
         id: row.get("id")?,
-        channel: row.id("channel", ChannelId::new)?,
+        channel: row.id("channel", ChannelId::stored)?,
         timestamp: WallTime::from_micros(row.get("timestamp_us")?),
         long: body.long,
         float: body

@@ -46,7 +46,7 @@ fn sketch_of(row: &Row) -> Result<SketchRow, Error> {
     Ok(SketchRow {
         number: row.get("document")?,
         account: row.id("account", AccountId::new)?,
-        channel: row.id("channel", ChannelId::new)?,
+        channel: row.id("channel", ChannelId::stored)?,
         timestamp: WallTime::from_micros(row.get("timestamp_us")?),
         dimensions: usize::try_from(dimensions).unwrap_or(0),
         sketch: row.get("sketch")?,

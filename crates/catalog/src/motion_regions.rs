@@ -45,7 +45,7 @@ impl Catalog {
         let rows = self.read("load of all motion regions", &select).await?;
         let mut all: BTreeMap<ChannelId, Vec<MotionRegion>> = BTreeMap::new();
         for row in &rows {
-            let channel = row.id("channel", ChannelId::new)?;
+            let channel = row.id("channel", ChannelId::stored)?;
             all.entry(channel).or_default().push(region(row)?);
         }
         all.retain(|_, regions| regions.iter().any(|region| region.enabled));

@@ -1,11 +1,11 @@
 //! Rows that are made again with the numbers that they had, after a database was lost.
 
 use crate::channels::{only, require_account};
-use crate::sql::{Dialect, Tx};
+use crate::sql::{Dialect, Row, Tx};
 use crate::text::fold;
 use crate::{Catalog, Error};
 use framewell_model::{AccountId, ChannelId, RecMode, WallTime};
-use sea_query::{Expr, ExprTrait as _, Func, Query};
+use sea_query::{Expr, ExprTrait as _, Func, InsertStatement, Query};
 
 /// Highest number of a channel that is restored: every reader of JSON can tell it from the next one, and there is
 /// room for those that come after it.
@@ -13,8 +13,9 @@ const MOST_RESTORED: i64 = 1 << 52;
 
 impl Catalog {
     /// Makes a channel with this number, without a source, not recording; `false` if there is a channel of
-    /// this number. Nobody may create channels at the same time. [`Error::Invalid`] for a number of which no
-    /// channel can have been: the next one would have none.
+    /// this number. The channel of a sub stream is made with it, where there is none. Nobody may create
+    /// channels at the same time. [`Error::Invalid`] for a number of which no channel can have been: the next one
+    /// would have none.
     pub async fn restore_channel(
         &self,
         account: AccountId,
@@ -25,50 +26,19 @@ impl Catalog {
         check_number(id)?;
         let mut tx = self.begin("restoring of a channel").await?;
         require_account(&mut tx, account).await?;
-        let same = Query::select()
-            .column("id")
-            .from("channel")
-            .and_where(Expr::col("id").eq(id.get()))
-            .take();
-        if !tx.fetch(&same).await?.is_empty() {
+        if owner(&mut tx, id).await?.is_some() {
             return Ok(false);
         }
-        let mut columns = vec![
-            "account",
-            "name",
-            "name_folded",
-            "created_us",
-            "rec_mode",
-            "timezone",
-        ];
-        let mut values: Vec<Expr> = vec![
-            account.get().into(),
-            name.into(),
-            fold(name).into(),
-            now.micros().into(),
-            RecMode::Off.as_str().into(),
-            "UTC".into(),
-        ];
-        match self.dialect() {
-            Dialect::Sqlite => {
-                columns.push("id");
-                values.push(id.get().into());
+        let account = match owner(&mut tx, id.main()).await? {
+            Some(owner) => owner,
+            None => {
+                let insert = insertion(account, id.main(), name, now);
+                tx.execute(&insert).await?;
+                account
             }
-            // Its identity columns take numbers from their sequence only.
-            Dialect::Postgres => set_next(&mut tx, "channel", "id", id.get()).await?,
-        }
-        let insert = Query::insert()
-            .into_table("channel")
-            .columns(columns)
-            .values_panic(values)
-            .returning_col("id")
-            .take();
-        let made = only(&tx.fetch(&insert).await?)?.id("id", ChannelId::new)?;
-        if made != id {
-            return Err(Error::corrupt(
-                "id",
-                "a restored channel got another number",
-            ));
+        };
+        if id != id.main() {
+            tx.execute(&insertion(account, id, "", now)).await?;
         }
         if self.dialect() == Dialect::Postgres {
             let newest = Query::select()
@@ -118,11 +88,47 @@ impl Catalog {
 }
 
 fn check_number(id: ChannelId) -> Result<(), Error> {
-    if id.get() <= MOST_RESTORED {
+    if id.main().get() <= MOST_RESTORED {
         return Ok(());
     }
     let text = format!("no channel has the number {id}: they end at {MOST_RESTORED}");
     Err(Error::Invalid(text))
+}
+
+/// Whose the channel is; `None` if there is none.
+async fn owner(tx: &mut Tx, id: ChannelId) -> Result<Option<AccountId>, Error> {
+    let account = Query::select()
+        .column("account")
+        .from("channel")
+        .and_where(Expr::col("id").eq(id.get()))
+        .take();
+    let rows = tx.fetch(&account).await?;
+    let account = |row: &Row| row.id("account", AccountId::new);
+    rows.first().map(account).transpose()
+}
+
+fn insertion(account: AccountId, id: ChannelId, name: &str, now: WallTime) -> InsertStatement {
+    Query::insert()
+        .into_table("channel")
+        .columns([
+            "id",
+            "account",
+            "name",
+            "name_folded",
+            "created_us",
+            "rec_mode",
+            "timezone",
+        ])
+        .values_panic([
+            id.get().into(),
+            account.get().into(),
+            name.into(),
+            fold(name).into(),
+            now.micros().into(),
+            RecMode::Off.as_str().into(),
+            "UTC".into(),
+        ])
+        .take()
 }
 
 /// Which number the sequence of a PostgreSQL identity column gives next.

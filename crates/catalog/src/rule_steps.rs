@@ -85,7 +85,7 @@ impl Catalog {
             .map(|row| {
                 Ok(RuleState {
                     rule: (row.id("rule", RuleId::new)?, row.get("version")?),
-                    channel: row.id("channel", ChannelId::new)?,
+                    channel: row.id("channel", ChannelId::stored)?,
                     state: row.get("state")?,
                 })
             })

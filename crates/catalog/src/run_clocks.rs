@@ -78,7 +78,7 @@ impl Catalog {
 fn run_clock(row: &Row) -> Result<RunClock, Error> {
     Ok(RunClock {
         run: RunId::from_uuid(row.get("run")?),
-        channel: row.id("channel", ChannelId::new)?,
+        channel: row.id("channel", ChannelId::stored)?,
         first: WallTime::from_micros(row.get("first_us")?),
         last: WallTime::from_micros(row.get("last_us")?),
         offset_us: row.get("offset_us")?,

@@ -90,7 +90,7 @@ pub(crate) fn segment(row: &Row) -> Result<Segment, Error> {
     Ok(Segment {
         record: row.id("record", RecordId::new)?,
         id: SegmentId::from_uuid(row.get("id")?),
-        channel: row.id("channel", ChannelId::new)?,
+        channel: row.id("channel", ChannelId::stored)?,
         run: RunId::from_uuid(row.get("run")?),
         sequence: row.get("sequence")?,
         range: range(row)?,
@@ -119,7 +119,7 @@ pub(crate) fn staged(row: &Row) -> Result<StagedSegment, Error> {
     Ok(StagedSegment {
         record: row.id("record", RecordId::new)?,
         id: SegmentId::from_uuid(row.get("id")?),
-        channel: row.id("channel", ChannelId::new)?,
+        channel: row.id("channel", ChannelId::stored)?,
         start: WallTime::from_micros(row.get("start_us")?),
     })
 }

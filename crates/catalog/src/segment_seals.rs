@@ -42,7 +42,7 @@ impl Catalog {
             .take();
         let rows = self.read("list of channels with segments", &select).await?;
         rows.iter()
-            .map(|row| row.id("channel", ChannelId::new))
+            .map(|row| row.id("channel", ChannelId::stored))
             .collect()
     }
 

@@ -313,7 +313,7 @@ fn token(row: &Row) -> Result<TokenRow, Error> {
     let target = match kind.as_str() {
         "account" => TokenTarget::Account(account),
         "channel" => TokenTarget::Channel(
-            row.id("channel", ChannelId::new)?,
+            row.id("channel", ChannelId::stored)?,
             row.word("access", Access::from_word)?,
         ),
         "group" => TokenTarget::Group(row.id("channel_group", GroupId::new)?),

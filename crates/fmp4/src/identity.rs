@@ -12,7 +12,7 @@ use uuid::Uuid;
 pub struct SegmentIdentity {
     /// Its own id.
     pub segment: SegmentId,
-    /// Whose footage.
+    /// Whose footage: of a sub stream, the negative number of its channel.
     pub channel: ChannelId,
     /// The unbroken piece it belongs to.
     pub run: RunId,
@@ -59,7 +59,7 @@ impl SegmentIdentity {
         };
         let segment = SegmentId::from_uuid(Uuid::from_bytes(body.array()?));
         let channel = body.i64()?;
-        let channel = ChannelId::new(channel)
+        let channel = ChannelId::stored(channel)
             .ok_or_else(|| body.bad(format!("{channel} is no channel id")))?;
         Ok(Self {
             segment,

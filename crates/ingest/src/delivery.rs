@@ -3,20 +3,25 @@
 
 use crate::audio::{AudioClock, Report};
 use crate::jump::JumpDetector;
+use crate::one_clock::{Correction, OneClock, Window};
 use crate::status::StatusBoard;
 use bytes::Bytes;
 use framewell_live::{EndReason, SourceClock, Track};
 use framewell_media::nal::{self, NalKind};
 use framewell_media::{
-    AccessUnit, AudioParameters, ClockWatch, DtsEstimator, StreamParameters, Timeline,
-    TimelineConfig, TrackKind, VideoParameters,
+    AccessUnit, AudioParameters, ClockReading, ClockWatch, DtsEstimator, Placement,
+    StreamParameters, Timeline, TimelineConfig, TrackKind, VideoParameters,
 };
-use framewell_model::{ChannelStatus, MediaTime, RunId, Timescale, WallTime};
+use framewell_model::{ChannelStatus, MediaTime, RunId, StreamOffset, Timescale, WallTime};
 use std::sync::Arc;
 use uuid::Uuid;
 
 /// Audio further than this from the newest picture does not belong to it.
 const MAX_AUDIO_DISTANCE_US: i64 = 10_000_000;
+
+/// Capture times of a sub stream that are put right by more than this begin a new run; less is smoothed away
+/// within one.
+const MAX_CORRECTION_US: i64 = 200_000;
 
 /// A video frame as it came.
 #[derive(Debug)]
@@ -54,6 +59,8 @@ pub(crate) struct Delivery {
     runs: u64,
     video_report: Option<Report>,
     audio_report: Option<Report>,
+    /// Of a sub stream only.
+    one_clock: Option<OneClock>,
 }
 
 /// What holds from one discontinuity of the camera's clock to the next.
@@ -66,6 +73,9 @@ struct Run {
     id: RunId,
     timeline: Timeline,
     clock: ClockWatch,
+    /// How long key frames took from their capture times until they were here.
+    lateness: Window,
+    correction: Correction,
     dts: DtsEstimator,
     jump: JumpDetector,
     /// `None` without audio, and until the key frame with which announced audio begins.
@@ -90,7 +100,14 @@ impl Delivery {
             runs: 0,
             video_report: None,
             audio_report: None,
+            one_clock: None,
         }
+    }
+
+    /// Capture times are to be on the clock of this track: the main stream of the same camera.
+    pub(crate) fn on_clock_of(mut self, main: Option<Track>) -> Self {
+        self.one_clock = main.map(OneClock::new);
+        self
     }
 
     /// Takes in new video parameters, valid from the next key frame on.
@@ -187,6 +204,9 @@ impl Delivery {
             }
             self.begin_run(input.ticks, input.npt_ticks, input.arrival);
         }
+        if is_key {
+            self.follow_main_clock(input.ticks, input.npt_ticks, input.arrival);
+        }
         let Some(run) = &mut self.run else {
             return;
         };
@@ -201,7 +221,14 @@ impl Delivery {
             run.audio = self.audio.as_ref().map(|a| AudioClock::new(a.timescale()));
         }
         let dts = MediaTime::new(run.decode_time(pts.ticks, input.dts_ticks), pts.scale);
-        let placement = run.timeline.place(pts, is_key, input.arrival);
+        let placement = run.place(pts, is_key, input.arrival);
+        if is_key {
+            run.lateness
+                .push(input.arrival.micros_since(placement.wall));
+            if let Some(lateness) = run.lateness.lateness() {
+                self.track.set_lateness(lateness);
+            }
+        }
         self.track.push(AccessUnit {
             track: TrackKind::Video,
             pts,
@@ -231,7 +258,7 @@ impl Delivery {
         if (pts.micros() - newest_us).abs() > MAX_AUDIO_DISTANCE_US {
             return;
         }
-        let placement = run.timeline.place(pts, false, input.arrival);
+        let placement = run.place(pts, false, input.arrival);
         self.track.push(AccessUnit {
             track: TrackKind::Audio,
             pts,
@@ -241,6 +268,35 @@ impl Delivery {
             is_key: true,
             data: input.data,
         });
+    }
+
+    /// Of a sub stream: looks at both clocks. Times that are put right by much begin a new run, so that capture
+    /// times of one run go on without a step.
+    fn follow_main_clock(&mut self, ticks: i64, npt_ticks: i64, arrival: WallTime) {
+        let (Some(one_clock), Some(run)) = (&mut self.one_clock, &self.run) else {
+            return;
+        };
+        let own = run.clock.reading().map(|reading| run.source_clock(reading));
+        let late = run.lateness.lateness();
+        let found = one_clock.look(own, late, run.id, arrival);
+        let correction = one_clock.correction();
+        if run.correction != correction {
+            let step_us = found.map_or(0, |found| found.step_us);
+            // The run that begins with this very picture has no other.
+            if step_us > MAX_CORRECTION_US && run.last_dts.is_some() {
+                self.end(EndReason::TimeJump);
+                self.begin_run(ticks, npt_ticks, arrival);
+            } else if let Some(run) = &mut self.run {
+                run.correct(correction, self.video_report);
+            }
+        }
+        if let (Some(found), Some(run)) = (found, &self.run) {
+            let run = run.id;
+            self.track.set_offset(StreamOffset {
+                run,
+                ..found.offset
+            });
+        }
     }
 
     fn begin_run(&mut self, ticks: i64, npt_ticks: i64, arrival: WallTime) {
@@ -254,6 +310,11 @@ impl Delivery {
             start_us: Timescale::HZ_90K.to_micros(npt_ticks),
             timeline: Timeline::new(TimelineConfig::default()),
             clock: ClockWatch::default(),
+            lateness: Window::default(),
+            correction: self
+                .one_clock
+                .as_ref()
+                .map_or(Correction::NONE, OneClock::correction),
             dts: DtsEstimator::new(parameters.video.reorder_depth),
             jump: JumpDetector::new(0, arrival),
             audio: self.audio.as_ref().map(|a| AudioClock::new(a.timescale())),
@@ -296,11 +357,36 @@ impl Delivery {
 impl Run {
     /// Takes in a sender report of the video track; what is known of the camera's clock then.
     fn take_report(&mut self, report: Report) -> SourceClock {
-        let media = self.media(report.ticks);
-        self.timeline
-            .sender_report(report.ntp, media, report.arrival);
+        self.believe(report);
         self.clock.observe(report.ntp, report.arrival);
         let reading = self.clock.reading().expect("a report was observed");
+        self.source_clock(reading)
+    }
+
+    /// Tells the timeline of a report, as far as it counts.
+    fn believe(&mut self, report: Report) {
+        if self.correction.has_reports {
+            let media = self.media(report.ticks);
+            let ntp = report.ntp.plus_micros(-self.correction.report_us);
+            self.timeline.sender_report(ntp, media, report.arrival);
+        }
+    }
+
+    /// Changes the correction, for what is placed from the next key frame on.
+    fn correct(&mut self, correction: Correction, report: Option<Report>) {
+        self.correction = correction;
+        self.timeline.forget_reports();
+        if let Some(report) = report {
+            self.believe(report);
+        }
+    }
+
+    fn place(&mut self, pts: MediaTime, starts_gop: bool, arrival: WallTime) -> Placement {
+        let arrival = arrival.plus_micros(-self.correction.arrival_us);
+        self.timeline.place(pts, starts_gop, arrival)
+    }
+
+    fn source_clock(&self, reading: ClockReading) -> SourceClock {
         let most = TimelineConfig::default().max_clock_offset.as_micros();
         SourceClock {
             run: self.id,

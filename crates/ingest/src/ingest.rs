@@ -5,7 +5,7 @@ use crate::publish::Publishers;
 use crate::supervisor::ChannelSupervisor;
 use crate::writers::Writers;
 use framewell_live::Registry;
-use framewell_model::{CameraSource, ChannelId, WallClock};
+use framewell_model::{CameraSource, ChannelId, StreamKind, WallClock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -119,6 +119,8 @@ impl Fleet {
                 source: source.clone(),
                 config: Arc::clone(&ingest.config),
                 track: ingest.registry.track(*channel),
+                main: (channel.stream() == StreamKind::Sub)
+                    .then(|| ingest.registry.track(channel.main())),
                 clock: Arc::clone(&ingest.clock),
             };
             let stop = stop.child_token();

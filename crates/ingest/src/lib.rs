@@ -15,6 +15,7 @@ mod error;
 mod ingest;
 mod jump;
 mod metadata;
+mod one_clock;
 mod parameters;
 pub mod publish;
 mod session;

@@ -29,6 +29,8 @@ pub(crate) struct CameraSession<'a> {
     pub(crate) target: &'a Target,
     pub(crate) transport: RtspTransport,
     pub(crate) track: &'a Track,
+    /// Of a sub stream, the track of its main stream.
+    pub(crate) main: Option<&'a Track>,
     pub(crate) status: &'a StatusBoard,
     pub(crate) clock: &'a Arc<dyn WallClock>,
     /// Knows which sessions the camera may still hold open.
@@ -107,7 +109,8 @@ impl CameraSession<'_> {
         let mut reader = Reader {
             session: self,
             selection,
-            delivery: Delivery::new(self.track.clone(), self.status.clone(), audio),
+            delivery: Delivery::new(self.track.clone(), self.status.clone(), audio)
+                .on_clock_of(self.main.cloned()),
             last_video: None,
             first_video: None,
         };

@@ -6,7 +6,7 @@ use crate::source::Target;
 use crate::status::StatusBoard;
 use crate::{IngestConfig, SessionError};
 use framewell_live::Track;
-use framewell_model::{CameraSource, ChannelId, ChannelStatus, WallClock};
+use framewell_model::{CameraSource, ChannelId, ChannelStatus, StreamKind, WallClock};
 use retina::client::SessionGroup;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +30,8 @@ pub(crate) struct ChannelSupervisor {
     pub(crate) source: CameraSource,
     pub(crate) config: Arc<IngestConfig>,
     pub(crate) track: Track,
+    /// Of a sub stream, the track of its main stream: only looked at.
+    pub(crate) main: Option<Track>,
     pub(crate) clock: Arc<dyn WallClock>,
 }
 
@@ -67,10 +69,12 @@ impl ChannelSupervisor {
             target,
             transport: self.source.transport,
             track: &self.track,
+            main: self.main.as_ref(),
             status,
             clock: &self.clock,
             group,
-            wants_metadata: self.config.metadata,
+            // A camera says the same of all its streams.
+            wants_metadata: self.config.metadata && self.channel.stream() == StreamKind::Main,
         };
         let mut too_soon = 0;
         let mut backoff = Backoff::new(&self.config);

@@ -9,7 +9,7 @@ use crate::onvif_events::OnvifEvents;
 use framewell_catalog::{EventFilter, NewGap, Order, Slice};
 use framewell_live::{Registry, SourceMessage, SourceState};
 use framewell_model::{
-    ChannelId, ChannelStatus, EventSource, GapReason, NewEvent, WallClock, WallTime,
+    ChannelId, ChannelStatus, EventSource, GapReason, NewEvent, StreamKind, WallClock, WallTime,
 };
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -64,7 +64,10 @@ impl CameraEvents {
             rounds.tick().await;
             followed.retain(|_, state| state.has_changed().is_ok());
             while tasks.try_join_next().is_some() {}
-            for (channel, track) in self.registry.channels() {
+            let tracks = self.registry.channels().into_iter();
+            // The events of a camera are those of its main stream.
+            let main = tracks.filter(|(channel, _)| channel.stream() == StreamKind::Main);
+            for (channel, track) in main {
                 let state = track.source_state();
                 let is_followed = followed
                     .get(&channel)

@@ -51,6 +51,15 @@ pub struct SourceClock {
     pub is_used: bool,
 }
 
+/// How long the key frames of a run took from their capture times, as we give them, until they were here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lateness {
+    /// Of the newest ones, in microseconds.
+    pub median_us: i64,
+    /// Between the shortest and the longest of them, in microseconds.
+    pub spread_us: i64,
+}
+
 /// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EndReason {

@@ -1,10 +1,10 @@
 //! A channel's live track: one writer, many readers.
 
 use crate::ring::{Gop, GopSpan, Ring, RingConfig};
-use crate::state::{EndReason, IngestStats, SourceClock, SourceMessage, SourceState};
+use crate::state::{EndReason, IngestStats, Lateness, SourceClock, SourceMessage, SourceState};
 use crate::subscriber::{Start, Subscriber};
 use framewell_media::{AccessUnit, StreamParameters, TrackKind};
-use framewell_model::{RunId, WallClock, WallTime};
+use framewell_model::{RunId, StreamOffset, WallClock, WallTime};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -45,7 +45,15 @@ pub(crate) struct Shared {
     recording: watch::Sender<bool>,
     messages: broadcast::Sender<SourceMessage>,
     stats: Mutex<IngestStats>,
-    clock: Mutex<Option<SourceClock>>,
+    clocks: Mutex<Clocks>,
+}
+
+/// What is known of the clocks behind the track.
+#[derive(Debug, Clone, Copy, Default)]
+struct Clocks {
+    source: Option<SourceClock>,
+    lateness: Option<Lateness>,
+    offset: Option<StreamOffset>,
 }
 
 #[derive(Debug)]
@@ -86,7 +94,7 @@ impl Track {
                 recording: watch::Sender::new(false),
                 messages: broadcast::Sender::new(MESSAGES),
                 stats: Mutex::default(),
-                clock: Mutex::default(),
+                clocks: Mutex::default(),
             }),
         }
     }
@@ -185,13 +193,36 @@ impl Track {
 
     /// Writer: what is known of the camera's clock now.
     pub fn set_clock(&self, clock: SourceClock) {
-        *self.shared.clock.lock() = Some(clock);
+        self.shared.clocks.lock().source = Some(clock);
     }
 
     /// What is known of the camera's clock, of its newest run with a sender report.
     #[must_use]
     pub fn clock(&self) -> Option<SourceClock> {
-        *self.shared.clock.lock()
+        self.shared.clocks.lock().source
+    }
+
+    /// Writer: how long pictures took from their capture times to us lately.
+    pub fn set_lateness(&self, lateness: Lateness) {
+        self.shared.clocks.lock().lateness = Some(lateness);
+    }
+
+    /// How long pictures took from their capture times to us lately; `None` before the first one.
+    #[must_use]
+    pub fn lateness(&self) -> Option<Lateness> {
+        self.shared.clocks.lock().lateness
+    }
+
+    /// Writer of a sub stream: how its clock lies to that of its main stream.
+    pub fn set_offset(&self, offset: StreamOffset) {
+        self.shared.clocks.lock().offset = Some(offset);
+    }
+
+    /// How the clock of a sub stream lies to that of its main stream, in its newest run; `None` until both have
+    /// sent pictures.
+    #[must_use]
+    pub fn offset(&self) -> Option<StreamOffset> {
+        self.shared.clocks.lock().offset
     }
 
     /// Present state of the source, and its changes.

@@ -196,6 +196,11 @@ impl Timeline {
         });
     }
 
+    /// Forgets what sender reports have said: units are placed by arrival until another one comes.
+    pub const fn forget_reports(&mut self) {
+        self.report_us = None;
+    }
+
     /// Places an access unit (any track) that arrived at `arrival`.
     /// `starts_gop` marks a video key frame: the only place where the mapping may change.
     ///

@@ -1,6 +1,7 @@
 //! Newtype ids. Integers where the compatible API shows integers, UUIDv7 for what we name ourselves.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 use std::str::FromStr;
 use uuid::Uuid;
@@ -16,7 +17,7 @@ pub struct IdError {
 macro_rules! integer_id {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(transparent)]
         pub struct $name(i64);
 
@@ -34,9 +35,11 @@ macro_rules! integer_id {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let number = i64::deserialize(deserializer)?;
+                Self::new(number)
+                    .ok_or_else(|| D::Error::custom(format_args!("{number} is not a valid {}", $what)))
             }
         }
 
@@ -53,62 +56,83 @@ macro_rules! integer_id {
     };
 }
 
-integer_id!(
+/// An integer id that is shown as its number.
+macro_rules! shown_integer_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        integer_id!($(#[$doc])* $name, $what);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+shown_integer_id!(
     /// A customer's account, the owner of channels and groups.
     AccountId, "account id"
 );
 integer_id!(
-    /// A channel: one camera as the API addresses it.
+    /// A channel: one camera as the API addresses it; or, made by [`ChannelId::of`] and never read from a client's
+    /// text, one stream of it.
     ChannelId, "channel id"
 );
-integer_id!(
+shown_integer_id!(
     /// A group of channels that one group token opens.
     GroupId, "group id"
 );
-integer_id!(
+shown_integer_id!(
     /// A segment's number in the catalog; the `id` of a record in the compatible API.
     RecordId, "record id"
 );
-integer_id!(
+shown_integer_id!(
     /// A durable job; the `id` of an image generation task in the compatible API.
     JobId, "job id"
 );
-integer_id!(
+shown_integer_id!(
     /// A stored picture.
     ImageId, "image id"
 );
-integer_id!(
+shown_integer_id!(
     /// A stored clip.
     ClipId, "clip id"
 );
-integer_id!(
+shown_integer_id!(
     /// A right to see one stored clip that its owner gave away.
     ClipShareId, "sharing id"
 );
-integer_id!(
+shown_integer_id!(
     /// An event.
     EventId, "event id"
 );
-integer_id!(
+shown_integer_id!(
     /// A webhook.
     WebhookId, "webhook id"
 );
-integer_id!(
+shown_integer_id!(
     /// A delivery of a webhook that was given up.
     DeliveryId, "failure id"
 );
-integer_id!(
+shown_integer_id!(
     /// A rule on metadata documents.
     RuleId, "rule id"
 );
-integer_id!(
+shown_integer_id!(
     /// A range of footage that has to stay.
     HoldId, "hold id"
 );
-integer_id!(
+shown_integer_id!(
     /// Serial number of an issued token; the token text is derived from it by HMAC.
     TokenSerial, "token serial number"
 );
+
+impl ChannelId {
+    /// For [`crate::StreamKind`], which gives negative numbers a meaning.
+    pub(crate) const fn from_number(number: i64) -> Self {
+        Self(number)
+    }
+}
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {

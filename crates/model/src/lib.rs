@@ -20,6 +20,7 @@ mod schedule;
 mod seal;
 mod secret;
 mod segment;
+mod stream;
 mod time;
 
 pub use channel::{
@@ -43,9 +44,10 @@ pub use motion::{
     ParseCellMapError,
 };
 pub use outbound::{ForbiddenAddress, Network, NetworkError, OutboundPolicy};
-pub use retention::{Deletion, DeletionReason, Hold, NewHold, RunClock};
+pub use retention::{Deletion, DeletionReason, Hold, NewHold, OffsetBasis, RunClock, StreamOffset};
 pub use schedule::{Day, MOST_PERIODS, MinuteOfDay, Period, Schedule};
 pub use seal::{ChainLink, ParseDigestError, Seal, SealSource, SegmentDigest};
 pub use secret::Secret;
 pub use segment::{Gap, GapReason, Segment, SegmentState};
+pub use stream::StreamKind;
 pub use time::{ClockSource, MediaTime, ParseTimeError, TimeRange, Timescale, WallTime};

@@ -89,6 +89,53 @@ pub struct Deletion {
     pub at: WallTime,
 }
 
+/// How a [`StreamOffset`] is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OffsetBasis {
+    /// Both streams say what time it is, in sender reports.
+    BothReports,
+    /// One of them does; the other is placed by when it arrives.
+    OneReport,
+    /// Both are placed by when they arrive.
+    Arrival,
+}
+
+impl OffsetBasis {
+    const ALL: [Self; 3] = [Self::BothReports, Self::OneReport, Self::Arrival];
+
+    /// The word stored in the database and shown by the native API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BothReports => "both_reports",
+            Self::OneReport => "one_report",
+            Self::Arrival => "arrival",
+        }
+    }
+
+    /// Reads that word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|basis| basis.as_str() == word)
+    }
+}
+
+/// How far the capture times of a run of a sub stream would be from those of its main stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamOffset {
+    /// The run of the sub stream.
+    pub run: RunId,
+    /// When it was last measured.
+    pub measured: WallTime,
+    /// The sub stream's time of an instant minus the main stream's, in microseconds. Stored capture times are
+    /// free of it.
+    pub offset_us: i64,
+    /// It is wrong by no more than this, as far as the measurements tell.
+    pub error_us: i64,
+    /// How it is known.
+    pub basis: OffsetBasis,
+}
+
 /// What a camera's clock did during a run, by its sender reports (RFC 3550 section 6.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunClock {

@@ -176,6 +176,8 @@ async fn recorded_events(
     mode: RecMode,
     since: WallTime,
 ) -> Result<Vec<Event>, Error> {
+    // Events are those of the channel, whichever of its streams is recorded.
+    let channel = channel.main();
     let processing = catalog.list_event_processing(channel).await?;
     let names: BTreeSet<String> = processing
         .into_iter()

@@ -3,6 +3,7 @@
 use crate::Recorder;
 use framewell_blob::ObjectKey;
 use framewell_catalog::{Excess, StagedSegment};
+use framewell_live::Track;
 use framewell_model::{ChannelId, DeletionReason, ErrorKind, HasKind, RunClock, WallTime};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +42,7 @@ impl Recorder {
         catalog.delete_expired_holds(now).await?;
         catalog.forget_deletions(now - ACCOUNT_AGE).await?;
         catalog.forget_run_clocks(now - CLOCK_AGE).await?;
+        catalog.forget_stream_offsets(now - CLOCK_AGE).await?;
         Ok(())
     }
 
@@ -50,6 +52,7 @@ impl Recorder {
             let Some(track) = self.shared.registry.get(channel) else {
                 continue;
             };
+            self.store_offset(channel, &track).await;
             let Some(clock) = track.clock() else { continue };
             let reading = clock.reading;
             let memory = self.shared.memory(channel);
@@ -77,6 +80,32 @@ impl Recorder {
                 Err(error) => {
                     tracing::debug!(channel.id = %channel, error = &error as &dyn std::error::Error, "clock of the camera is not stored");
                 }
+            }
+        }
+    }
+
+    /// Writes down how the clock of a sub stream lies to that of its main stream.
+    async fn store_offset(&self, channel: ChannelId, track: &Track) {
+        let Some(offset) = track.offset() else { return };
+        let memory = self.shared.memory(channel);
+        let is_told = memory.state.lock().told_offset.is_some_and(|told| {
+            let moved_us = told.offset_us.saturating_sub(offset.offset_us);
+            told.run == offset.run
+                && moved_us.saturating_abs() <= told.error_us
+                && offset.measured.micros_since(told.measured) < CLOCK_STEP_US
+        });
+        if is_told {
+            return;
+        }
+        match self
+            .shared
+            .catalog
+            .put_stream_offset(channel, &offset)
+            .await
+        {
+            Ok(()) => memory.state.lock().told_offset = Some(offset),
+            Err(error) => {
+                tracing::debug!(channel.id = %channel, error = &error as &dyn std::error::Error, "offset of the stream is not stored");
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::gaps::Coverage;
 use crate::windows::{Recorded, Windows};
 use framewell_live::SourceClock;
-use framewell_model::{ChainLink, RunId};
+use framewell_model::{ChainLink, RunId, StreamOffset};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -20,6 +20,8 @@ pub(crate) struct Memory {
     pub(crate) recorded: Recorded,
     /// The camera's clock as it was last written down.
     pub(crate) told_clock: Option<SourceClock>,
+    /// How the sub stream's clock lies to that of its main stream, as it was last written down.
+    pub(crate) told_offset: Option<StreamOffset>,
     /// What is to be kept around events.
     pub(crate) windows: Windows,
 }

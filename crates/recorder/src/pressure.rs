@@ -220,7 +220,7 @@ impl Pressure {
 fn is_free(holds: &[Hold], channel: ChannelId, range: TimeRange) -> bool {
     !holds
         .iter()
-        .any(|hold| hold.channel == channel && hold.range.overlaps(&range))
+        .any(|hold| hold.channel == channel.main() && hold.range.overlaps(&range))
 }
 
 /// What is missing on the disks of spool and objects.

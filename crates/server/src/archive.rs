@@ -27,14 +27,18 @@ Segments say nothing of the following, which is lost with a database and not reb
 of the old ones opens anything any more); groups; events, metadata, rules, webhooks, stored pictures and stored clips; why \
 footage is missing between two runs. Records have got new numbers.";
 
+fn read_channel(text: &str) -> Result<ChannelId, String> {
+    ChannelId::parse_stored(text).ok_or_else(|| format!("{text:?} is not a valid channel id"))
+}
+
 /// `framewell check`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// How closely objects are looked at.
     #[arg(long, value_enum, default_value_t = DepthArg::Headers)]
     depth: DepthArg,
-    /// Only this channel.
-    #[arg(long, value_name = "ID", conflicts_with = "rebuild")]
+    /// Only this channel; of the sub stream of channel 7, `7-sub`.
+    #[arg(long, value_name = "ID", conflicts_with = "rebuild", value_parser = read_channel)]
     channel: Option<ChannelId>,
     /// Repair what can be repaired without losing anything.
     #[arg(long, conflicts_with = "rebuild")]
@@ -75,8 +79,8 @@ impl From<DepthArg> for Depth {
 /// `framewell verify`.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// Prove the recorded footage of this channel.
-    #[arg(long, value_name = "ID", required_unless_present = "manifest")]
+    /// Prove the recorded footage of this channel; of the sub stream of channel 7, `7-sub`.
+    #[arg(long, value_name = "ID", required_unless_present = "manifest", value_parser = read_channel)]
     channel: Option<ChannelId>,
     /// From this moment on (RFC 3339); without it, from the first segment on.
     #[arg(long, value_name = "TIME", requires = "channel")]
@@ -209,12 +213,13 @@ fn print_rebuild(report: &RebuildReport, account: &str) {
         } else {
             "known".to_owned()
         };
+        let stream = if channel.stream == "sub" { "-sub" } else { "" };
         let bounds = match (&channel.from, &channel.to) {
             (Some(from), Some(to)) => format!(", footage from {from} to {to}"),
             _ => String::new(),
         };
         logging::print(&format!(
-            "channel {} ({made}): {} segments of {} bytes added, {} runs, {} holes inside of runs, {} segments named by \
+            "channel {}{stream} ({made}): {} segments of {} bytes added, {} runs, {} holes inside of runs, {} segments named by \
              others and lost, {} files in the spool folder for the next start{bounds}",
             channel.channel,
             channel.segments,

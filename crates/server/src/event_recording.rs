@@ -5,7 +5,7 @@
 //! happened while the server was down is the recorder's to find out ([`Recorder::recover`]).
 
 use framewell_catalog::{Catalog, Error, EventFilter, Revisions};
-use framewell_model::{ChannelId, Event};
+use framewell_model::{ChannelId, Event, StreamKind};
 use framewell_recorder::{Reach, Recorder};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -90,6 +90,9 @@ impl EventRecording {
         let reach = self
             .recorder
             .record_around(event.channel, event.time, event.source);
+        // Its sub stream is told of nothing but the event: what the main one misses counts.
+        let sub = event.channel.of(StreamKind::Sub);
+        let _reach = self.recorder.record_around(sub, event.time, event.source);
         let word = match reach {
             Reach::NotWanted | Reach::Whole => return,
             Reach::Partial => "partial",

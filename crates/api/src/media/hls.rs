@@ -64,7 +64,7 @@ pub(crate) async fn show_hls_file(
     params: Params,
 ) -> Result<Response, ApiError> {
     let missing = || ApiError::not_found("this HLS file");
-    let channel: ChannelId = channel.parse().map_err(|_| missing())?;
+    let channel = ChannelId::parse_stored(&channel).ok_or_else(missing)?;
     let file = File::of_name(&name).ok_or_else(missing)?;
     let session = visit(&state, &params, channel, Activity::Live).await?;
     let live = state.playback.hls();

@@ -78,7 +78,7 @@ pub(crate) async fn show_recorded_hls(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let missing = || ApiError::not_found("this HLS file");
-    let channel: ChannelId = channel.parse().map_err(|_| missing())?;
+    let channel = ChannelId::parse_stored(&channel).ok_or_else(missing)?;
     let span = span_of_name(&span).ok_or_else(missing)?;
     let file = File::of_name(&name).ok_or_else(missing)?;
     let session = visit(&state, &params, channel, Activity::Recorded).await?;

@@ -37,7 +37,7 @@ pub(crate) async fn show_media_image(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let missing = || ApiError::not_found("this picture");
-    let channel: ChannelId = channel.parse().map_err(|_| missing())?;
+    let channel = ChannelId::parse_stored(&channel).ok_or_else(missing)?;
     if let Some(id) = image_of_name(&name) {
         return show_stored(&state, channel, id, &params, &headers).await;
     }

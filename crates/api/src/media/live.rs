@@ -17,9 +17,8 @@ async fn admit(
     channel: &str,
     params: &Params,
 ) -> Result<(ChannelId, MediaTicket), ApiError> {
-    let channel: ChannelId = channel
-        .parse()
-        .map_err(|_| ApiError::not_found("this stream"))?;
+    let channel =
+        ChannelId::parse_stored(channel).ok_or_else(|| ApiError::not_found("this stream"))?;
     let ticket = admit_ticket(state, params, &MediaScope::Live(channel)).await?;
     Ok((channel, ticket))
 }

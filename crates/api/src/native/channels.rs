@@ -1,7 +1,7 @@
 //! `/v1/channels`.
 
-use super::channel_of;
 use super::types::{ChannelPage, ChannelView, ErrorBody, PageMeta, VideoView};
+use super::{channel_of, sub_stream};
 use crate::AppState;
 use crate::auth::Caller;
 use crate::error::ApiError;
@@ -110,24 +110,33 @@ pub(crate) async fn show_channel(
 ) -> Result<Json<ChannelView>, ApiError> {
     let id = channel_of(&state, &caller, &id).await?;
     let channel = state.catalog.load_channel(id).await?;
-    Ok(Json(show(&state, &channel)))
+    let sub = state.catalog.load_sub_stream(id).await?;
+    Ok(Json(ChannelView {
+        sub: sub.map(|sub| sub_stream::show(&state, &sub)),
+        ..show(&state, &channel)
+    }))
+}
+
+/// Status, since when, and why it is not active.
+pub(super) fn source_of(track: Option<&Track>) -> (&'static str, Option<String>, Option<String>) {
+    let Some(track) = track else {
+        return (ChannelStatus::Inactive.as_str(), None, None);
+    };
+    let source = track.source_state().borrow().clone();
+    let since = source.since.to_rfc3339();
+    (source.status.as_str(), Some(since), source.detail)
 }
 
 fn show(state: &AppState, channel: &Channel) -> ChannelView {
     let track = state.registry.get(channel.id);
-    let source = track
-        .as_ref()
-        .map(|track| track.source_state().borrow().clone());
-    let status = source
-        .as_ref()
-        .map_or(ChannelStatus::Inactive, |source| source.status);
+    let (status, since, detail) = source_of(track.as_ref());
     ChannelView {
         id: channel.id.get(),
         name: channel.name.clone(),
         created: channel.created.to_rfc3339(),
-        status: status.as_str(),
-        status_since: source.as_ref().map(|source| source.since.to_rfc3339()),
-        status_detail: source.and_then(|source| source.detail),
+        status,
+        status_since: since,
+        status_detail: detail,
         recording: track
             .as_ref()
             .is_some_and(|track| *track.recording().borrow()),
@@ -135,10 +144,11 @@ fn show(state: &AppState, channel: &Channel) -> ChannelView {
         timezone: channel.timezone.clone(),
         tags: channel.meta.clone(),
         video: track.as_ref().and_then(show_video),
+        sub: None,
     }
 }
 
-fn show_video(track: &Track) -> Option<VideoView> {
+pub(super) fn show_video(track: &Track) -> Option<VideoView> {
     let (width, height) = live_size(track)?;
     let rates = rates(track);
     Some(VideoView {

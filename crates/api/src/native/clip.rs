@@ -1,9 +1,9 @@
 //! `/v1/channels/{id}/clip.mp4` and what is about it, `clip.json`.
 
-use super::channel_of;
 use super::clip_info::ClipInfo;
 use super::clip_params::{Wanted, explain};
 use super::stream_mp4::{Viewer, show_range};
+use super::stream_of;
 use super::types::{ErrorBody, FileBytes};
 use crate::AppState;
 use crate::auth::Caller;
@@ -39,6 +39,7 @@ const GAPS: HeaderName = HeaderName::from_static("framewell-gaps");
     tag = "video",
     params(
         ("id" = i64, Path, description = "Channel"),
+        ("stream" = Option<String>, Query, description = "`main` (default), or `sub` for the camera's sub stream"),
         ("start" = String, Query, description = "RFC 3339 time, or a distance before now such as `-60s`"),
         ("end" = Option<String>, Query, description = "The same; now if absent. At most 24 hours after start"),
         ("gaps" = Option<String>, Query, description = "`collapse` (default): footage follows footage. `keep`: a hole takes its time, and the last picture before it stays on screen; up to 6 h 37 min each"),
@@ -67,7 +68,7 @@ pub(crate) async fn show_clip(
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let channel = channel_of(&state, &caller, &id).await?;
+    let channel = stream_of(&state, &caller, &id, &params).await?;
     let wanted = Wanted::read(&params, state.clock.now(), &["fragmented"])?;
     let is_fragmented = params.flag("fragmented")?;
     if is_fragmented
@@ -103,6 +104,7 @@ pub(crate) async fn show_clip(
     tag = "video",
     params(
         ("id" = i64, Path, description = "Channel"),
+        ("stream" = Option<String>, Query, description = "`main` (default), or `sub` for the camera's sub stream"),
         ("start" = String, Query, description = "As for `clip.mp4`"),
         ("end" = Option<String>, Query, description = "As for `clip.mp4`"),
         ("gaps" = Option<String>, Query, description = "As for `clip.mp4`"),
@@ -124,7 +126,7 @@ pub(crate) async fn show_clip_info(
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let channel = channel_of(&state, &caller, &id).await?;
+    let channel = stream_of(&state, &caller, &id, &params).await?;
     let wanted = Wanted::read(&params, state.clock.now(), &[])?;
     wanted.settle(&state, &caller, channel).await?;
     let clip = open(&state, &caller, channel, &wanted).await?;

@@ -14,6 +14,9 @@ pub(crate) struct ClipInfo {
     /// The camera.
     #[schema(example = 7)]
     channel: i64,
+    /// Which stream of it: `main` or `sub`.
+    #[schema(example = "main")]
+    stream: &'static str,
     /// First moment that was asked for.
     start: String,
     /// First moment that was not.
@@ -75,7 +78,8 @@ pub(crate) struct ClipSegmentView {
 impl ClipInfo {
     pub(super) fn new(channel: ChannelId, wanted: &Wanted, clip: &Clip) -> Self {
         Self {
-            channel: channel.get(),
+            channel: channel.main().get(),
+            stream: channel.stream().as_str(),
             start: wanted.range.start.to_rfc3339(),
             end: wanted.range.end.to_rfc3339(),
             presented_start: clip.range.start.to_rfc3339(),

@@ -1,6 +1,6 @@
 //! `/v1/channels/{id}/deletions`: what became of footage that is not there any more.
 
-use super::channel_of;
+use super::stream_of;
 use super::types::{ErrorBody, PageMeta};
 use crate::AppState;
 use crate::auth::Caller;
@@ -50,6 +50,7 @@ pub(crate) struct DeletionPage {
     tag = "channels",
     params(
         ("id" = i64, Path, description = "Channel"),
+        ("stream" = Option<String>, Query, description = "`main` (default), or `sub` for the camera's sub stream"),
         ("limit" = Option<u32>, Query, description = "Most entries in one answer, 1 to 1000; 100 if absent"),
         ("cursor" = Option<String>, Query, description = "`meta.next` of the page before"),
     ),
@@ -65,7 +66,7 @@ pub(crate) async fn list_deletions(
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<DeletionPage>, ApiError> {
-    let channel = channel_of(&state, &caller, &id).await?;
+    let channel = stream_of(&state, &caller, &id, &params).await?;
     let limit = params.number::<u64>("limit")?.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(ApiError::invalid(format!("limit is not 1 to {MAX_LIMIT}")));

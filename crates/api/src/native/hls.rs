@@ -1,7 +1,7 @@
 //! `/v1/channels/{id}/hls`.
 
 use super::types::{ErrorBody, RecordedHlsView};
-use super::{channel_of, instant};
+use super::{instant, stream_of};
 use crate::AppState;
 use crate::auth::Caller;
 use crate::error::ApiError;
@@ -34,6 +34,7 @@ const LONG_OPEN_US: i64 = 6 * 3_600_000_000;
     tag = "video",
     params(
         ("id" = i64, Path, description = "Channel"),
+        ("stream" = Option<String>, Query, description = "`main` (default), or `sub` for the camera's sub stream"),
         ("start" = String, Query, description = "RFC 3339 time, or a distance from now such as `-1h`"),
         ("end" = Option<String>, Query, description = "The same; if absent, the playlist goes on. At most 7 days after start"),
         ("redirect" = Option<bool>, Query, description = "Answer 302 to the playlist, for players that are given this URL"),
@@ -53,7 +54,7 @@ pub(crate) async fn show_recorded_hls(
     params: Params,
 ) -> Result<Response, ApiError> {
     params.only_known(&["start", "end", "redirect"])?;
-    let channel = channel_of(&state, &caller, &id).await?;
+    let channel = stream_of(&state, &caller, &id, &params).await?;
     let now = state.clock.now();
     let span = span(&params, now)?;
     let kind = span.kind(now);

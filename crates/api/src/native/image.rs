@@ -1,7 +1,7 @@
 //! `/v1/channels/{id}/image`.
 
 use super::types::{ErrorBody, FileBytes};
-use super::{channel_of, instant, picture_params};
+use super::{instant, picture_params, stream_of};
 use crate::AppState;
 use crate::auth::Caller;
 use crate::error::ApiError;
@@ -24,6 +24,7 @@ use framewell_imaging::{Match, Request, When};
     tag = "pictures",
     params(
         ("id" = i64, Path, description = "Channel"),
+        ("stream" = Option<String>, Query, description = "`main` (default), or `sub` for the camera's sub stream"),
         ("at" = Option<String>, Query, description = "RFC 3339 time, or a distance before now such as `-8s`, `-500ms`, `-2m`; absent or `now` for the newest live picture"),
         ("match" = Option<String>, Query, description = "`exact` (default): the picture on screen at `at`, an error in a gap; `before`: the last one captured at or before it, however long before; `after`: the first one captured at or after it; `nearest`: the nearer of these two; `keyframe`: the key frame behind the exact one, which costs one decoded frame"),
         ("width" = Option<u32>, Query, description = "Pixels, 16 to 8192; alone, keeps the aspect ratio"),
@@ -61,7 +62,7 @@ pub(crate) async fn show_image(
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let channel = channel_of(&state, &caller, &id).await?;
+    let channel = stream_of(&state, &caller, &id, &params).await?;
     let mut known = vec!["at"];
     known.extend(picture_params::NAMES);
     params.only_known(&known)?;

@@ -1,10 +1,10 @@
 //! `/v1/channels/{id}/images`.
 
-use super::channel_of;
 use super::images_body::{self, Writer};
 use super::images_params::{self, Container};
 use super::push;
 use super::socket::Upgrade;
+use super::stream_of;
 use super::types::{ErrorBody, FileBytes};
 use crate::AppState;
 use crate::auth::Caller;
@@ -37,6 +37,7 @@ use framewell_model::{ChannelId, ErrorKind, TimeRange};
     tag = "pictures",
     params(
         ("id" = i64, Path, description = "Channel"),
+        ("stream" = Option<String>, Query, description = "`main` (default), or `sub` for the camera's sub stream"),
         ("from" = Option<String>, Query, description = "Start: RFC 3339 time, or a distance from now such as `-8s`"),
         ("to" = Option<String>, Query, description = "End: the same, `now`, or ahead of now such as `+2s`. Without it the pictures go on as a live push"),
         ("every" = Option<String>, Query, description = "A picture every so often, from `from` on: `500ms`, `5s`, `2m`, `1h`"),
@@ -77,7 +78,7 @@ pub(crate) async fn list_images(
     headers: HeaderMap,
     Upgrade(upgrade): Upgrade,
 ) -> Result<Response, ApiError> {
-    let channel = channel_of(&state, &caller, &id).await?;
+    let channel = stream_of(&state, &caller, &id, &params).await?;
     if upgrade.is_some() || images_params::is_endless(&params) {
         return push::push_images(state, caller, channel, &params, upgrade).await;
     }

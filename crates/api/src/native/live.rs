@@ -1,11 +1,12 @@
 //! `/v1/channels/{id}/live`.
 
-use super::channel_of;
+use super::stream_of;
 use super::types::{ErrorBody, LiveView};
 use crate::AppState;
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::origin::{Links, Origin};
+use crate::params::Params;
 use axum::Json;
 use axum::extract::{Path, State};
 
@@ -16,7 +17,10 @@ use axum::extract::{Path, State};
     get,
     path = "/v1/channels/{id}/live",
     tag = "video",
-    params(("id" = i64, Path, description = "Channel")),
+    params(
+        ("id" = i64, Path, description = "Channel"),
+        ("stream" = Option<String>, Query, description = "`main` (default), or `sub` for the camera's sub stream"),
+    ),
     responses(
         (status = 200, description = "URLs", body = LiveView),
         (status = 404, description = "No such channel behind this token", body = ErrorBody),
@@ -27,8 +31,9 @@ pub(crate) async fn show_live(
     caller: Caller,
     origin: Origin,
     Path(id): Path<String>,
+    params: Params,
 ) -> Result<Json<LiveView>, ApiError> {
-    let channel = channel_of(&state, &caller, &id).await?;
+    let channel = stream_of(&state, &caller, &id, &params).await?;
     let links = Links::new(&state, &origin, &caller.grant);
     Ok(Json(LiveView {
         hls: links.hls(channel),

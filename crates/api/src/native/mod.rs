@@ -41,6 +41,7 @@ pub(crate) mod stream;
 pub(crate) mod stream_mp4;
 mod stream_mp4_params;
 mod stream_mp4_socket;
+pub(crate) mod sub_stream;
 pub(crate) mod timeline;
 pub(crate) mod types;
 mod webhook_input;
@@ -53,7 +54,7 @@ use crate::AppState;
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::Params;
-use framewell_model::{ChannelId, TimeRange, WallTime};
+use framewell_model::{ChannelId, StreamKind, TimeRange, WallTime};
 
 /// A channel id from the path that the caller may use with the route's right.
 async fn channel_of(state: &AppState, caller: &Caller, id: &str) -> Result<ChannelId, ApiError> {
@@ -62,6 +63,58 @@ async fn channel_of(state: &AppState, caller: &Caller, id: &str) -> Result<Chann
         .map_err(|_| ApiError::not_found("a channel with this id"))?;
     caller.check(state, channel).await?;
     Ok(channel)
+}
+
+/// The same for what every stream of a camera has: `stream=sub` means its sub stream. The only place where that is
+/// read; the gate refuses it on all routes but those of [`TAKE_STREAM`].
+async fn stream_of(
+    state: &AppState,
+    caller: &Caller,
+    id: &str,
+    params: &Params,
+) -> Result<ChannelId, ApiError> {
+    let channel: ChannelId = id
+        .parse()
+        .map_err(|_| ApiError::not_found("a channel with this id"))?;
+    let stream = match params.get("stream") {
+        None | Some("") => StreamKind::Main,
+        Some(word) => StreamKind::from_word(word)
+            .ok_or_else(|| ApiError::invalid("stream is neither main nor sub"))?,
+    };
+    let channel = channel.of(stream);
+    caller.check(state, channel).await?;
+    Ok(channel)
+}
+
+/// Routes whose handlers ask [`stream_of`].
+const TAKE_STREAM: [&str; 13] = [
+    "/v1/channels/{id}/clip.json",
+    "/v1/channels/{id}/clip.mp4",
+    "/v1/channels/{id}/deletions",
+    "/v1/channels/{id}/hls",
+    "/v1/channels/{id}/image",
+    "/v1/channels/{id}/images",
+    "/v1/channels/{id}/live",
+    "/v1/channels/{id}/recording",
+    "/v1/channels/{id}/sheet",
+    "/v1/channels/{id}/stream",
+    "/v1/channels/{id}/stream.mp4",
+    "/v1/channels/{id}/timeline",
+    "/v1/channels/{id}/whep",
+];
+
+/// Refuses a choice of stream where there is none: the main stream in its place would be a wrong answer that
+/// looks like a right one.
+pub(crate) fn check_stream(route: &str, query: Option<&str>) -> Result<(), ApiError> {
+    if !route.starts_with("/v1/") || TAKE_STREAM.contains(&route) {
+        return Ok(());
+    }
+    match Params::parse(query).get("stream") {
+        None | Some("" | "main") => Ok(()),
+        Some(_) => Err(ApiError::invalid(
+            "stream is no parameter here: this is about the main stream",
+        )),
+    }
 }
 
 /// An instant: RFC 3339, `now`, so long before now: `-8s`, `-1.5s`, `-500ms`, `-2m`, `-1h`, or so long
@@ -168,6 +221,25 @@ mod tests {
             "yesterday",
         ] {
             assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_stream_is_chosen_where_there_is_a_choice_and_refused_elsewhere() {
+        let check = |route: &str, query: &str| check_stream(route, Some(query)).is_ok();
+        assert!(check("/v1/channels/{id}/image", "stream=sub"));
+        assert!(!check("/v1/channels/{id}/whip", "stream=sub"));
+        assert!(!check("/v1/export.zip", "channels=7&stream=sub"));
+        assert!(check("/v1/export.zip", "stream=main&channels=7"));
+        assert!(
+            check("/api/v4/live/", "stream=sub"),
+            "old clients send anything"
+        );
+        for route in TAKE_STREAM {
+            assert!(
+                crate::routes::TABLE.iter().any(|known| known.path == route),
+                "{route}"
+            );
         }
     }
 

@@ -1,11 +1,12 @@
 //! `/v1/channels/{id}/recording`: when a channel records, and how much around an event.
 
-use super::channel_of;
+use super::stream_of;
 use super::types::ErrorBody;
 use crate::AppState;
 use crate::auth::Caller;
 use crate::body::JsonObject;
 use crate::error::ApiError;
+use crate::params::Params;
 use axum::Json;
 use axum::extract::{Path, State};
 use framewell_live::{SourceClock, Track};
@@ -114,7 +115,10 @@ pub(crate) struct RecordingChange {
     get,
     path = "/v1/channels/{id}/recording",
     tag = "channels",
-    params(("id" = i64, Path, description = "Channel")),
+    params(
+        ("id" = i64, Path, description = "Channel"),
+        ("stream" = Option<String>, Query, description = "`main` (default), or `sub` for the camera's sub stream"),
+    ),
     responses(
         (status = 200, description = "The settings", body = RecordingView),
         (status = 401, description = "No valid token", body = ErrorBody),
@@ -125,8 +129,9 @@ pub(crate) async fn show_recording(
     State(state): State<AppState>,
     caller: Caller,
     Path(id): Path<String>,
+    params: Params,
 ) -> Result<Json<RecordingView>, ApiError> {
-    let id = channel_of(&state, &caller, &id).await?;
+    let id = stream_of(&state, &caller, &id, &params).await?;
     let channel = state.catalog.load_channel(id).await?;
     show(&state, &channel).map(Json)
 }
@@ -138,7 +143,10 @@ pub(crate) async fn show_recording(
     put,
     path = "/v1/channels/{id}/recording",
     tag = "channels",
-    params(("id" = i64, Path, description = "Channel")),
+    params(
+        ("id" = i64, Path, description = "Channel"),
+        ("stream" = Option<String>, Query, description = "`main` (default), or `sub` for the camera's sub stream"),
+    ),
     request_body(content = RecordingChange, content_type = "application/json"),
     responses(
         (status = 200, description = "The settings now", body = RecordingView),
@@ -152,9 +160,10 @@ pub(crate) async fn update_recording(
     State(state): State<AppState>,
     caller: Caller,
     Path(id): Path<String>,
+    params: Params,
     JsonObject(body): JsonObject,
 ) -> Result<Json<RecordingView>, ApiError> {
-    let id = channel_of(&state, &caller, &id).await?;
+    let id = stream_of(&state, &caller, &id, &params).await?;
     let patch = read(&body)?;
     let account = caller.grant.account;
     let channel = state.catalog.update_channel(account, id, &patch).await?;

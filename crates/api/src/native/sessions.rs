@@ -37,6 +37,9 @@ pub(crate) struct SessionBody {
     activity: &'static str,
     /// Channel.
     channel: i64,
+    /// Which stream of it: `main` or `sub`.
+    #[schema(example = "main")]
+    stream: &'static str,
     /// Address of the other side, where it is known, for the token that opened the session and for those that may
     /// end it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,7 +66,8 @@ fn show(view: &SessionView, caller: &Caller) -> SessionBody {
         id: view.id.to_string(),
         protocol: view.new.protocol.as_str(),
         activity: view.new.activity.as_str(),
-        channel: view.new.channel.get(),
+        channel: view.new.channel.main().get(),
+        stream: view.new.channel.stream().as_str(),
         peer: view
             .new
             .peer
@@ -113,7 +117,9 @@ pub(crate) async fn list_sessions(
             .into_iter()
             .collect(),
     };
-    let mut views = state.sessions.list(|channel| channels.contains(&channel));
+    let mut views = state
+        .sessions
+        .list(|channel| channels.contains(&channel.main()));
     views.retain(|view| protocol.is_none_or(|protocol| view.new.protocol == protocol));
     Ok(Json(SessionList {
         bitrate_bps: views.iter().map(|view| view.bits_per_s).sum(),

@@ -1,7 +1,7 @@
 //! `/v1/channels/{id}/sheet`.
 
-use super::channel_of;
 use super::images_params;
+use super::stream_of;
 use super::types::{ErrorBody, FileBytes};
 use crate::AppState;
 use crate::auth::Caller;
@@ -34,6 +34,7 @@ const DEFAULT_TILE: u32 = 320;
     tag = "pictures",
     params(
         ("id" = i64, Path, description = "Channel"),
+        ("stream" = Option<String>, Query, description = "`main` (default), or `sub` for the camera's sub stream"),
         ("from" = Option<String>, Query, description = "As for many pictures, like `to`, the rule (`count`, `every`, `fps`, `keyframes` or `scene`), `match` and `cursor`"),
         ("to" = Option<String>, Query, description = "End; now if absent"),
         ("count" = Option<u32>, Query, description = "Tiles, evenly spaced over the footage, first and last picture included; 9 if no rule is given"),
@@ -63,7 +64,7 @@ pub(crate) async fn show_sheet(
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let channel = channel_of(&state, &caller, &id).await?;
+    let channel = stream_of(&state, &caller, &id, &params).await?;
     let form = form(&params)?;
     let request = read(&state, &params, channel)?;
     let sheet = state.imaging.sheet(&request).await;

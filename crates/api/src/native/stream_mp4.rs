@@ -1,9 +1,9 @@
 //! `/v1/channels/{id}/stream.mp4` and `/v1/channels/{id}/stream`: fragmented MP4, live and recorded.
 
-use super::channel_of;
 use super::socket::{Upgrade, describe_end};
 use super::stream_mp4_params::{read_request, read_tracks};
 use super::stream_mp4_socket;
+use super::stream_of;
 use super::types::{ErrorBody, FileBytes};
 use crate::AppState;
 use crate::auth::Caller;
@@ -52,6 +52,7 @@ const END_SLACK: Duration = Duration::from_secs(10);
     tag = "video",
     params(
         ("id" = i64, Path, description = "Channel"),
+        ("stream" = Option<String>, Query, description = "`main` (default), or `sub` for the camera's sub stream"),
         ("from" = Option<String>, Query, description = "RFC 3339 time, or a distance before now such as `-30s`; absent: live"),
         ("to" = Option<String>, Query, description = "First moment that is not wanted; may lie ahead, as `+10s`"),
         ("speed" = Option<String>, Query, description = "Of what is recorded: `1`, `0.5`, `8`, or `max` for as fast as the client takes it. Absent: 1 with `to`, else `max` until it is live"),
@@ -73,7 +74,7 @@ pub(crate) async fn show_stream(
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let channel = channel_of(&state, &caller, &id).await?;
+    let channel = stream_of(&state, &caller, &id, &params).await?;
     let request = read_request(&params, state.clock.now())?;
     let viewer = Viewer::new(&caller.grant, &params);
     respond(Stream::open(state, Protocol::Mp4, viewer, channel, request).await?).await
@@ -92,6 +93,7 @@ pub(crate) async fn show_stream(
     tag = "video",
     params(
         ("id" = i64, Path, description = "Channel"),
+        ("stream" = Option<String>, Query, description = "`main` (default), or `sub` for the camera's sub stream"),
         ("from" = Option<String>, Query, description = "As for `stream.mp4`"),
         ("to" = Option<String>, Query, description = "As for `stream.mp4`"),
         ("speed" = Option<String>, Query, description = "As for `stream.mp4`"),
@@ -114,7 +116,7 @@ pub(crate) async fn follow_stream(
     params: Params,
     Upgrade(upgrade): Upgrade,
 ) -> Result<Response, ApiError> {
-    let channel = channel_of(&state, &caller, &id).await?;
+    let channel = stream_of(&state, &caller, &id, &params).await?;
     let request = read_request(&params, state.clock.now())?;
     let upgrade = upgrade.ok_or_else(needs_socket)?;
     let viewer = Viewer::new(&caller.grant, &params);

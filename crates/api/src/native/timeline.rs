@@ -1,7 +1,7 @@
 //! `/v1/channels/{id}/timeline`.
 
 use super::types::{ErrorBody, GapView, PeriodView, TimelineView};
-use super::{channel_of, time_range};
+use super::{stream_of, time_range};
 use crate::AppState;
 use crate::auth::Caller;
 use crate::error::ApiError;
@@ -24,6 +24,7 @@ const MAX_MERGE_MS: u32 = 86_400_000;
     tag = "video",
     params(
         ("id" = i64, Path, description = "Channel"),
+        ("stream" = Option<String>, Query, description = "`main` (default), or `sub` for the camera's sub stream"),
         ("start" = String, Query, description = "RFC 3339 time, or a distance before now such as `-1h`"),
         ("end" = Option<String>, Query, description = "The same; now if absent. At most 31 days after start"),
         ("merge_ms" = Option<u32>, Query, description = "Pauses up to this long do not split a period; 500 if absent"),
@@ -40,7 +41,7 @@ pub(crate) async fn show_timeline(
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<TimelineView>, ApiError> {
-    let channel = channel_of(&state, &caller, &id).await?;
+    let channel = stream_of(&state, &caller, &id, &params).await?;
     let range = time_range(&params, state.clock.now(), MAX_RANGE_US)?;
     let merge_ms = params
         .number::<u32>("merge_ms")?

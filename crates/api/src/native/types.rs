@@ -1,5 +1,6 @@
 //! What the native face answers.
 
+use super::sub_stream::SubStreamView;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -90,6 +91,9 @@ pub(crate) struct ChannelView {
     pub(crate) tags: BTreeMap<String, String>,
     /// The live video; null while there is none.
     pub(crate) video: Option<VideoView>,
+    /// The sub stream; absent in lists and where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sub: Option<SubStreamView>,
 }
 
 /// Live video.

@@ -3,7 +3,7 @@
 //! The session that a POST makes is a resource of its own, `/webrtc/{session}`. Its name is random and
 //! is all that ending it takes: whoever could read it could end it anyway.
 
-use super::channel_of;
+use super::stream_of;
 use super::types::ErrorBody;
 use crate::auth::Caller;
 use crate::body::read_bounded;
@@ -38,6 +38,7 @@ pub(crate) const MAX_DESCRIPTION: usize = 64 << 10;
     tag = "video",
     params(
         ("id" = i64, Path, description = "Channel"),
+        ("stream" = Option<String>, Query, description = "`main` (default), or `sub` for the camera's sub stream"),
         ("audio" = Option<String>, Query, description = "`opus`: sound in AAC and G.711 becomes Opus. `source` (default): it is sent as it is, or left out"),
     ),
     request_body(content = String, content_type = "application/sdp"),
@@ -57,7 +58,7 @@ pub(crate) async fn open_whep(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let channel = channel_of(&state, &caller, &id).await?;
+    let channel = stream_of(&state, &caller, &id, &params).await?;
     let wanted = WebRtcWanted {
         channel,
         has_recorded: true,
@@ -77,7 +78,7 @@ pub(crate) async fn open_whep_by_ticket(
     request: Request,
 ) -> Result<Response, ApiError> {
     let missing = || ApiError::not_found("this channel");
-    let channel: ChannelId = channel.parse().map_err(|_| missing())?;
+    let channel = ChannelId::parse_stored(&channel).ok_or_else(missing)?;
     // A ticket for all footage opens live video, too.
     let footage = MediaScope::Footage(channel);
     let has_recorded = check_ticket(&state, &params, &footage).is_ok();

@@ -12,7 +12,7 @@ use crate::vxg::source::{SourceChange, show_source};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use framewell_model::{ChannelId, ChannelPatch, Right};
+use framewell_model::{ChannelId, ChannelPatch, Right, StreamKind};
 use serde_json::{Value, json};
 
 /// `rtmp` is always there because a vendor sample reads it unguarded; `webrtc` where WebRTC is on; `rtc`,
@@ -23,7 +23,11 @@ pub(crate) async fn watch(
     origin: Origin,
     params: Params,
 ) -> Result<Json<Value>, ApiError> {
-    let channel = caller.own_channel(&state, &params).await?;
+    let mut channel = caller.own_channel(&state, &params).await?;
+    if params.get("stream_id") == Some(StreamKind::Sub.as_str()) {
+        channel = channel.of(StreamKind::Sub);
+        caller.check(&state, channel).await?;
+    }
     let links = Links::new(&state, &origin, &caller.grant);
     let expire = links.expire.to_naive_text();
     let mut urls = json!({

@@ -33,7 +33,7 @@ mod packbits;
 pub(crate) mod records;
 pub(crate) mod server;
 pub(crate) mod signalling;
-mod source;
+pub(crate) mod source;
 pub(crate) mod storage;
 pub(crate) mod streams;
 mod time;

@@ -47,7 +47,7 @@ pub(crate) async fn watch(
     request: axum::extract::Request,
 ) -> Result<Response, ApiError> {
     let missing = || ApiError::not_found("this camera");
-    let channel: ChannelId = camid.parse().map_err(|_| missing())?;
+    let channel = ChannelId::parse_stored(&camid).ok_or_else(missing)?;
     let ticket = admit_ticket(&state, &params, &MediaScope::Live(channel)).await?;
     let wanted = WebRtcWanted {
         channel,

@@ -83,6 +83,21 @@ impl SourceChange {
     }
 }
 
+impl SourceChange {
+    /// The source of a sub stream after the change. One that has none takes from that of its main stream the
+    /// transport and, on the same host, the credentials.
+    pub(crate) fn apply_to_sub_stream(
+        self,
+        own: Option<&CameraSource>,
+        main: Option<&CameraSource>,
+    ) -> Result<Option<CameraSource>, ApiError> {
+        if self.url.is_none() && own.is_none() {
+            return Err(ApiError::invalid("url is missing"));
+        }
+        self.apply(own.or(main))
+    }
+}
+
 fn explicit(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }

@@ -9,26 +9,40 @@ use crate::vxg::channels::load;
 use axum::Json;
 use axum::extract::{Path, State};
 use framewell_media::VideoCodec;
-use framewell_model::ChannelId;
+use framewell_model::{ChannelId, StreamKind};
 use serde_json::{Value, json};
 
-/// Every channel has one stream, under this name.
-const STREAM: &str = "main";
-/// Its video part.
-const VIDEO: &str = "vs_main";
-/// Its audio part.
-const AUDIO: &str = "as_main";
+/// What players take by themselves.
+const STREAM: &str = StreamKind::Main.as_str();
+
+/// Names of a stream's video and audio parts.
+fn video_name(stream: StreamKind) -> String {
+    format!("vs_{stream}")
+}
+
+fn media_stream(stream: StreamKind) -> Value {
+    json!({ "id": stream.as_str(), "vs_id": video_name(stream), "as_id": format!("as_{stream}") })
+}
+
+/// The streams that a channel has.
+async fn streams_of(state: &AppState, channel: ChannelId) -> Result<Vec<StreamKind>, ApiError> {
+    let sub = state.catalog.load_sub_stream(channel).await?;
+    let sub = sub.map(|_| StreamKind::Sub);
+    Ok(std::iter::once(StreamKind::Main).chain(sub).collect())
+}
 
 pub(crate) async fn show_media_streams(
     State(state): State<AppState>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    load(&state, &caller, &id).await?;
+    let channel = load(&state, &caller, &id).await?;
+    let streams = streams_of(&state, channel.id).await?;
+    let streams: Vec<Value> = streams.into_iter().map(media_stream).collect();
     Ok(Json(json!({
         "live_ms_id": STREAM,
         "rec_ms_id": STREAM,
-        "mstreams_supported": [{ "id": STREAM, "vs_id": VIDEO, "as_id": AUDIO }],
+        "mstreams_supported": streams,
     })))
 }
 
@@ -47,7 +61,7 @@ fn show(state: &AppState, channel: ChannelId) -> Value {
     let size = video.map_or([0, 0], |video| [video.width, video.height]);
     let kilobits = rates.bits_per_s / 1_000;
     json!({
-        "id": VIDEO,
+        "id": video_name(channel.stream()),
         "format": format,
         "resolution": size,
         "fps": rates.fps,
@@ -66,9 +80,13 @@ pub(crate) async fn list_video_streams(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     let channel = load(&state, &caller, &id).await?;
+    let streams = streams_of(&state, channel.id).await?;
+    let objects = streams
+        .iter()
+        .map(|stream| show(&state, channel.id.of(*stream)));
     Ok(Json(json!({
-        "meta": { "limit": 20, "offset": 0, "total_count": 1, "next": null, "previous": null },
-        "objects": [show(&state, channel.id)],
+        "meta": { "limit": 20, "offset": 0, "total_count": streams.len(), "next": null, "previous": null },
+        "objects": objects.collect::<Vec<_>>(),
     })))
 }
 
@@ -78,8 +96,9 @@ pub(crate) async fn show_video_stream(
     Path((id, stream)): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
     let channel = load(&state, &caller, &id).await?;
-    if stream != VIDEO {
-        return Err(ApiError::not_found("this video stream"));
-    }
-    Ok(Json(show(&state, channel.id)))
+    let streams = streams_of(&state, channel.id).await?;
+    let mut streams = streams.into_iter();
+    let stream = streams.find(|kind| video_name(*kind) == stream);
+    let stream = stream.ok_or_else(|| ApiError::not_found("this video stream"))?;
+    Ok(Json(show(&state, channel.id.of(stream))))
 }

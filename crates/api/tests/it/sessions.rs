@@ -33,7 +33,7 @@ async fn sessions_are_listed_to_those_who_may_watch_the_channel_and_ended_by_tho
     rtsp.add_missed(2);
     let listed = site.get(&a.watch, "/v1/sessions").await.expect(200);
     let expected = json!([{
-        "id": rtsp.id().to_string(), "protocol": "rtsp", "activity": "live", "channel": a.id.get(),
+        "id": rtsp.id().to_string(), "protocol": "rtsp", "activity": "live", "channel": a.id.get(), "stream": "main",
         "peer": "10.0.0.7:51544", "started": "2024-05-01T12:00:00.000000Z", "bytes": 1_500, "bitrate_bps": 0,
         "missed_frames": 2,
     }]);

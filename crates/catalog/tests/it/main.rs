@@ -21,4 +21,5 @@ mod retention;
 mod rule_steps;
 mod seals;
 mod segments;
+mod sub_streams;
 mod tokens;

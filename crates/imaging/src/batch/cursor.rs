@@ -82,7 +82,7 @@ fn read(text: &str) -> Option<Cursor> {
         return None;
     }
     let cursor = Cursor {
-        channel: ChannelId::new(next()?.parse().ok()?)?,
+        channel: ChannelId::stored(next()?.parse().ok()?)?,
         range: TimeRange::new(time(next()?)?, time(next()?)?)?,
         sampling: read_sampling(next()?)?,
         matching: read_matching(next()?)?,

@@ -23,6 +23,9 @@ pub enum PublishError {
         /// Since when.
         since: WallTime,
     },
+    /// Who publishes gives the main stream; a sub stream is pulled from a camera.
+    #[error("the sub stream of channel {0} cannot be published to")]
+    SubStream(ChannelId),
     /// The server stops.
     #[error("the server is stopping")]
     Stopping,
@@ -34,6 +37,7 @@ impl PublishError {
         match self {
             Self::HasCamera(_) => "has_camera",
             Self::Taken { .. } => "taken",
+            Self::SubStream(_) => "sub_stream",
             Self::Stopping => "stopping",
         }
     }
@@ -43,6 +47,7 @@ impl HasKind for PublishError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::HasCamera(_) => ErrorKind::FailedPrecondition,
+            Self::SubStream(_) => ErrorKind::InvalidArgument,
             Self::Taken { .. } => ErrorKind::AlreadyExists,
             Self::Stopping => ErrorKind::Unavailable,
         }

@@ -23,7 +23,7 @@ use crate::writers::{Writer, Writers};
 use bytes::Bytes;
 use framewell_live::Registry;
 use framewell_media::{AudioParameters, TrackKind, VideoCodec, VideoParameters};
-use framewell_model::{ChannelId, WallClock, WallTime};
+use framewell_model::{ChannelId, StreamKind, WallClock, WallTime};
 use slot::NewSlot;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -145,6 +145,9 @@ impl Publishers {
         protocol: Protocol,
         peer: IpAddr,
     ) -> Result<Publisher, PublishError> {
+        if channel.stream() != StreamKind::Main {
+            return Err(PublishError::SubStream(channel.main()));
+        }
         let mut channels = loop {
             let channels = self.writers.lock();
             if self.stopped.is_cancelled() {
@@ -340,6 +343,15 @@ mod tests {
     fn open(publishers: &Publishers, channel: i64) -> Result<Publisher, PublishError> {
         let here = Ipv4Addr::LOCALHOST.into();
         publishers.open(ChannelId::new(channel).unwrap(), Protocol::Rtmp, here)
+    }
+
+    #[test]
+    fn who_publishes_gives_the_main_stream() {
+        let publishers = publishers();
+        let here = Ipv4Addr::LOCALHOST.into();
+        let sub = ChannelId::new(7).unwrap().of(StreamKind::Sub);
+        let refused = publishers.open(sub, Protocol::Rtmp, here).map(drop);
+        assert_eq!(refused, Err(PublishError::SubStream(sub.main())));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::connection::{Error, Link};
 use super::topics::{CHANNEL_TOPICS, Topics};
 use framewell_catalog::Catalog;
 use framewell_live::Registry;
-use framewell_model::{ChannelId, ChannelStatus};
+use framewell_model::{ChannelId, ChannelStatus, StreamKind};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::watch;
@@ -97,6 +97,7 @@ impl<'a> Channels<'a> {
         let channels = self.catalog.all_channels().await?;
         let names: BTreeMap<ChannelId, String> = channels
             .into_iter()
+            .filter(|channel| channel.id.stream() == StreamKind::Main)
             .map(|channel| (channel.id, channel.name))
             .collect();
         let before = std::mem::replace(&mut self.names, names);

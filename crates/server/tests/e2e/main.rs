@@ -34,6 +34,7 @@ mod slow_reader;
 mod sound;
 mod stored_clips;
 mod stream_mp4;
+mod sub_stream;
 mod text;
 mod tools;
 mod upload;

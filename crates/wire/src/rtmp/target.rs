@@ -1,7 +1,7 @@
 //! What a client wants: `rtmp://host[:port]/<app>/<channel>[_<stream>]?ticket=…`, or a token as the stream
 //! key.
 
-use framewell_model::{ChannelId, Secret};
+use framewell_model::{ChannelId, Secret, StreamKind};
 use percent_encoding::percent_decode_str;
 
 /// A longer name is none of ours: a channel token has about 350 bytes.
@@ -28,10 +28,12 @@ impl Target {
         let credential = [name_query, app_query].into_iter().find_map(credential);
         let path = format!("{}/{}", app.trim_matches('/'), name.trim_matches('/'));
         let (_app, key) = path.trim_matches('/').split_once('/')?;
-        let stem = key.split('_').next().unwrap_or(key);
-        if let Ok(channel) = stem.parse() {
+        let (stem, stream) = key.split_once('_').unwrap_or((key, ""));
+        if let Ok(channel) = stem.parse::<ChannelId>() {
+            // Other names of streams are old ones for the main one.
+            let stream = StreamKind::from_word(stream).unwrap_or_default();
             return Some(Self {
-                channel: Some(channel),
+                channel: Some(channel.of(stream)),
                 credential,
             });
         }
@@ -65,6 +67,11 @@ mod tests {
     fn a_channel_is_found_wherever_the_url_is_cut() {
         let expected = Some((Some(7), Some("media.x".to_owned())));
         assert_eq!(opened("app", "7_main?ticket=media.x"), expected);
+        assert_eq!(
+            opened("app", "7_sub"),
+            Some((Some(-7), None)),
+            "its sub stream"
+        );
         assert_eq!(opened("publish/", "/7?a=b&ticket=media.x"), expected);
         assert_eq!(opened("publish/7", "?ticket=media.x"), expected);
         assert_eq!(opened("publish?ticket=media.x", "7"), expected);

@@ -1,9 +1,10 @@
 //! Stream URLs: `rtsp://host[:port]/live/<channel>[/track<n>]?ticket=…`, and recordings:
-//! `rtsp://host[:port]/rec/<channel>[/track<n>]?start=…&end=…&ticket=…`.
+//! `rtsp://host[:port]/rec/<channel>[/track<n>]?start=…&end=…&ticket=…`. A channel may be `7-sub`, as our own
+//! URLs have it, or have `stream=sub` in the query.
 
 use super::range::parse_clock;
 use framewell_media::TrackKind;
-use framewell_model::{ChannelId, WallTime};
+use framewell_model::{ChannelId, StreamKind, WallTime};
 use url::Url;
 
 /// What a request URL names.
@@ -52,7 +53,7 @@ impl Target {
     pub fn parse(url: &Url) -> Option<Self> {
         let mut segments = url.path_segments()?.filter(|segment| !segment.is_empty());
         let face = segments.next()?;
-        let channel = segments.next()?.parse().ok()?;
+        let channel = ChannelId::parse_stored(segments.next()?)?;
         let track = match segments.next() {
             Some(name) => Some(track_of(name)?),
             None => None,
@@ -69,6 +70,10 @@ impl Target {
         let time = |name: &str| match value(name) {
             Some(text) if !text.is_empty() => parse_time(&text).map(Some),
             _ => Some(None),
+        };
+        let channel = match value("stream") {
+            Some(word) if !word.is_empty() => channel.of(StreamKind::from_word(&word)?),
+            _ => channel,
         };
         let kind = match face {
             "live" => Kind::Live,
