@@ -18,6 +18,7 @@
 
 mod assembler;
 mod backlog;
+mod budget;
 mod by_event;
 mod channel;
 mod config;

@@ -2,10 +2,12 @@
 //!
 //! On the disk that is published footage, wherever it shares the disk with the spool; in the spool it is
 //! what waits longest for the database or the store. Both leave a gap row and an entry in the account of
-//! deletions. What a hold keeps stays; when nothing else is left, new footage is refused by `room`.
+//! deletions. What a hold keeps stays; when nothing else is left, new footage is refused by `room`. So it is where
+//! something else fills the disk and deleting makes no room (`budget`).
 
 use crate::Recorder;
 use crate::backlog::{Backlog, Waiting};
+use crate::budget::{Budget, Shortage, Verdict};
 use crate::gaps::GapChange;
 use crate::ledger::LedgerSender;
 use crate::publish::{discard, spool_bytes};
@@ -15,6 +17,7 @@ use framewell_model::{ChannelId, DeletionReason, ErrorKind, HasKind as _, Hold, 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How often the room is measured.
@@ -29,17 +32,19 @@ pub(crate) struct Pressure {
     backlog: Backlog,
     ledger: LedgerSender,
     is_short: bool,
+    budget: Budget,
     /// As last known: the database may be away.
     holds: Vec<Hold>,
 }
 
 impl Pressure {
-    pub(crate) const fn new(recorder: Recorder, backlog: Backlog, ledger: LedgerSender) -> Self {
+    pub(crate) fn new(recorder: Recorder, backlog: Backlog, ledger: LedgerSender) -> Self {
         Self {
             recorder,
             backlog,
             ledger,
             is_short: false,
+            budget: Budget::default(),
             holds: Vec::new(),
         }
     }
@@ -69,10 +74,13 @@ impl Pressure {
             self.is_short = is_short;
             tell(is_short, &disk, room.spooled());
         }
+        if disk.missing == 0 {
+            self.budget.rest(Instant::now());
+        }
         if !is_short || room.config.when_full == WhenFull::RefuseNew {
             return;
         }
-        if disk.missing > 0 {
+        if disk.missing > 0 && self.may_delete(&disk) {
             // Where nothing of the store may go, what waits for it may not go either.
             // What is doomed is in the database: the next start goes on with it.
             let has_answer = tokio::select! {
@@ -80,7 +88,8 @@ impl Pressure {
                 has_answer = self.delete_published(&disk) => has_answer,
             };
             if !has_answer && disk.is_of_spool {
-                self.discard_waiting(disk.missing, stop).await;
+                let freed = self.discard_waiting(disk.missing, stop).await;
+                self.budget.spend(freed);
             }
         }
         let excess = room.spool_excess();
@@ -88,6 +97,30 @@ impl Pressure {
             self.discard_waiting(excess, stop).await;
         }
         self.measure().await;
+    }
+
+    /// Whether deleting has any use, as far as can be seen; says so when it turns out to have none.
+    fn may_delete(&mut self, disk: &Disk) -> bool {
+        let room = &self.recorder.shared.room;
+        let shortage = Shortage {
+            missing: disk.missing,
+            spooled: room.spooled(),
+            written: room.written(),
+            slack: room.config.min_free_bytes,
+        };
+        match self.budget.ask(shortage, Instant::now()) {
+            Verdict::Delete => true,
+            Verdict::GivenUp(None) => false,
+            Verdict::GivenUp(Some(gone)) => {
+                tracing::error!(
+                    deleted_bytes = gone,
+                    free_bytes = disk.free,
+                    missing_bytes = disk.missing,
+                    "deleting footage makes no room: something else fills the disk; no more footage goes for now, and new footage is refused while there is no room"
+                );
+                false
+            }
+        }
     }
 
     /// How much is missing on the disks.
@@ -111,7 +144,7 @@ impl Pressure {
     }
 
     /// Whether the disk is the store's, and the database says what of it may go.
-    async fn delete_published(&self, disk: &Disk) -> bool {
+    async fn delete_published(&mut self, disk: &Disk) -> bool {
         if !disk.helps_to_delete {
             return false;
         }
@@ -127,7 +160,10 @@ impl Pressure {
             .doom_oldest_segments(excess, shared.clock.now())
             .await;
         let deleted = match doomed {
-            Ok(bytes) => self.recorder.delete_doomed().await.map(|()| bytes),
+            Ok(bytes) => {
+                self.budget.spend(bytes.unsigned_abs());
+                self.recorder.delete_doomed().await.map(|()| bytes)
+            }
             Err(error) => Err(error),
         };
         match deleted {
@@ -146,8 +182,8 @@ impl Pressure {
         }
     }
 
-    /// Drops what waits longest in the spool, until so many bytes are free or `stop`.
-    async fn discard_waiting(&mut self, bytes: u64, stop: &CancellationToken) {
+    /// Drops what waits longest in the spool, until so many bytes are free or `stop`; how many are.
+    async fn discard_waiting(&mut self, bytes: u64, stop: &CancellationToken) -> u64 {
         let shared = &self.recorder.shared;
         let mut has_database = true;
         match shared.catalog.standing_holds(shared.clock.now()).await {
@@ -165,7 +201,7 @@ impl Pressure {
             let holds = &self.holds;
             let may_go = |channel, range| is_free(holds, channel, range);
             let Some(oldest) = self.backlog.take_oldest(may_go) else {
-                return;
+                break;
             };
             let size = oldest.size_bytes.unsigned_abs();
             // Before the file goes: a crash in between leaves a gap too many, not one too few.
@@ -187,6 +223,7 @@ impl Pressure {
             metrics::counter!("framewell_recorder_pressure_bytes_total").increment(size);
             freed += size;
         }
+        freed
     }
 
     /// Writes down that this goes: in the database where it is there, else in the ledger, which waits for

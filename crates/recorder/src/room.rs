@@ -48,6 +48,8 @@ pub(crate) struct Room {
     spool_dir: PathBuf,
     /// Bytes of segments that are being written or wait to be published.
     spooled: AtomicU64,
+    /// Bytes that were written to the spool since this was made.
+    written: AtomicU64,
     /// Free bytes of the spool's disk when last measured.
     free: AtomicU64,
     is_refusing: AtomicBool,
@@ -63,6 +65,7 @@ impl Room {
             config,
             spool_dir: spool_dir.to_owned(),
             spooled: AtomicU64::new(0),
+            written: AtomicU64::new(0),
             free: AtomicU64::new(u64::MAX),
             is_refusing: AtomicBool::new(false),
             bell: Notify::new(),
@@ -81,6 +84,11 @@ impl Room {
 
     pub(crate) fn add(&self, bytes: u64) {
         self.spooled.fetch_add(bytes, Ordering::AcqRel);
+        self.written.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
     }
 
     pub(crate) fn sub(&self, bytes: u64) {
