@@ -19,8 +19,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 3_600);
 pub(crate) struct Shortage {
     /// What has to be freed.
     pub(crate) missing: u64,
-    /// What waits in the spool, and may be on its way to a disk of its own.
-    pub(crate) spooled: u64,
+    /// What waits in the spool on another disk, and is on its way to this one.
+    pub(crate) arriving: u64,
     /// What was recorded since the recorder was made.
     pub(crate) written: u64,
     /// What others may take of our footage.
@@ -30,7 +30,8 @@ pub(crate) struct Shortage {
 /// Whether footage may be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    Delete,
+    /// So many bytes at most.
+    Delete(u64),
     /// It makes no room; the first time, with the bytes that went in vain.
     GivenUp(Option<u64>),
 }
@@ -57,7 +58,7 @@ impl Budget {
     pub(crate) fn ask(&mut self, disk: Shortage, now: Instant) -> Verdict {
         let first = disk
             .missing
-            .saturating_add(disk.spooled)
+            .saturating_add(disk.arriving)
             .saturating_add(disk.slack);
         let episode = self.episode.get_or_insert(Episode {
             begun: now,
@@ -67,8 +68,9 @@ impl Budget {
             next_try: None,
         });
         let recorded = disk.written.saturating_sub(episode.written_before);
-        if episode.gone < episode.allowed.saturating_add(recorded) {
-            return Verdict::Delete;
+        let allowed = episode.allowed.saturating_add(recorded);
+        if episode.gone < allowed {
+            return Verdict::Delete(disk.missing.min(allowed - episode.gone));
         }
         match episode.next_try {
             Some(at) if now < at => Verdict::GivenUp(None),
@@ -77,7 +79,7 @@ impl Budget {
                 episode.next_try = None;
                 episode.allowed =
                     (episode.gone - recorded.min(episode.gone)).saturating_add(disk.missing);
-                Verdict::Delete
+                Verdict::Delete(disk.missing)
             }
             None => {
                 let pause = FIRST_PAUSE
@@ -116,7 +118,7 @@ mod tests {
     fn short(missing: u64, written: u64) -> Shortage {
         Shortage {
             missing,
-            spooled: 0,
+            arriving: 0,
             written,
             slack: 1_000,
         }
@@ -126,7 +128,10 @@ mod tests {
     fn what_is_recorded_may_push_out_as_much_for_ever() {
         let (mut budget, now) = (Budget::default(), Instant::now());
         for round in 0..10_000 {
-            assert_eq!(budget.ask(short(100, round * 100), now), Verdict::Delete);
+            assert_eq!(
+                budget.ask(short(100, round * 100), now),
+                Verdict::Delete(100)
+            );
             budget.spend(100);
         }
     }
@@ -135,7 +140,7 @@ mod tests {
     fn what_makes_no_room_is_given_up_and_tried_again_less_and_less_often() {
         let (mut budget, mut now) = (Budget::default(), Instant::now());
         let mut gone = 0;
-        while budget.ask(short(100, 0), now) == Verdict::Delete {
+        while budget.ask(short(100, 0), now) == Verdict::Delete(100) {
             budget.spend(100);
             gone += 100;
         }
@@ -145,7 +150,7 @@ mod tests {
             now += Duration::from_secs(minutes * 60 - 1);
             assert_eq!(budget.ask(short(100, 0), now), Verdict::GivenUp(None));
             now += Duration::from_secs(1);
-            assert_eq!(budget.ask(short(100, 0), now), Verdict::Delete);
+            assert_eq!(budget.ask(short(100, 0), now), Verdict::Delete(100));
             budget.spend(100);
             gone += 100;
             let verdict = budget.ask(short(100, 0), now);
@@ -153,23 +158,25 @@ mod tests {
         }
         // Somebody made room: the next shortage is another one.
         budget.rest(now);
-        assert_eq!(budget.ask(short(100, 0), now), Verdict::Delete);
+        assert_eq!(budget.ask(short(100, 0), now), Verdict::Delete(100));
     }
 
     #[test]
     fn room_for_a_moment_begins_no_new_account() {
         let (mut budget, now) = (Budget::default(), Instant::now());
         let mut gone = 0;
-        while budget.ask(short(100, 0), now) == Verdict::Delete {
+        while budget.ask(short(100, 0), now) == Verdict::Delete(100) {
             budget.spend(100);
             gone += 100;
             budget.rest(now);
         }
         assert_eq!(gone, 1_100);
+        budget.episode.as_mut().unwrap().allowed += 30;
+        assert_eq!(budget.ask(short(100, 0), now), Verdict::Delete(30));
         let (mut budget, later) = (Budget::default(), now + CALM);
         budget.ask(short(100, 0), now);
         budget.spend(1_100);
         budget.rest(later);
-        assert_eq!(budget.ask(short(100, 0), later), Verdict::Delete);
+        assert_eq!(budget.ask(short(100, 0), later), Verdict::Delete(100));
     }
 }

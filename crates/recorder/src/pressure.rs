@@ -80,15 +80,16 @@ impl Pressure {
         if !is_short || room.config.when_full == WhenFull::RefuseNew {
             return;
         }
-        if disk.missing > 0 && self.may_delete(&disk) {
+        let may_go = self.may_go(&disk);
+        if may_go > 0 {
             // Where nothing of the store may go, what waits for it may not go either.
             // What is doomed is in the database: the next start goes on with it.
             let has_answer = tokio::select! {
                 () = stop.cancelled() => return,
-                has_answer = self.delete_published(&disk) => has_answer,
+                has_answer = self.delete_published(&disk, may_go) => has_answer,
             };
             if !has_answer && disk.is_of_spool {
-                let freed = self.discard_waiting(disk.missing, stop).await;
+                let freed = self.discard_waiting(may_go, stop).await;
                 self.budget.spend(freed);
             }
         }
@@ -99,18 +100,21 @@ impl Pressure {
         self.measure().await;
     }
 
-    /// Whether deleting has any use, as far as can be seen; says so when it turns out to have none.
-    fn may_delete(&mut self, disk: &Disk) -> bool {
+    /// How much may be deleted for a disk, as long as deleting has any use; says so when it turns out to have none.
+    fn may_go(&mut self, disk: &Disk) -> u64 {
+        if disk.missing == 0 {
+            return 0;
+        }
         let room = &self.recorder.shared.room;
         let shortage = Shortage {
             missing: disk.missing,
-            spooled: room.spooled(),
+            arriving: if disk.is_of_spool { 0 } else { room.spooled() },
             written: room.written(),
             slack: room.config.min_free_bytes,
         };
         match self.budget.ask(shortage, Instant::now()) {
-            Verdict::Delete => true,
-            Verdict::GivenUp(None) => false,
+            Verdict::Delete(bytes) => bytes,
+            Verdict::GivenUp(None) => 0,
             Verdict::GivenUp(Some(gone)) => {
                 tracing::error!(
                     deleted_bytes = gone,
@@ -118,7 +122,7 @@ impl Pressure {
                     missing_bytes = disk.missing,
                     "deleting footage makes no room: something else fills the disk; no more footage goes for now, and new footage is refused while there is no room"
                 );
-                false
+                0
             }
         }
     }
@@ -144,14 +148,14 @@ impl Pressure {
     }
 
     /// Whether the disk is the store's, and the database says what of it may go.
-    async fn delete_published(&mut self, disk: &Disk) -> bool {
+    async fn delete_published(&mut self, disk: &Disk, bytes: u64) -> bool {
         if !disk.helps_to_delete {
             return false;
         }
         let shared = &self.recorder.shared;
         let excess = Excess {
             channel: None,
-            bytes: i64::try_from(disk.missing).unwrap_or(i64::MAX),
+            bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
             limit: BATCH,
             reason: DeletionReason::Pressure,
         };

@@ -325,11 +325,15 @@ impl Rig {
 
     /// Files below a folder of the rig.
     pub(crate) fn files(&self, folder: &str) -> Vec<PathBuf> {
-        let mut files = Vec::new();
-        collect(&self.dir.path().join(folder), &mut files);
-        files.sort();
-        files
+        files_below(&self.dir.path().join(folder))
     }
+}
+
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    collect(folder, &mut files);
+    files.sort();
+    files
 }
 
 pub(crate) struct Recorded {
