@@ -157,6 +157,8 @@ pub enum ClipKey {
     /// When it was asked for.
     #[default]
     Created,
+    /// Its number: the order of creation, in which pages go on behind [`ClipFilter::before`].
+    Number,
     /// Where it starts.
     Start,
     /// Where it ends.
@@ -169,6 +171,7 @@ impl ClipKey {
     const fn column(self) -> &'static str {
         match self {
             Self::Created => "created_us",
+            Self::Number => "id",
             Self::Start => "start_us",
             Self::End => "end_us",
             Self::EventTime => "event_us",

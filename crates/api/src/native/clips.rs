@@ -373,7 +373,7 @@ pub(crate) async fn list_clips(
     let now = state.clock.now();
     let page = state
         .catalog
-        .list_clips(&filter, ClipKey::Created, Order::Descending, slice, now)
+        .list_clips(&filter, ClipKey::Number, Order::Descending, slice, now)
         .await?;
     let mut clips = page.items;
     let shown = usize::try_from(limit).unwrap_or(usize::MAX);

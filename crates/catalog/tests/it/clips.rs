@@ -3,7 +3,7 @@
 use crate::backend::{ALL, account, at, channel, channel_of, conformance, range};
 use framewell_catalog::{
     CLIP_JOB, Catalog, ClipFile, ClipFilter, ClipKey, ClipLimit, ClipLimits, ClipPatch, ClipState,
-    ClipThumb, Error, Lease, MOST_CLIP_SHARES, NewClip, Order, Release, StoredClip,
+    ClipThumb, Error, Lease, MOST_CLIP_SHARES, NewClip, Order, Release, Slice, StoredClip,
 };
 use framewell_model::{Channel, ClipId, ClipObjectId, HolderId};
 use serde_json::json;
@@ -179,6 +179,26 @@ conformance! {
         catalog.fail_clip(id, "no footage", at(1)).await.unwrap();
         let clip = load(catalog, id).await;
         assert_eq!((clip.state, clip.error.as_deref()), (ClipState::Error, Some("no footage")));
+    }
+
+    async fn pages_by_number_miss_no_clip_when_the_clock_was_set_back(catalog: &Catalog) {
+        let channel = channel(catalog).await;
+        let mut made = Vec::new();
+        for created in [50, 10, 30, 20] {
+            let limits = ClipLimits { open_of_channel: 9, open_of_account: 9, rows_of_channel: 9, bytes: None, bytes_of_account: None };
+            let id = catalog.create_clip(&new(&channel, 0), limits, at(created)).await.unwrap().unwrap();
+            made.insert(0, id);
+        }
+        let (mut paged, mut before) = (Vec::new(), None);
+        loop {
+            let filter = ClipFilter { channels: vec![channel.id], before, ..ClipFilter::default() };
+            let slice = Slice { limit: 1, offset: 0 };
+            let page = catalog.list_clips(&filter, ClipKey::Number, Order::Descending, slice, at(60)).await.unwrap();
+            let Some(clip) = page.items.first() else { break };
+            paged.push(clip.id);
+            before = Some(clip.id);
+        }
+        assert_eq!(paged, made);
     }
 
     async fn only_the_newest_attempt_is_published(catalog: &Catalog) {
