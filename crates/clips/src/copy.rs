@@ -1,6 +1,7 @@
 //! From the recording into an object, in bounded memory.
 
-use crate::handler::{Attempt, Position, Stop};
+use crate::attempt::Attempt;
+use crate::handler::{Position, Stop};
 use crate::{Clips, Error};
 use framewell_blob::ObjectWriter;
 use framewell_jobs::{Failure, Work};

@@ -3,19 +3,18 @@
 //! A job is done in one turn: the copy runs at the speed of the store. What a crash interrupts is done
 //! again from the beginning, under another object name.
 
+use crate::attempt::Attempt;
 use crate::readiness::{Readiness, Situation};
 use crate::request::Options;
-use crate::{Clips, Error, copy, render, thumb};
-use framewell_blob::ObjectKey;
+use crate::{Clips, copy, render, thumb};
 use framewell_catalog::{ClipFile, ClipState, StoredClip};
 use framewell_jobs::{Failure, Handler, Next, Work};
-use framewell_model::{ClipId, ClipObjectId, ErrorKind, HasKind, WallTime};
+use framewell_model::{ClipId, ErrorKind, HasKind};
 use framewell_playback::{Clip, ClipError};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-use uuid::Uuid;
 
 /// When too much is being read, somebody else may be done by then.
 const BUSY_PAUSE: Duration = Duration::from_secs(2);
@@ -139,7 +138,7 @@ impl ClipHandler {
                 size_bytes: stored.size_bytes,
                 thumb,
             };
-            return attempt.publish(&self.clips, &file).await;
+            return self.publish(&attempt, &file).await;
         }
         let size_bytes = copy::store(&self.clips, work, &attempt, &source, at).await?;
         let file = ClipFile {
@@ -148,7 +147,15 @@ impl ClipHandler {
             size_bytes,
             thumb,
         };
-        attempt.publish(&self.clips, &file).await
+        self.publish(&attempt, &file).await
+    }
+
+    async fn publish(&self, attempt: &Attempt, file: &ClipFile) -> Result<(), Stop> {
+        let inner = &self.clips.inner;
+        let (catalog, blobs) = (&inner.catalog, &inner.blobs);
+        attempt
+            .publish(catalog, blobs, file, inner.clock.now())
+            .await
     }
 
     /// The virtual clip, once its footage is there.
@@ -174,77 +181,10 @@ impl ClipHandler {
         }
     }
 
-    /// What the attempt before this one left goes first.
     async fn begin(&self, clip: &StoredClip) -> Result<Attempt, Stop> {
         copy::check_room(&self.clips).await?;
         let inner = &self.clips.inner;
-        let attempt = |object| Attempt {
-            clip: clip.id,
-            account: clip.account,
-            channel: clip.channel,
-            start: clip.range.start,
-            object,
-        };
-        if let Some(before) = clip.object.map(attempt) {
-            for key in [before.key(), before.thumb_key()] {
-                let deleted = inner.blobs.delete(&key).await;
-                deleted.map_err(|error| Stop::of(&Error::Blob(error)))?;
-            }
-        }
-        let object = ClipObjectId::from_uuid(Uuid::now_v7());
-        let now = inner.clock.now();
-        let started = inner.catalog.start_clip(clip.id, clip.object, object, now);
-        started.await.map_err(|error| unwanted(&error))?;
-        Ok(attempt(object))
-    }
-}
-
-/// One attempt to make a clip.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Attempt {
-    pub(crate) clip: ClipId,
-    pub(crate) account: framewell_model::AccountId,
-    pub(crate) channel: framewell_model::ChannelId,
-    start: WallTime,
-    pub(crate) object: ClipObjectId,
-}
-
-impl Attempt {
-    pub(crate) const fn key(&self) -> ObjectKey {
-        ObjectKey::Clip {
-            channel: self.channel,
-            time: self.start,
-            id: self.object,
-        }
-    }
-
-    pub(crate) const fn thumb_key(&self) -> ObjectKey {
-        ObjectKey::ClipThumb {
-            channel: self.channel,
-            time: self.start,
-            id: self.object,
-        }
-    }
-
-    async fn publish(&self, clips: &Clips, file: &ClipFile) -> Result<(), Stop> {
-        let inner = &clips.inner;
-        let now = inner.clock.now();
-        let publish = inner
-            .catalog
-            .publish_clip(self.clip, self.object, file, now);
-        publish.await.map_err(|error| unwanted(&error))?;
-        metrics::counter!("framewell_stored_clips_total").increment(1);
-        metrics::counter!("framewell_stored_clip_bytes_total")
-            .increment(u64::try_from(file.size_bytes).unwrap_or(0));
-        Ok(())
-    }
-}
-
-/// A write that found no row: somebody deleted the clip, or goes on with it.
-fn unwanted(error: &framewell_catalog::Error) -> Stop {
-    match error.kind() {
-        ErrorKind::NotFound => Stop::Unwanted,
-        _ => Stop::of(error),
+        Attempt::begin(&inner.catalog, &inner.blobs, clip, inner.clock.now()).await
     }
 }
 

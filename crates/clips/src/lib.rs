@@ -8,6 +8,7 @@
 //!
 //! What does not belong here: how a clip is laid out, HTTP, rights.
 
+mod attempt;
 mod config;
 mod copy;
 mod error;

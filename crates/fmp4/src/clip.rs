@@ -1,27 +1,28 @@
 //! Virtual MP4: a progressive file over ranges of stored segments, no byte of media copied.
 
 mod audio;
+mod draft;
 mod layout;
+mod parts;
 #[cfg(test)]
 mod recorded;
+mod samples;
 mod select;
+mod sizes;
+mod stretch;
 mod tables;
 
-use crate::moov::{self, AUDIO_TRACK, MOVIE_TIMESCALE, TrackHeader};
-use crate::write::BoxWriter;
-use crate::{Error, Sample, entry};
+pub use draft::ClipDraft;
+pub use samples::ClipSamples;
+
+use crate::Error;
+use crate::moov::MOVIE_TIMESCALE;
 use bytes::Bytes;
-use framewell_media::{AudioParameters, StreamParameters, TrackKind, VideoParameters};
+use framewell_media::{StreamParameters, TrackKind};
 use framewell_model::{TimeRange, Timescale};
-use layout::Layout;
-use select::Selection;
 use std::ops::Range;
 use std::sync::Arc;
 pub(crate) use tables::Edit;
-use tables::SampleTable;
-
-/// Most samples in one clip: three weeks at 25 Hz, and tables of less than 2 GiB.
-const MAX_SAMPLES: usize = 50_000_000;
 
 /// What becomes of stretches without footage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -54,8 +55,8 @@ pub struct ClipSource {
     pub segment: usize,
     /// Its entry (place, wall time).
     pub entry: crate::FragmentEntry,
-    /// Its samples, from [`crate::parse_fragment`].
-    pub samples: Vec<Sample>,
+    /// Its samples.
+    pub samples: ClipSamples,
     /// Parameters of its segment; a change makes a new sample entry.
     pub parameters: Arc<StreamParameters>,
 }
@@ -65,6 +66,13 @@ pub struct ClipSource {
 pub enum PieceData {
     /// Made here (headers, sample tables).
     Memory(Bytes),
+    /// Part of the table of sizes of a track, see [`ClipPlan::sizes`]. Not where all samples were listed.
+    Sizes {
+        /// The track.
+        track: TrackKind,
+        /// Bytes in the table.
+        range: Range<u64>,
+    },
     /// To be read from a segment: the caller's number and the byte range in it.
     Segment {
         /// The caller's number, see [`ClipSource::segment`].
@@ -94,10 +102,9 @@ pub struct ClipPlan {
     pub range: TimeRange,
     /// Which segment is presented when, in order.
     pub parts: Vec<ClipPart>,
+    video_sizes: sizes::SizeTable,
+    audio_sizes: sizes::SizeTable,
 }
-
-/// Longest time of one sample in a clip, in 90 kHz ticks: 6.6 hours. Players read 31 bits.
-const MAX_HOLE_TICKS: i64 = i32::MAX as i64;
 
 impl ClipPlan {
     /// Plans a clip of `wanted` over `sources` (time order; must start with a key fragment). The first picture shown is the one on
@@ -112,46 +119,30 @@ impl ClipPlan {
     /// [`Error::NoPicture`] without a picture in `wanted`, [`Error::Unwritable`] with more samples
     /// than a file holds, [`Error::HoleTooLong`] with a hole that is to be kept and is longer than a
     /// sample may be.
+    ///
+    /// For sources whose samples are listed; with others see [`ClipDraft`].
     pub fn build(wanted: TimeRange, sources: &[ClipSource], holes: Holes) -> Result<Self, Error> {
-        let selection = select::select(wanted, sources, holes).ok_or(Error::NoPicture {
-            start: wanted.start,
-            end: wanted.end,
-        })?;
-        if holes == Holes::Keep {
-            check_holes(&selection)?;
-        }
-        let sound = audio::select(&selection, sources);
-        let sample_count =
-            selection.pictures.len() + sound.as_ref().map_or(0, |sound| sound.samples.len());
-        if sample_count > MAX_SAMPLES {
-            return Err(Error::Unwritable(format!(
-                "a clip of {sample_count} samples"
-            )));
-        }
-        let layout = Layout::new(&selection, sound.as_ref(), sources);
-        let is_long = layout.needs_64_bits(sample_count);
-
-        let mut w = BoxWriter::with_capacity(4096 + 16 * sample_count);
-        moov::write_ftyp(&mut w, b"isom", &[b"isom", b"iso2", b"iso4", b"mp41"]);
-        let mut offsets = Vec::new();
-        w.boxed(b"moov", |w| {
-            moov::write_mvhd(w, selection.shown_ticks(), AUDIO_TRACK + 1);
-            offsets.push(write_video(w, &selection, sources, &layout, is_long));
-            if let Some(sound) = &sound {
-                offsets.push(write_audio(w, &selection, sound, &layout, is_long));
+        let mut plan = ClipDraft::select(wanted, sources.to_vec(), holes)?.lay_out()?;
+        let mut head = Vec::new();
+        for piece in &plan.pieces {
+            match &piece.data {
+                PieceData::Memory(bytes) => head.extend_from_slice(bytes),
+                PieceData::Sizes { track, range } => {
+                    let sizes = plan.sizes(*track, range, |_, _| None);
+                    let lacking = || Error::Unwritable("a clip without sizes".to_owned());
+                    head.extend_from_slice(&sizes.ok_or_else(lacking)?);
+                }
+                PieceData::Segment { .. } => break,
             }
-        });
-        write_mdat_head(&mut w, layout.data_len, is_long);
-        let data_at = w.len() as u64;
-        for table in offsets {
-            table.fill(&mut w, data_at);
         }
-        Ok(Self {
-            len: data_at + layout.data_len,
-            pieces: layout.into_pieces(w.into_bytes()),
-            range: selection.range,
-            parts: selection.parts,
-        })
+        plan.pieces
+            .retain(|piece| matches!(piece.data, PieceData::Segment { .. }));
+        let head = Piece {
+            range: 0..head.len() as u64,
+            data: PieceData::Memory(head.into()),
+        };
+        plan.pieces.insert(0, head);
+        Ok(plan)
     }
 
     /// The pieces that overlap `range` of the virtual file, cut to it.
@@ -183,6 +174,10 @@ impl Piece {
                 let len = usize::try_from(keep).ok()?;
                 PieceData::Memory(bytes.slice(from..from + len))
             }
+            PieceData::Sizes { track, range } => PieceData::Sizes {
+                track: *track,
+                range: range.start + skip..range.start + skip + keep,
+            },
             PieceData::Segment { segment, range } => PieceData::Segment {
                 segment: *segment,
                 range: range.start + skip..range.start + skip + keep,
@@ -193,120 +188,6 @@ impl Piece {
             data,
         })
     }
-}
-
-fn check_holes(selection: &Selection) -> Result<(), Error> {
-    for pair in selection.parts.windows(2) {
-        let (start, end) = (pair[0].range.end, pair[1].range.start);
-        if Timescale::HZ_90K.from_micros(end.micros_since(start)) >= MAX_HOLE_TICKS {
-            return Err(Error::HoleTooLong { start, end });
-        }
-    }
-    Ok(())
-}
-
-fn write_mdat_head(w: &mut BoxWriter, data_len: u64, is_long: bool) {
-    match u32::try_from(data_len + 8) {
-        Ok(short) if !is_long => {
-            w.u32(short);
-            w.raw(b"mdat");
-        }
-        _ => {
-            w.u32(1);
-            w.raw(b"mdat");
-            w.u64(data_len + 16);
-        }
-    }
-}
-
-/// Different values of a list, in order of appearance, and the number of each item's value from 0.
-fn distinct<'a, T: PartialEq>(items: impl Iterator<Item = &'a T>) -> (Vec<&'a T>, Vec<u32>) {
-    let mut values: Vec<&T> = Vec::new();
-    let numbers = items
-        .map(|item| {
-            let known = values.iter().rposition(|value| *value == item);
-            let at = known.unwrap_or_else(|| {
-                values.push(item);
-                values.len() - 1
-            });
-            u32::try_from(at).expect("fewer parameters than fragments")
-        })
-        .collect();
-    (values, numbers)
-}
-
-fn write_video(
-    w: &mut BoxWriter,
-    selection: &Selection,
-    sources: &[ClipSource],
-    layout: &Layout,
-    is_long: bool,
-) -> tables::Offsets {
-    let used = selection.used_sources();
-    let first = &sources[*used.start()].parameters.video;
-    let nearest_used = |at: usize| &sources[at.clamp(*used.start(), *used.end())];
-    let (entries, numbers) =
-        distinct((0..sources.len()).map(|at| &nearest_used(at).parameters.video));
-    let table = SampleTable::of_pictures(&selection.pictures);
-    let header = TrackHeader {
-        kind: TrackKind::Video,
-        movie_duration: selection.shown_ticks(),
-        timescale: Timescale::HZ_90K.hz(),
-        media_duration: table.duration(),
-        width: first.width,
-        height: first.height,
-    };
-    let edit = Edit {
-        empty_ticks: 0,
-        media_time: selection.shown.start,
-        ticks: selection.shown_ticks(),
-    };
-    let write_entry = |w: &mut BoxWriter, video: &&VideoParameters| entry::write_video(w, video);
-    write_track(w, &header, &edit, |w| {
-        tables::write_stsd(w, &entries, write_entry);
-        table.write(w);
-        tables::write_chunks(w, &layout.video, &numbers, is_long)
-    })
-}
-
-fn write_audio(
-    w: &mut BoxWriter,
-    selection: &Selection,
-    sound: &audio::Sound<'_>,
-    layout: &Layout,
-    is_long: bool,
-) -> tables::Offsets {
-    let table = SampleTable::of_frames(sound);
-    let edit = sound.edit(&selection.shown);
-    let header = TrackHeader {
-        kind: TrackKind::Audio,
-        movie_duration: edit.empty_ticks + edit.ticks,
-        timescale: sound.scale.hz(),
-        media_duration: table.duration(),
-        width: 0,
-        height: 0,
-    };
-    let write_entry = |w: &mut BoxWriter, audio: &&AudioParameters| entry::write_audio(w, audio);
-    write_track(w, &header, &edit, |w| {
-        tables::write_stsd(w, &sound.entries, write_entry);
-        table.write(w);
-        tables::write_chunks(w, &layout.audio, &sound.entry_of_source, is_long)
-    })
-}
-
-fn write_track(
-    w: &mut BoxWriter,
-    header: &TrackHeader,
-    edit: &Edit,
-    fill: impl FnOnce(&mut BoxWriter) -> tables::Offsets,
-) -> tables::Offsets {
-    let mut offsets = None;
-    w.boxed(b"trak", |w| {
-        moov::write_tkhd(w, header);
-        edit.write(w);
-        moov::write_mdia(w, header, |w| offsets = Some(fill(w)));
-    });
-    offsets.expect("write_mdia writes stbl")
 }
 
 /// Ticks of the video are ticks of the movie.

@@ -23,12 +23,13 @@ mod read;
 mod reader;
 #[cfg(test)]
 mod sample_data;
+mod sample_runs;
 mod samples;
 mod time;
 mod varint;
 mod write;
 
-pub use clip::{ClipPart, ClipPlan, ClipSource, Holes, Piece, PieceData};
+pub use clip::{ClipDraft, ClipPart, ClipPlan, ClipSamples, ClipSource, Holes, Piece, PieceData};
 pub use clock::FileClock;
 pub use continuous::continue_run;
 pub use fragment::{Fragment, build_fragment};
@@ -40,6 +41,7 @@ pub use init::{
 };
 pub use movie::{Movie, MovieSample, TopBox, top_box};
 pub use reader::{Sample, ScannedSegment, parse_fragment, scan_segment};
+pub use sample_runs::{FragmentRuns, FragmentSizes, SegmentRuns};
 pub use samples::SampleTables;
 pub use write::build_user_box;
 

@@ -7,7 +7,7 @@
 //! Sizes stand apart from the rest. There are as many of them as samples, and a clip needs them last; how many
 //! samples there are, when, and which are key frames, is said in runs and takes some 20 bytes for a second.
 
-use crate::varint::{put, put_signed, take, take_signed};
+use crate::varint::{put, put_signed, take};
 use crate::{Error, FragmentEntry, Sample};
 use framewell_media::TrackKind;
 
@@ -25,23 +25,6 @@ pub struct SampleTables {
 }
 
 impl SampleTables {
-    /// From what [`SampleTables::encode_runs`] and [`SampleTables::encoded_sizes`] gave. Whether they say
-    /// anything sensible shows when they are read.
-    ///
-    /// # Errors
-    /// [`Error::BadIndex`] if the first do not begin with a number.
-    pub fn from_encoded(runs: &[u8], sizes: Vec<u8>) -> Result<Self, Error> {
-        if runs.is_empty() {
-            return Ok(Self::default());
-        }
-        let mut rest = runs;
-        Ok(Self {
-            count: take(&mut rest)?,
-            runs: rest.to_vec(),
-            sizes,
-        })
-    }
-
     /// The number of samples, then all but their sizes; empty if nothing is known.
     #[must_use]
     pub fn encode_runs(&self) -> Vec<u8> {
@@ -65,13 +48,6 @@ impl SampleTables {
         self.runs.is_empty()
     }
 
-    /// How many samples the tables say that they are about: [`SampleTables::read`] gives no more. To be looked
-    /// at before, since a few bytes can tell of many.
-    #[must_use]
-    pub const fn sample_count(&self) -> u64 {
-        self.count
-    }
-
     /// Adds the samples of the next fragment; whether they are known then.
     pub(crate) fn push(&mut self, entry: &FragmentEntry, samples: &[Sample]) -> bool {
         if is_plain(entry, samples) {
@@ -86,33 +62,9 @@ impl SampleTables {
         }
         !self.is_empty()
     }
-
-    /// Reads the samples of `fragments`, all that the tables are about, and gives those of each to `visit`.
-    ///
-    /// # Errors
-    /// [`Error::BadIndex`] if the bytes are not about these fragments, or about more samples than they say.
-    pub fn read(
-        &self,
-        fragments: &[FragmentEntry],
-        mut visit: impl FnMut(usize, &[Sample]),
-    ) -> Result<(), Error> {
-        let (mut runs, mut sizes) = (&self.runs[..], &self.sizes[..]);
-        let mut room = usize::try_from(self.count).unwrap_or(usize::MAX);
-        let mut samples = Vec::new();
-        for (number, entry) in fragments.iter().enumerate() {
-            samples.clear();
-            decode(&mut runs, &mut sizes, entry, room, &mut samples)?;
-            room -= samples.len();
-            visit(number, &samples);
-        }
-        match (runs, sizes, room) {
-            ([], [], 0) => Ok(()),
-            _ => Err(bad("samples of no fragment")),
-        }
-    }
 }
 
-fn bad(why: &str) -> Error {
+pub(crate) fn bad(why: &str) -> Error {
     Error::BadIndex(why.to_owned())
 }
 
@@ -199,143 +151,39 @@ fn put_sizes(out: &mut Vec<u8>, samples: &[Sample]) {
     }
 }
 
-/// Reads the samples of a fragment, at most `room`.
-fn decode(
-    runs: &mut &[u8],
-    sizes: &mut &[u8],
-    entry: &FragmentEntry,
-    room: usize,
-    samples: &mut Vec<Sample>,
-) -> Result<(), Error> {
-    let video_count = take_count(runs)?;
-    let audio_count = take_count(runs)?;
-    if video_count == 0 {
-        return Err(bad("a fragment without a picture"));
-    }
-    if video_count + audio_count > room {
-        return Err(bad("more samples than it says"));
-    }
-    let video_bytes = take_u32(runs)?;
-    take_durations(runs, samples, video_count, TrackKind::Video, entry.dts)?;
-    take_shifts(runs, samples)?;
-    take_keys(runs, samples)?;
-    take_sizes(sizes, samples)?;
-    if audio_count > 0 {
-        let first = take_signed(runs)?;
-        take_durations(runs, samples, audio_count, TrackKind::Audio, first)?;
-        take_sizes(sizes, &mut samples[video_count..])?;
-    }
-    place(entry, samples)?;
-    let (video, last) = (&samples[..video_count], samples[video_count - 1]);
-    if video.first().map(|first| first.offset) != Some(entry.header_len)
-        || last.offset + last.size - entry.header_len != video_bytes
-    {
-        return Err(bad("sizes of another fragment"));
-    }
-    Ok(())
+/// A number of samples: never more than the bytes of a segment could have.
+pub(crate) fn take_count(rest: &mut &[u8]) -> Result<u32, Error> {
+    const MOST: u32 = 1 << 20;
+    let count = u32::try_from(take(rest)?).ok();
+    count
+        .filter(|count| *count <= MOST)
+        .ok_or_else(|| bad("more samples than a fragment has"))
 }
 
-fn take_shifts(runs: &mut &[u8], video: &mut [Sample]) -> Result<(), Error> {
-    let mut at = 0;
-    while at < video.len() {
-        let run = take_count(runs)?;
-        let shift = take_signed(runs)?;
-        let run = video.get_mut(at..at + run).filter(|run| !run.is_empty());
-        let run = run.ok_or_else(|| bad("more shifts than samples"))?;
-        at += run.len();
-        for sample in run {
-            sample.pts = sample.dts.saturating_add(shift);
-        }
-    }
-    Ok(())
-}
-
-fn take_keys(runs: &mut &[u8], video: &mut [Sample]) -> Result<(), Error> {
-    let mut key = 0;
-    for _ in 0..take_count(runs)? {
-        key += take_count(runs)?;
-        let sample = video.get_mut(key);
-        sample
-            .ok_or_else(|| bad("a key frame that is not there"))?
-            .is_key = true;
-    }
-    Ok(())
-}
-
-/// A number of samples or bytes that are held: never more than the bytes of a segment could have.
-fn take_count(rest: &mut &[u8]) -> Result<usize, Error> {
-    const MOST: u64 = 1 << 20;
-    let count = take(rest)?;
-    let count = Some(count).filter(|count| *count <= MOST);
-    let count = count.and_then(|count| usize::try_from(count).ok());
-    count.ok_or_else(|| bad("more samples than a fragment has"))
-}
-
-fn take_u32(rest: &mut &[u8]) -> Result<u32, Error> {
+pub(crate) fn take_u32(rest: &mut &[u8]) -> Result<u32, Error> {
     u32::try_from(take(rest)?).map_err(|_| bad("number of more than 32 bits"))
-}
-
-/// Adds samples with their decode times.
-fn take_durations(
-    rest: &mut &[u8],
-    samples: &mut Vec<Sample>,
-    count: usize,
-    track: TrackKind,
-    mut dts: i64,
-) -> Result<(), Error> {
-    let end = samples.len() + count;
-    samples.reserve(count);
-    while samples.len() < end {
-        let (run, duration) = (take_count(rest)?, take_u32(rest)?);
-        if run == 0 || samples.len() + run > end {
-            return Err(bad("more durations than samples"));
-        }
-        for _ in 0..run {
-            samples.push(Sample {
-                track,
-                offset: 0,
-                size: 0,
-                dts,
-                pts: dts,
-                duration,
-                is_key: track == TrackKind::Audio,
-            });
-            dts = dts.saturating_add(i64::from(duration));
-        }
-    }
-    Ok(())
-}
-
-fn take_sizes(rest: &mut &[u8], samples: &mut [Sample]) -> Result<(), Error> {
-    let same = take_u32(rest)?;
-    for sample in samples {
-        sample.size = if same > 0 { same } else { take_u32(rest)? };
-    }
-    Ok(())
-}
-
-/// Gives the samples their places: one behind the other.
-fn place(entry: &FragmentEntry, samples: &mut [Sample]) -> Result<(), Error> {
-    let mut offset = entry.header_len;
-    for sample in samples {
-        sample.offset = offset;
-        offset = offset
-            .checked_add(sample.size)
-            .ok_or_else(|| bad("sizes out of range"))?;
-    }
-    if offset == entry.len {
-        Ok(())
-    } else {
-        Err(bad("samples of another fragment"))
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sample_data::{any_gop, fragment_bytes};
-    use crate::{FileClock, SegmentIndex, build_fragment, parse_fragment};
+    use crate::{FileClock, SegmentIndex, SegmentRuns, build_fragment, parse_fragment};
     use proptest::prelude::*;
+
+    /// All that encoded tables say.
+    fn told(
+        runs: &[u8],
+        sizes: &[u8],
+        entries: &[FragmentEntry],
+    ) -> Result<Vec<Vec<Sample>>, Error> {
+        let runs = SegmentRuns::read(runs.to_vec(), entries)?;
+        let sizes = runs.sizes(sizes)?;
+        let fragments = runs.fragments().iter().zip(&sizes).zip(entries);
+        Ok(fragments
+            .map(|((runs, sizes), entry)| runs.samples(entry, Some(sizes)))
+            .collect())
+    }
 
     fn entry_of_nothing() -> FragmentEntry {
         FragmentEntry {
@@ -375,19 +223,16 @@ mod tests {
                 // Decode times that go back are told by the headers only.
                 return Ok(());
             }
-            let (runs, sizes) = (tables.encode_runs(), tables.encoded_sizes().to_vec());
-            let decoded = SampleTables::from_encoded(&runs, sizes.clone()).unwrap();
-            prop_assert_eq!(&decoded, tables);
-            let mut told = Vec::new();
-            decoded.read(&index.fragments, |_, samples| told.push(samples.to_vec())).unwrap();
-            prop_assert_eq!(tables.sample_count(), headers.iter().map(Vec::len).sum::<usize>() as u64);
+            let (runs, sizes) = (tables.encode_runs(), tables.encoded_sizes());
+            let told = told(&runs, sizes, &index.fragments).unwrap();
+            let count = headers.iter().map(Vec::len).sum::<usize>() as u64;
+            prop_assert_eq!(SegmentRuns::count(&runs), Ok(count));
             prop_assert_eq!(told, headers);
             for (runs, sizes) in [
-                (&runs[..1.max(cut.index(runs.len()))], &sizes[..]),
+                (&runs[..cut.index(runs.len())], sizes),
                 (&runs[..], &sizes[..cut.index(sizes.len())]),
             ] {
-                let part = SampleTables::from_encoded(runs, sizes.to_vec());
-                prop_assert!(part.and_then(|part| part.read(&index.fragments, |_, _| ())).is_err());
+                prop_assert!(super::tests::told(runs, sizes, &index.fragments).is_err());
             }
         }
 
@@ -398,10 +243,8 @@ mod tests {
             len in any::<u32>(),
         ) {
             let entry = FragmentEntry { header_len: 100, len, dts: i64::MAX - 5, ..entry_of_nothing() };
-            if let Ok(tables) = SampleTables::from_encoded(&runs, sizes) {
-                let mut given = 0;
-                let _may_fail = tables.read(&[entry], |_, samples| given += samples.len());
-                prop_assert!(given as u64 <= tables.sample_count());
+            if let Ok(told) = told(&runs, &sizes, &[entry]) {
+                prop_assert!(told[0].len() as u64 <= SegmentRuns::count(&runs).unwrap());
             }
         }
     }
@@ -438,10 +281,11 @@ mod tests {
         }
         let mut sizes = Vec::new();
         put(&mut sizes, 5);
-        let tables = SampleTables::from_encoded(&runs, sizes).unwrap();
-        assert_eq!(tables.sample_count(), 3);
-        let error = tables.read(&[entry], |_, _| panic!("nothing is given"));
-        let text = error.unwrap_err().to_string();
-        assert_eq!(text, "bad segment index: more samples than it says");
+        assert_eq!(SegmentRuns::count(&runs), Ok(3));
+        let error = told(&runs, &sizes, &[entry]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "bad segment index: more samples than it says"
+        );
     }
 }

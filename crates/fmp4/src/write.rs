@@ -6,17 +6,52 @@ use bytes::Bytes;
 #[derive(Debug, Default)]
 pub(crate) struct BoxWriter {
     out: Vec<u8>,
+    /// Bytes that somebody else puts into the file: before which of ours, and how many.
+    holes: Vec<(usize, u64)>,
+    hole_bytes: u64,
+}
+
+/// A part of a file that was written with holes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Written {
+    Bytes(Bytes),
+    /// So many bytes of somebody else.
+    Hole(u64),
 }
 
 impl BoxWriter {
     pub(crate) fn with_capacity(bytes: usize) -> Self {
         Self {
             out: Vec::with_capacity(bytes),
+            ..Self::default()
         }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.out.len()
+    }
+
+    /// Leaves out bytes that somebody else puts there; boxes around them are as long as with them.
+    pub(crate) fn hole(&mut self, bytes: u64) {
+        self.holes.push((self.out.len(), bytes));
+        self.hole_bytes += bytes;
+    }
+
+    /// How long the file is so far, with its holes.
+    pub(crate) fn file_len(&self) -> u64 {
+        self.out.len() as u64 + self.hole_bytes
+    }
+
+    /// What was written around the holes.
+    pub(crate) fn into_parts(self) -> Vec<Written> {
+        let (mut out, mut parts, mut from) = (Bytes::from(self.out), Vec::new(), 0);
+        for (at, bytes) in self.holes {
+            parts.push(Written::Bytes(out.split_to(at - from)));
+            parts.push(Written::Hole(bytes));
+            from = at;
+        }
+        parts.push(Written::Bytes(out));
+        parts
     }
 
     pub(crate) fn into_bytes(self) -> Bytes {
@@ -25,11 +60,12 @@ impl BoxWriter {
 
     /// A box with the content that `fill` writes.
     pub(crate) fn boxed(&mut self, name: &[u8; 4], fill: impl FnOnce(&mut Self)) {
-        let start = self.out.len();
+        let (start, begin) = (self.out.len(), self.file_len());
         self.u32(0);
         self.raw(name);
         fill(self);
-        self.put_u32_at(start, length_u32(self.out.len() - start));
+        let length = usize::try_from(self.file_len() - begin).unwrap_or(usize::MAX);
+        self.put_u32_at(start, length_u32(length));
     }
 
     /// A full box: version and flags, then what `fill` writes.

@@ -6,9 +6,11 @@
 
 use anyhow::Context;
 use framewell_blob::ObjectKey;
-use framewell_catalog::{Catalog, CatalogConfig, NewSegment};
+use framewell_catalog::{Catalog, CatalogConfig, NewSegment, SegmentFacts};
 use framewell_fmp4::SegmentIndex;
-use framewell_model::{ChannelId, RunId, Secret, Segment, SegmentId, TimeRange, WallTime};
+use framewell_model::{
+    ChannelId, RecordId, RunId, Secret, Segment, SegmentId, TimeRange, WallTime,
+};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -95,7 +97,19 @@ async fn copy(
         codecs: segment.codecs.clone(),
         index: index.encode(),
     };
-    let record = catalog.stage_segment(&row, range.end).await?;
+    let first = |rows: Vec<(RecordId, Vec<u8>)>| {
+        rows.into_iter()
+            .next()
+            .map_or_else(Vec::new, |(_, bytes)| bytes)
+    };
+    let runs = catalog.segment_sample_runs(&[segment.record]).await?;
+    let sizes = catalog.segment_sample_sizes(&[segment.record]).await?;
+    let facts = SegmentFacts {
+        sample_runs: &first(runs),
+        sample_sizes: &first(sizes),
+        ..SegmentFacts::default()
+    };
+    let record = catalog.stage_known_segment(&row, facts, range.end).await?;
     catalog.publish_segment(record, range.end).await?;
     Ok(())
 }

@@ -1,39 +1,42 @@
 //! What rows tell of the samples of segments.
 
-use crate::{Error, Footage, Piece, Place};
-use framewell_fmp4::SampleTables;
+use crate::{Error, Footage, Piece};
 use framewell_model::RecordId;
 use std::collections::HashMap;
 
 impl Footage {
-    /// The samples of pieces, in their order; empty where no row tells of them, as of what is in the spool.
-    /// Each takes 256 KiB at most.
-    ///
-    /// # Errors
-    /// The database, and rows that cannot be read.
-    pub async fn sample_tables(&self, pieces: &[Piece]) -> Result<Vec<SampleTables>, Error> {
-        let Some(first) = pieces.first() else {
-            return Ok(Vec::new());
-        };
-        let failed = |source| Error::Catalog {
-            channel: first.channel,
-            source,
-        };
-        let records: Vec<RecordId> = pieces.iter().filter_map(|piece| piece.record).collect();
-        let runs = self.catalog().segment_sample_runs(&records).await;
-        let sizes = self.catalog().segment_sample_sizes(&records).await;
-        let runs: HashMap<RecordId, Vec<u8>> = runs.map_err(failed)?.into_iter().collect();
-        let mut sizes: HashMap<RecordId, Vec<u8>> = sizes.map_err(failed)?.into_iter().collect();
-        let table = |piece: &Piece| {
-            let of_row = |record| Some((runs.get(&record)?, sizes.remove(&record)?));
-            let Some((runs, sizes)) = piece.record.and_then(of_row) else {
-                return Ok(SampleTables::default());
-            };
-            SampleTables::from_encoded(runs, sizes).map_err(|source| Error::Damaged {
-                place: Place::from(piece),
-                source,
-            })
-        };
-        pieces.iter().map(table).collect()
+    /// Samples of pieces without their sizes, encoded, in the order of the pieces; empty where no row tells of
+    /// them, as of what is in the spool. Each has 256 KiB at most.
+    pub async fn sample_runs(&self, pieces: &[&Piece]) -> Result<Vec<Vec<u8>>, Error> {
+        let records = records(pieces);
+        let rows = self.catalog().segment_sample_runs(&records).await;
+        in_order(pieces, rows)
     }
+
+    /// Sizes of the samples of pieces, like [`Footage::sample_runs`].
+    pub async fn sample_sizes(&self, pieces: &[&Piece]) -> Result<Vec<Vec<u8>>, Error> {
+        let records = records(pieces);
+        let rows = self.catalog().segment_sample_sizes(&records).await;
+        in_order(pieces, rows)
+    }
+}
+
+fn records(pieces: &[&Piece]) -> Vec<RecordId> {
+    pieces.iter().filter_map(|piece| piece.record).collect()
+}
+
+type Rows = Result<Vec<(RecordId, Vec<u8>)>, framewell_catalog::Error>;
+
+fn in_order(pieces: &[&Piece], rows: Rows) -> Result<Vec<Vec<u8>>, Error> {
+    let Some(first) = pieces.first() else {
+        return Ok(Vec::new());
+    };
+    let channel = first.channel;
+    let rows = rows.map_err(|source| Error::Catalog { channel, source })?;
+    let mut rows: HashMap<RecordId, Vec<u8>> = rows.into_iter().collect();
+    let mut of_piece = |piece: &&Piece| rows.remove(&piece.record?);
+    Ok(pieces
+        .iter()
+        .map(|piece| of_piece(piece).unwrap_or_default())
+        .collect())
 }

@@ -1,6 +1,7 @@
 //! Clips: virtual MP4 files over stored segments.
 
 mod makeup;
+pub(crate) mod media;
 
 pub use makeup::ClipBytes;
 
@@ -9,10 +10,12 @@ use crate::budget::ClipPlace;
 use crate::plan::Wanted;
 use crate::read::{Chunk, stream_chunks};
 use framewell_fmp4::{ClipPart, ClipPlan, Holes, PieceData};
-use framewell_footage::{CONTINUITY_US, Footage, FootageGap, Piece, Place};
+use framewell_footage::{CONTINUITY_US, FootageGap, Piece, Place};
+use framewell_media::TrackKind;
 use framewell_model::{
     ChannelId, ErrorKind, GapReason, HasKind, RecordId, SegmentId, TimeRange, Timescale, WallTime,
 };
+use media::Media;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -122,9 +125,7 @@ pub struct ClipSegment {
 /// What the bytes are made of.
 #[derive(Debug)]
 struct Source {
-    footage: Footage,
-    /// By the numbers that the plan uses.
-    pieces: Vec<Piece>,
+    media: Media,
     plan: ClipPlan,
     /// Its part of what may be open.
     _place: ClipPlace,
@@ -133,13 +134,13 @@ struct Source {
 impl Clip {
     pub(crate) async fn open(
         wanted: &Wanted<'_>,
-        pieces: Vec<Piece>,
+        media: Media,
         plan: ClipPlan,
         mut lost: Vec<Place>,
         place: ClipPlace,
     ) -> Result<Self, ClipError> {
         lost.sort_by_key(|place| place.range.start);
-        let holes = holes(&plan.parts, &pieces, wanted.range);
+        let holes = holes(&plan.parts, &media.pieces, wanted.range);
         let holes: Vec<_> = holes.iter().flat_map(|hole| split(hole, &lost)).collect();
         let mut gaps = wanted.footage.explain(wanted.channel, &holes).await?;
         for gap in &mut gaps {
@@ -149,13 +150,12 @@ impl Clip {
         }
         Ok(Self {
             len: plan.len,
-            etag: etag(&pieces, &plan),
+            etag: etag(&media.pieces, &plan),
             range: plan.range,
             gaps,
             lost,
             source: Arc::new(Source {
-                footage: wanted.footage.clone(),
-                pieces,
+                media,
                 plan,
                 _place: place,
             }),
@@ -165,7 +165,8 @@ impl Clip {
     /// Which segments the clip shows when, in order; a segment twice if something is missing within it.
     #[must_use]
     pub fn segments(&self) -> Vec<ClipSegment> {
-        let Source { pieces, plan, .. } = &*self.source;
+        let Source { media, plan, .. } = &*self.source;
+        let pieces = &media.pieces;
         let mut bytes: HashMap<usize, Range<u64>> = HashMap::new();
         for piece in &plan.pieces {
             if let PieceData::Segment { segment, .. } = piece.data {
@@ -193,12 +194,18 @@ impl Clip {
     pub fn stream(&self, range: Range<u64>) -> ByteStream {
         let range = range.start.min(self.len)..range.end.min(self.len);
         let source = Arc::clone(&self.source);
+        // Numbers behind those of the pieces stand for the tables of sizes.
+        let first_table = source.media.pieces.len();
         let chunks = source
             .plan
             .slice(range)
             .into_iter()
             .map(|piece| match piece.data {
                 PieceData::Memory(bytes) => Chunk::Memory(bytes),
+                PieceData::Sizes { track, range } => Chunk::Stored {
+                    piece: first_table + usize::from(track == TrackKind::Audio),
+                    range,
+                },
                 PieceData::Segment { segment, range } => Chunk::Stored {
                     piece: segment,
                     range,
@@ -208,8 +215,15 @@ impl Clip {
         stream_chunks(chunks, move |number, range| {
             let source = Arc::clone(&source);
             async move {
-                let (footage, piece) = (&source.footage, &source.pieces[number]);
-                let start = range.start;
+                let Source { media, plan, .. } = &*source;
+                let Some(piece) = media.pieces.get(number) else {
+                    let track = match number - first_table {
+                        0 => TrackKind::Video,
+                        _ => TrackKind::Audio,
+                    };
+                    return media.table(plan, track, range).await;
+                };
+                let (footage, start) = (&media.footage, range.start);
                 let bytes = footage.read(piece, range).await?;
                 footage.check_fragments(piece, start, &bytes)?;
                 Ok(bytes)
@@ -219,16 +233,17 @@ impl Clip {
 }
 
 /// Version of the file layout: to be raised when the same footage gives other bytes.
-const LAYOUT_VERSION: u8 = 1;
+const LAYOUT_VERSION: u8 = 2;
 
 /// Hash of all that the bytes are made of. Media bytes never change under a segment id, so places
-/// stand for them; the headers are small and are hashed as they are.
+/// stand for them, and for the sizes of their samples; the rest of the headers is small and is hashed as it is.
 fn etag(pieces: &[Piece], plan: &ClipPlan) -> String {
     let mut hash = Sha256::new();
     hash.update([LAYOUT_VERSION]);
     for piece in &plan.pieces {
         match &piece.data {
             PieceData::Memory(bytes) => hash.update(bytes),
+            PieceData::Sizes { .. } => hash.update(b"stsz"),
             PieceData::Segment { segment, range } => {
                 hash.update(pieces[*segment].id.uuid().as_bytes());
                 hash.update(range.start.to_be_bytes());

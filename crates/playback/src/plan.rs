@@ -1,9 +1,12 @@
 //! Planning a clip: which fragments take part, and their sample tables.
 
 use crate::budget::{ClipBudget, ClipPlace};
+use crate::clip::media::{Media, damaged};
 use crate::{Clip, ClipError, ClipOptions};
 use bytes::Bytes;
-use framewell_fmp4::{ClipPlan, ClipSource, FragmentEntry, Sample, SampleTables, parse_fragment};
+use framewell_fmp4::{
+    ClipDraft, ClipSamples, ClipSource, FragmentEntry, SegmentRuns, parse_fragment,
+};
 use framewell_footage::{Error, Footage, Piece, Place};
 use framewell_media::StreamParameters;
 use framewell_model::{ChannelId, ErrorKind, HasKind, Holder, TimeRange};
@@ -14,7 +17,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Longest clip: a day. Its sample tables take some 50 MiB.
+/// Longest clip: a day. What is known of its fragments takes some 30 MiB.
 const MAX_CLIP_S: u64 = 24 * 3_600;
 /// Reads in flight while a clip is planned.
 const CONCURRENT_READS: usize = 16;
@@ -26,11 +29,12 @@ const MAX_HEADER_READ_BYTES: u64 = 1 << 20;
 /// Most segments of a clip that each are looked into when it is opened.
 const MAX_LOOKED_INTO: usize = 64;
 
-/// Rows that are asked for their samples at once: 25 MB at most, and 80 KB of usual ones.
-const TABLES_AT_ONCE: usize = 100;
+/// Rows that are asked for their samples at once: 64 MB at most, and 60 KB of usual ones.
+const ROWS_AT_ONCE: usize = 250;
 
 /// Most samples that are looked at for one clip: a day of 60 pictures a second with sound has nine million.
-/// Footage that somebody made up can have thousands in a second; each costs some 100 bytes of memory.
+/// Footage that somebody made up can have thousands in a second; those of which a row tells cost some bytes of
+/// memory each, and others 100.
 const MAX_SAMPLES: u64 = 10_000_000;
 
 /// Samples that count as a second of the budget: 25 pictures and as many frames of sound as AAC has.
@@ -61,18 +65,23 @@ impl Wanted<'_> {
         let mut pieces = self.footage.pieces(self.channel, range).await?;
         pieces.retain(|piece| needed(&piece.index.fragments, range).is_some());
         place.shrink(found_s(&pieces, range));
-        let (sources, lost) = self.load(&pieces, &mut place).await?;
-        // A day of samples takes seconds to lay out, too long for a runtime thread.
-        let plan = tokio::task::spawn_blocking(move || ClipPlan::build(range, &sources, holes))
-            .await
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-        let plan = match plan {
-            Ok(plan) => plan,
+        let loaded = self.load(&pieces, &mut place).await?;
+        let (sources, lost) = (loaded.sources, loaded.lost);
+        let selected = blocking(move || ClipDraft::select(range, sources, holes)).await;
+        let mut draft = match selected {
+            Ok(draft) => draft,
             Err(framewell_fmp4::Error::NoPicture { .. }) => return Err(self.empty(lost).await?),
             Err(error) => return Err(error.into()),
         };
+        let media = Media {
+            footage: self.footage.clone(),
+            pieces,
+            runs: loaded.runs,
+        };
+        media.complete(&mut draft).await?;
+        let plan = blocking(move || draft.lay_out()).await?;
         let lost = lost.into_iter().map(|lost| lost.place).collect();
-        Clip::open(self, pieces, plan, lost, place).await
+        Clip::open(self, media, plan, lost, place).await
     }
 
     fn take_place(&self, budget: &ClipBudget) -> Result<ClipPlace, ClipError> {
@@ -89,37 +98,40 @@ impl Wanted<'_> {
 
     /// The fragments of all pieces, and the pieces that cannot be read. What is found is counted as it comes,
     /// and taken from the budget.
-    async fn load(
-        &self,
-        pieces: &[Piece],
-        place: &mut ClipPlace,
-    ) -> Result<(Vec<ClipSource>, Vec<Lost>), ClipError> {
+    async fn load(&self, pieces: &[Piece], place: &mut ClipPlace) -> Result<Loaded, ClipError> {
         let mut checked = self.footage.check(pieces).await.into_iter();
         let (known, count) = (Known::default(), SampleCount::default());
-        let (mut sources, mut lost) = (Vec::new(), Vec::new());
-        for (batch, of_batch) in pieces.chunks(TABLES_AT_ONCE).enumerate() {
-            let tables = self.footage.sample_tables(of_batch).await?;
-            for tables in &tables {
-                count.add(tables.sample_count())?;
+        let mut loaded = Loaded::default();
+        for (batch, of_batch) in pieces.chunks(ROWS_AT_ONCE).enumerate() {
+            let of_batch: Vec<&Piece> = of_batch.iter().collect();
+            let encoded = self.footage.sample_runs(&of_batch).await?;
+            for encoded in encoded.iter().filter(|encoded| !encoded.is_empty()) {
+                // What cannot be read is an error of its segment, below.
+                count.add(SegmentRuns::count(encoded).unwrap_or(0))?;
             }
             place.grow(count.seconds())?;
-            let first = batch * TABLES_AT_ONCE;
-            let loads = stream::iter((first..).zip(tables.into_iter().zip(checked.by_ref())))
-                .map(|(number, (tables, checked))| {
-                    self.load_piece((number, pieces), checked, tables, (&known, &count))
+            let first = batch * ROWS_AT_ONCE;
+            let loads = stream::iter((first..).zip(encoded.into_iter().zip(checked.by_ref())))
+                .map(|(number, (encoded, checked))| {
+                    self.load_piece((number, pieces), checked, encoded, (&known, &count))
                 })
                 .buffered(CONCURRENT_READS);
             let mut loads = std::pin::pin!(loads);
-            while let Some(loaded) = loads.next().await {
-                match loaded {
-                    Ok(of_piece) => sources.extend(of_piece),
-                    Err(ClipError::Footage(error)) => lost.push(self.forgive(error)?),
+            while let Some(of_piece) = loads.next().await {
+                let (sources, runs) = match of_piece {
+                    Ok(of_piece) => of_piece,
+                    Err(ClipError::Footage(error)) => {
+                        loaded.lost.push(self.forgive(error)?);
+                        (Vec::new(), SegmentRuns::default())
+                    }
                     Err(error) => return Err(error),
-                }
+                };
+                loaded.sources.extend(sources);
+                loaded.runs.push(runs);
             }
             place.grow(count.seconds())?;
         }
-        Ok((sources, lost))
+        Ok(loaded)
     }
 
     /// A segment that is lost is left out, unless the clip is to be complete. Whatever may pass by itself is
@@ -135,39 +147,31 @@ impl Wanted<'_> {
         }
     }
 
+    /// Its fragments, and what its row tells of the samples of all of them.
     async fn load_piece(
         &self,
         (number, pieces): (usize, &[Piece]),
         checked: Result<(), Error>,
-        tables: SampleTables,
+        encoded: Vec<u8>,
         (known, count): (&Known, &SampleCount),
-    ) -> Result<Vec<ClipSource>, ClipError> {
+    ) -> Result<(Vec<ClipSource>, SegmentRuns), ClipError> {
         checked?;
         let piece = &pieces[number];
         let parameters = self.parameters(piece, pieces.len(), known).await?;
+        if !encoded.is_empty() {
+            let runs = SegmentRuns::read(encoded, &piece.index.fragments);
+            let runs = runs.map_err(|source| damaged(piece, source))?;
+            return Ok((
+                known_sources(number, piece, &runs, self.range, &parameters),
+                runs,
+            ));
+        }
         let mut sources = Vec::new();
-        if !tables.is_empty() {
-            add_known(
-                number,
-                piece,
-                &tables,
-                self.range,
-                &parameters,
-                &mut sources,
-            )?;
-            return Ok(sources);
-        }
         for read in header_reads(piece, self.range) {
-            let loaded = load_sources(self.footage, number, piece, read, &parameters).await?;
-            count.add(
-                loaded
-                    .iter()
-                    .map(|source| source.samples.len() as u64)
-                    .sum(),
-            )?;
-            sources.extend(loaded);
+            let of_read = load_sources(self.footage, (number, piece), read, &parameters, count);
+            sources.extend(of_read.await?);
         }
-        Ok(sources)
+        Ok((sources, SegmentRuns::default()))
     }
 
     /// Parameters of a piece. Those of a short clip are read from each of its segments, which finds damage
@@ -262,61 +266,67 @@ struct Lost {
     error: Error,
 }
 
-/// Adds the needed fragments of a piece whose row tells of its samples.
-fn add_known(
+/// What is found of all pieces.
+#[derive(Debug, Default)]
+struct Loaded {
+    sources: Vec<ClipSource>,
+    lost: Vec<Lost>,
+    /// Of each piece; empty where no row tells of the samples.
+    runs: Vec<SegmentRuns>,
+}
+
+/// Work that can take longer than a runtime thread has.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
+
+/// The needed fragments of a piece whose row tells of its samples.
+fn known_sources(
     number: usize,
     piece: &Piece,
-    tables: &SampleTables,
+    runs: &SegmentRuns,
     range: TimeRange,
     parameters: &Arc<StreamParameters>,
-    sources: &mut Vec<ClipSource>,
-) -> Result<(), Error> {
-    let index = &piece.index;
-    let needed = needed(&index.fragments, range).unwrap_or_default();
-    let add = |at: usize, samples: &[Sample]| {
-        if needed.contains(&at) {
-            sources.push(ClipSource {
-                segment: number,
-                entry: index.fragments[at],
-                samples: samples.to_vec(),
-                parameters: Arc::clone(parameters),
-            });
-        }
+) -> Vec<ClipSource> {
+    let fragments = &piece.index.fragments;
+    let source = |at: usize| ClipSource {
+        segment: number,
+        entry: fragments[at],
+        samples: ClipSamples::Runs {
+            fragment: at,
+            runs: runs.fragments()[at].clone(),
+        },
+        parameters: Arc::clone(parameters),
     };
-    let read = tables.read(&index.fragments, add);
-    read.map_err(|source| Error::Damaged {
-        place: Place::from(piece),
-        source,
-    })
+    let needed = needed(fragments, range).unwrap_or_default();
+    needed.map(source).collect()
 }
 
 async fn load_sources(
     footage: &Footage,
-    number: usize,
-    piece: &Piece,
+    (number, piece): (usize, &Piece),
     read: HeaderRead,
     parameters: &Arc<StreamParameters>,
-) -> Result<Vec<ClipSource>, Error> {
+    count: &SampleCount,
+) -> Result<Vec<ClipSource>, ClipError> {
     let bytes = footage.read(piece, read.range.clone()).await?;
     let entries = &piece.index.fragments[read.fragments];
-    entries
-        .iter()
-        .map(|entry| {
-            let samples = header_of(entry, read.range.start, &bytes)
-                .ok_or_else(|| outside(entry))
-                .and_then(|header| parse_fragment(&header))
-                .map_err(|source| Error::Damaged {
-                    place: Place::from(piece),
-                    source,
-                })?;
-            Ok(ClipSource {
-                segment: number,
-                entry: *entry,
-                samples,
-                parameters: Arc::clone(parameters),
-            })
-        })
-        .collect()
+    let mut sources = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let samples = header_of(entry, read.range.start, &bytes)
+            .ok_or_else(|| outside(entry))
+            .and_then(|header| parse_fragment(&header))
+            .map_err(|source| damaged(piece, source))?;
+        count.add(samples.len() as u64)?;
+        sources.push(ClipSource {
+            segment: number,
+            entry: *entry,
+            samples: samples.into(),
+            parameters: Arc::clone(parameters),
+        });
+    }
+    Ok(sources)
 }
 
 fn header_of(entry: &FragmentEntry, read_start: u64, bytes: &Bytes) -> Option<Bytes> {

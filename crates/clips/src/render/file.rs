@@ -96,7 +96,7 @@ impl Gathered {
         self.sources.push(ClipSource {
             segment: 0,
             entry,
-            samples,
+            samples: samples.into(),
             parameters: Arc::clone(parameters),
         });
         Ok(())
@@ -109,9 +109,15 @@ impl Gathered {
         writer: &mut ObjectWriter,
     ) -> Result<(), Trouble> {
         let plan = ClipPlan::build(range, &self.sources, Holes::Collapse)?;
-        for piece in plan.pieces {
-            match piece.data {
-                PieceData::Memory(bytes) => writer.write(bytes).await?,
+        for piece in &plan.pieces {
+            match &piece.data {
+                PieceData::Memory(bytes) => writer.write(bytes.clone()).await?,
+                // Here all samples are listed, and nothing is stored elsewhere.
+                PieceData::Sizes { track, range } => {
+                    if let Some(bytes) = plan.sizes(*track, range, |_, _| None) {
+                        writer.write(bytes).await?;
+                    }
+                }
                 PieceData::Segment { range, .. } => {
                     let mut at = range.start;
                     while at < range.end {

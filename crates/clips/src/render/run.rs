@@ -3,7 +3,8 @@
 use super::cut::{Cutter, Piece};
 use super::file::{Gathered, Trouble};
 use super::{RenderOptions, Renderer, overlay};
-use crate::handler::{Attempt, Position, Stop};
+use crate::attempt::Attempt;
+use crate::handler::{Position, Stop};
 use crate::{Clips, Error, copy};
 use framewell_catalog::StoredClip;
 use framewell_decode::{Coded, Pool, Render, RenderJob};

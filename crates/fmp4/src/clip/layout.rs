@@ -1,9 +1,11 @@
 //! Where the bytes of a clip come from, and where they come to lie.
 
 use super::audio::Sound;
+use super::samples::{ClipSamples, picked};
 use super::select::Selection;
 use super::{ClipSource, Piece, PieceData};
-use bytes::Bytes;
+use crate::write::Written;
+use framewell_media::TrackKind;
 use std::ops::Range;
 
 /// Bytes of a segment between two chunks that are taken along, so that a clip is one long read per
@@ -43,18 +45,19 @@ pub(super) struct Layout {
 impl Layout {
     pub(super) fn new(
         selection: &Selection,
-        sound: Option<&Sound<'_>>,
+        sound: Option<&Sound>,
         sources: &[ClipSource],
     ) -> Self {
-        let video = chunks(
-            sources,
-            selection
-                .pictures
-                .iter()
-                .map(|p| (p.source, p.offset, p.size)),
-        );
-        let frames = sound.map_or(&[][..], |sound| &sound.samples);
-        let audio = chunks(sources, frames.iter().map(|f| (f.source, f.offset, f.size)));
+        let (mut video, mut audio) = (Vec::new(), Vec::new());
+        for pick in &selection.picks {
+            let picked = (TrackKind::Video, pick.only.as_deref());
+            add_chunks(&mut video, sources, pick.source, picked);
+        }
+        for pick in sound.iter().flat_map(|sound| &sound.picks) {
+            let only = pick.indices();
+            let picked = (TrackKind::Audio, only.as_deref());
+            add_chunks(&mut audio, sources, pick.source, picked);
+        }
         let mut layout = Self {
             video,
             audio,
@@ -114,21 +117,38 @@ impl Layout {
     }
 
     /// Whether offsets could need more than 32 bits, with room for any tables.
-    pub(super) fn needs_64_bits(&self, sample_count: usize) -> bool {
+    pub(super) fn needs_64_bits(&self, sample_count: u64) -> bool {
         const FIXED: u64 = 1 << 20;
         const PER_SAMPLE: u64 = 32;
-        let tables = FIXED + PER_SAMPLE * sample_count as u64;
+        let tables = FIXED + PER_SAMPLE * sample_count;
         self.data_len + tables > u64::from(u32::MAX)
     }
 
-    /// All pieces of the file that starts with `head`.
-    pub(super) fn into_pieces(self, head: Bytes) -> Vec<Piece> {
-        let data_at = head.len() as u64;
-        let mut pieces = Vec::with_capacity(1 + self.extents.len());
-        pieces.push(Piece {
-            range: 0..data_at,
-            data: PieceData::Memory(head),
-        });
+    /// All pieces of the file that starts with `head`, whose holes are tables of sizes, video first.
+    pub(super) fn into_pieces(self, head: Vec<Written>) -> Vec<Piece> {
+        let mut pieces = Vec::with_capacity(head.len() + self.extents.len());
+        let mut tracks = [TrackKind::Video, TrackKind::Audio].into_iter();
+        let mut data_at = 0;
+        for part in head {
+            let (len, data) = match part {
+                Written::Bytes(bytes) => (bytes.len() as u64, PieceData::Memory(bytes)),
+                Written::Hole(len) => {
+                    let track = tracks.next().unwrap_or(TrackKind::Audio);
+                    (
+                        len,
+                        PieceData::Sizes {
+                            track,
+                            range: 0..len,
+                        },
+                    )
+                }
+            };
+            pieces.push(Piece {
+                range: data_at..data_at + len,
+                data,
+            });
+            data_at += len;
+        }
         pieces.extend(self.extents.into_iter().map(|extent| {
             let start = data_at + extent.from_data;
             Piece {
@@ -143,24 +163,45 @@ impl Layout {
     }
 }
 
-/// Chunks of samples given by source, offset in the fragment and size.
-fn chunks(sources: &[ClipSource], samples: impl Iterator<Item = (usize, u32, u32)>) -> Vec<Chunk> {
-    let mut chunks: Vec<Chunk> = Vec::new();
-    for (source, offset, size) in samples {
-        let start = sources[source].entry.offset + u64::from(offset);
+/// Adds the chunks of a source: all samples of a track, or those with the given indices.
+fn add_chunks(
+    chunks: &mut Vec<Chunk>,
+    sources: &[ClipSource],
+    source: usize,
+    (track, only): (TrackKind, Option<&[u32]>),
+) {
+    let ClipSource { entry, samples, .. } = &sources[source];
+    let samples = match (samples, only) {
+        (ClipSamples::Runs { runs, .. }, _) => {
+            let (offset, len, sample_count) = runs.place(track);
+            chunks.push(Chunk {
+                source,
+                sample_count,
+                start: entry.offset + u64::from(entry.header_len) + u64::from(offset),
+                len: len.into(),
+                from_data: 0,
+            });
+            return;
+        }
+        (ClipSamples::Listed(samples), only) => picked(samples, track, only),
+    };
+    for sample in samples {
+        let (start, len) = (
+            entry.offset + u64::from(sample.offset),
+            u64::from(sample.size),
+        );
         match chunks.last_mut() {
             Some(chunk) if chunk.source == source && chunk.start + chunk.len == start => {
-                chunk.len += u64::from(size);
+                chunk.len += len;
                 chunk.sample_count += 1;
             }
             _ => chunks.push(Chunk {
                 source,
                 sample_count: 1,
                 start,
-                len: u64::from(size),
+                len,
                 from_data: 0,
             }),
         }
     }
-    chunks
 }

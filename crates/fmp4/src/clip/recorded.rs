@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::sample_data::{FRAME, audio_between, fragments, gop, h264, h265, segment};
-use crate::{parse_fragment, scan_segment};
-use framewell_media::{AccessUnit, DtsEstimator};
+use crate::{FragmentSizes, Sample, SegmentRuns, parse_fragment, scan_segment};
+use framewell_media::{AccessUnit, AudioParameters, DtsEstimator};
 use framewell_model::WallTime;
 use mp4_atom::{Any, Moov, ReadFrom, StszSamples, Trak};
 
@@ -31,6 +31,10 @@ pub(super) struct Recorded {
 #[derive(Debug, Default)]
 pub(super) struct Recording {
     pub(super) sources: Vec<ClipSource>,
+    /// The same, of whose sizes nothing is known yet.
+    pub(super) without_sizes: Vec<ClipSource>,
+    /// Sizes by segment and fragment.
+    pub(super) sizes: Vec<Vec<FragmentSizes>>,
     pub(super) files: Vec<Vec<u8>>,
     /// Pictures and audio frames in order of presentation.
     pub(super) pictures: Vec<Recorded>,
@@ -75,6 +79,10 @@ impl Recording {
         for (pair, made) in fragments.chunks(2).enumerate() {
             let file = segment(&parameters, made);
             let index = scan_segment(&file).unwrap().index;
+            let runs = index.samples.encode_runs();
+            let runs = SegmentRuns::read(runs, &index.fragments).unwrap();
+            self.sizes
+                .push(runs.sizes(index.samples.encoded_sizes()).unwrap());
             for (at, entry) in index.fragments.into_iter().enumerate() {
                 let number = pair * 2 + at;
                 if run.lost.contains(&number) {
@@ -84,8 +92,16 @@ impl Recording {
                 self.sources.push(ClipSource {
                     segment: self.files.len(),
                     entry,
-                    samples: parse_fragment(&file[from..]).unwrap(),
+                    samples: parse_fragment(&file[from..]).unwrap().into(),
                     parameters: Arc::clone(&parameters),
+                });
+                let known = self.sources.last().unwrap().clone();
+                self.without_sizes.push(ClipSource {
+                    samples: ClipSamples::Runs {
+                        fragment: at,
+                        runs: runs.fragments()[at].clone(),
+                    },
+                    ..known
                 });
                 self.note(&gops[number]);
             }
@@ -134,14 +150,59 @@ impl Recording {
         file
     }
 
+    /// The clip, made without the sizes as far as possible; how many fragments had to be looked into, and the
+    /// bytes of the file.
+    pub(super) fn clip_without_sizes(
+        &self,
+        wanted: TimeRange,
+        holes: Holes,
+    ) -> (usize, ClipPlan, Vec<u8>) {
+        let mut draft = ClipDraft::select(wanted, self.without_sizes.clone(), holes).unwrap();
+        let lacking = draft.lacking();
+        for (source, segment, fragment) in &lacking {
+            draft.complete(*source, &self.sizes[*segment][*fragment]);
+        }
+        let plan = draft.lay_out().unwrap();
+        let mut file = Vec::new();
+        for piece in &plan.pieces {
+            match &piece.data {
+                PieceData::Sizes { track, range } => {
+                    // In parts that begin and end within numbers.
+                    for start in (range.start..range.end).step_by(37) {
+                        let part = start..range.end.min(start + 37);
+                        let stored = |segment: usize, fragments: std::ops::Range<usize>| {
+                            let sizes = &self.sizes[segment][fragments];
+                            let of = |sizes: &FragmentSizes| match track {
+                                TrackKind::Video => sizes.video.clone(),
+                                TrackKind::Audio => sizes.audio.clone(),
+                            };
+                            Some(sizes.iter().flat_map(of).collect())
+                        };
+                        file.extend_from_slice(&plan.sizes(*track, &part, stored).unwrap());
+                    }
+                }
+                _ => file.extend_from_slice(&self.bytes_of(piece)),
+            }
+        }
+        (lacking.len(), plan, file)
+    }
+
     pub(super) fn bytes_of(&self, piece: &Piece) -> Vec<u8> {
         match &piece.data {
             PieceData::Memory(bytes) => bytes.to_vec(),
+            PieceData::Sizes { .. } => panic!("all samples are listed"),
             PieceData::Segment { segment, range } => {
                 let (from, to) = (range.start as usize, range.end as usize);
                 self.files[*segment][from..to].to_vec()
             }
         }
+    }
+}
+
+pub(super) fn listed(samples: &mut ClipSamples) -> &mut Vec<Sample> {
+    match samples {
+        ClipSamples::Listed(samples) => samples,
+        ClipSamples::Runs { .. } => panic!("all samples are listed"),
     }
 }
 

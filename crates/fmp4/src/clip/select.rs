@@ -1,28 +1,38 @@
 //! Which pictures a clip shows, which it needs besides, and when they come in the file.
 
+use super::parts::Parts;
+use super::stretch::Stretch;
 use super::{ClipPart, ClipSource, Holes};
-use framewell_media::TrackKind;
 use framewell_model::{TimeRange, Timescale, WallTime};
 use std::ops::{Range, RangeInclusive};
-use std::sync::Arc;
 
 /// Decode times that miss each other by up to this many 90 kHz ticks (1 ms) still join.
 const JOIN_TICKS: i64 = 90;
 
-/// A video sample of the clip.
+/// A video sample near the beginning or the end of a stretch.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Picture {
     /// Index of its [`ClipSource`].
     pub(super) source: usize,
-    /// First byte in the fragment.
-    pub(super) offset: u32,
-    pub(super) size: u32,
-    /// 90 kHz ticks of the run; of the file once it is selected.
+    /// Index among the samples of its fragment.
+    pub(super) index: u32,
+    /// 90 kHz ticks of the run.
     pub(super) dts: i64,
     /// Like `dts`.
     pub(super) pts: i64,
     pub(super) duration: u32,
     pub(super) is_key: bool,
+}
+
+/// Which pictures of a source are in the clip.
+#[derive(Debug, Clone)]
+pub(super) struct Pick {
+    /// Index of the [`ClipSource`].
+    pub(super) source: usize,
+    /// Ticks of the file less ticks of the run.
+    pub(super) shift: i64,
+    /// Indices among the samples of its fragment; `None`: all its pictures.
+    pub(super) only: Option<Vec<u32>>,
 }
 
 /// A part of the clip without a break in decode time.
@@ -40,7 +50,7 @@ pub(super) struct Span {
 #[derive(Debug)]
 pub(super) struct Selection {
     /// In decoding order, at least one.
-    pub(super) pictures: Vec<Picture>,
+    pub(super) picks: Vec<Pick>,
     /// In order, at least one.
     pub(super) spans: Vec<Span>,
     /// What is presented, in 90 kHz ticks of the file.
@@ -54,8 +64,8 @@ pub(super) struct Selection {
 impl Selection {
     /// Indices of the first and the last source that pictures are taken from.
     pub(super) fn used_sources(&self) -> RangeInclusive<usize> {
-        let source = |picture: Option<&Picture>| picture.map_or(0, |picture| picture.source);
-        source(self.pictures.first())..=source(self.pictures.last())
+        let source = |pick: Option<&Pick>| pick.map_or(0, |pick| pick.source);
+        source(self.picks.first())..=source(self.picks.last())
     }
 
     /// Presented length in 90 kHz ticks.
@@ -66,26 +76,23 @@ impl Selection {
 
 /// Chooses; `None` if no picture lies in the range.
 pub(super) fn select(wanted: TimeRange, sources: &[ClipSource], holes: Holes) -> Option<Selection> {
-    let stretches: Vec<Stretch> = unbroken(sources)
-        .into_iter()
-        .filter_map(|range| Stretch::new(sources, range))
-        .collect();
-    let (first_stretch, first) = stretches.iter().enumerate().find_map(|(at, stretch)| {
-        let place = stretch.place_on_screen(sources, wanted.start)?;
-        Some((at, place))
-    })?;
     let mut builder = Builder {
         holes,
         ..Builder::default()
     };
-    for (at, stretch) in stretches.iter().enumerate().skip(first_stretch) {
-        let from = if at == first_stretch { first } else { 0 };
+    let mut has_begun = false;
+    for group in unbroken(sources) {
+        let search = (!has_begun).then_some(wanted.start);
+        let Some((stretch, from)) = Stretch::find(sources, &group, search, wanted.end) else {
+            continue;
+        };
+        has_begun = true;
         let count = stretch.order[from..]
             .iter()
             .take_while(|index| stretch.wall(sources, **index) < wanted.end)
             .count();
         if count > 0 {
-            builder.add(stretch, from, from + count - 1, sources);
+            builder.add(&stretch, from, from + count - 1, sources);
         }
         if from + count < stretch.order.len() {
             break;
@@ -110,103 +117,15 @@ fn unbroken(sources: &[ClipSource]) -> Vec<Range<usize>> {
     groups
 }
 
-/// All that can be decoded of a group of sources.
-#[derive(Debug)]
-struct Stretch {
-    sources: Range<usize>,
-    /// In decoding order, from the first key frame on, without the pictures shown before it.
-    pictures: Vec<Picture>,
-    /// Indices of `pictures` in order of presentation.
-    order: Vec<usize>,
-    /// When the last picture ends.
-    end_pts: i64,
-}
-
-impl Stretch {
-    fn new(sources: &[ClipSource], range: Range<usize>) -> Option<Self> {
-        let mut pictures: Vec<Picture> = Vec::new();
-        for at in range.clone() {
-            let video = sources[at]
-                .samples
-                .iter()
-                .filter(|s| s.track == TrackKind::Video);
-            pictures.extend(video.map(|sample| Picture {
-                source: at,
-                offset: sample.offset,
-                size: sample.size,
-                dts: sample.dts,
-                pts: sample.pts,
-                duration: sample.duration,
-                is_key: sample.is_key,
-            }));
-        }
-        let key = pictures.iter().position(|picture| picture.is_key)?;
-        let key_pts = pictures[key].pts;
-        pictures.drain(..key);
-        // Pictures shown before the key frame need ones that are not here.
-        pictures.retain(|picture| picture.pts >= key_pts);
-        let mut order: Vec<usize> = (0..pictures.len()).collect();
-        order.sort_by_key(|index| pictures[*index].pts);
-        let end_of = |picture: &Picture| picture.pts.saturating_add(i64::from(picture.duration));
-        let end_pts = pictures.iter().map(end_of).max()?;
-        Some(Self {
-            sources: range,
-            pictures,
-            order,
-            end_pts,
-        })
-    }
-
-    fn wall(&self, sources: &[ClipSource], index: usize) -> WallTime {
-        let picture = &self.pictures[index];
-        sources[picture.source].entry.wall_of(picture.pts)
-    }
-
-    /// When the picture at this place of the order leaves the screen, in ticks of the run.
-    fn until(&self, place: usize) -> i64 {
-        self.order
-            .get(place + 1)
-            .map_or(self.end_pts, |next| self.pictures[*next].pts)
-    }
-
-    /// The wall time of that.
-    fn until_wall(&self, sources: &[ClipSource], place: usize) -> WallTime {
-        let index = self.order[place];
-        let ticks = self.until(place).saturating_sub(self.pictures[index].pts);
-        let shown_us = Timescale::HZ_90K.to_micros(ticks);
-        self.wall(sources, index).plus_micros(shown_us)
-    }
-
-    /// Place in the order of the first picture that is still on screen after `start`.
-    fn place_on_screen(&self, sources: &[ClipSource], start: WallTime) -> Option<usize> {
-        (0..self.order.len()).find(|place| self.until_wall(sources, *place) > start)
-    }
-
-    /// Indices of the pictures to decode in order to show those from `first` to `last` of the order.
-    fn needed(&self, first: usize, last: usize) -> Range<usize> {
-        let first_pts = self.pictures[self.order[first]].pts;
-        let last_pts = self.pictures[self.order[last]].pts;
-        let key = self
-            .pictures
-            .iter()
-            .rposition(|picture| picture.is_key && picture.pts <= first_pts)
-            .unwrap_or(0);
-        let end = self
-            .pictures
-            .iter()
-            .rposition(|picture| picture.pts <= last_pts)
-            .unwrap_or(0);
-        key..end + 1
-    }
-}
-
 /// Lays stretches one after another.
 #[derive(Debug, Default)]
 struct Builder {
     holes: Holes,
-    pictures: Vec<Picture>,
+    picks: Vec<Pick>,
+    /// Of the last picture, in ticks of the file.
+    last_dts: i64,
     spans: Vec<Span>,
-    parts: Vec<ClipPart>,
+    parts: Parts,
     start_wall: Option<WallTime>,
     end_wall: Option<WallTime>,
 }
@@ -219,15 +138,20 @@ impl Builder {
         let shown = stretch.pictures[stretch.order[first]].pts..stretch.until(last);
         let start_wall = stretch.wall(sources, stretch.order[first]);
         let shift = self.shift_for(shown.start, key.dts, start_wall);
-        let placed = stretch.pictures[needed]
-            .iter()
-            .filter(|picture| picture.pts >= key.pts)
-            .map(|picture| Picture {
-                dts: picture.dts.saturating_add(shift),
-                pts: picture.pts.saturating_add(shift),
-                ..*picture
+        let (head, tail) = match stretch.joint(first, last) {
+            Some(joint) => (needed.start..joint, joint..needed.end),
+            None => (needed, 0..0),
+        };
+        self.pick(&stretch.pictures[head], key.pts, shift, sources);
+        if !tail.is_empty() {
+            let all = stretch.interior.clone().map(|source| Pick {
+                source,
+                shift,
+                only: None,
             });
-        self.pictures.extend(placed);
+            self.picks.extend(all);
+            self.pick(&stretch.pictures[tail], key.pts, shift, sources);
+        }
         self.start_wall.get_or_insert(start_wall);
         self.end_wall = Some(stretch.until_wall(sources, last));
         self.spans.push(Span {
@@ -235,45 +159,44 @@ impl Builder {
             shown,
             shift,
         });
-        self.note_parts(stretch, first, last, sources);
+        let begin = &self.spans[0];
+        let origin = begin.shown.start.saturating_add(begin.shift);
+        self.parts.note(
+            stretch,
+            first..last + 1,
+            sources,
+            origin.saturating_sub(shift),
+        );
     }
 
-    /// Notes which segments the pictures from place `first` to place `last` of the last span come from.
-    fn note_parts(&mut self, stretch: &Stretch, first: usize, last: usize, sources: &[ClipSource]) {
-        let picture = |place: usize| &stretch.pictures[stretch.order[place]];
-        let segment = |place: usize| sources[picture(place).source].segment;
-        let (Some(begin), Some(span)) = (self.spans.first(), self.spans.last()) else {
-            return;
-        };
-        let origin = begin.shown.start.saturating_add(begin.shift);
-        let mut from = first;
-        while from <= last {
-            let of_part = (from..=last).take_while(|place| segment(*place) == segment(from));
-            let to = of_part.last().unwrap_or(from);
-            let at = picture(from).pts.saturating_add(span.shift);
-            let start = stretch.wall(sources, stretch.order[from]);
-            let end = stretch.until_wall(sources, to).max(start);
-            let codecs = sources[picture(from).source].parameters.codecs();
-            let same = self.parts.last().filter(|part| *part.codecs == *codecs);
-            self.parts.push(ClipPart {
-                segment: segment(from),
-                at_ticks: u64::try_from(at.saturating_sub(origin)).unwrap_or(0),
-                range: TimeRange { start, end },
-                codecs: same.map_or_else(|| codecs.into(), |part| Arc::clone(&part.codecs)),
+    /// Takes pictures, in decoding order, without those shown before `from_pts`.
+    fn pick(&mut self, pictures: &[Picture], from_pts: i64, shift: i64, sources: &[ClipSource]) {
+        for of_source in pictures.chunk_by(|a, b| a.source == b.source) {
+            let source = of_source[0].source;
+            let mut taken = of_source.iter().filter(|picture| picture.pts >= from_pts);
+            let only: Vec<u32> = taken.clone().map(|picture| picture.index).collect();
+            let Some(last) = taken.next_back() else {
+                continue;
+            };
+            self.last_dts = last.dts.saturating_add(shift);
+            let is_all = only.len() == sources[source].samples.picture_count();
+            self.picks.push(Pick {
+                source,
+                shift,
+                only: (!is_all).then_some(only),
             });
-            from = to + 1;
         }
     }
 
     /// The file starts at decode time 0; what follows is shown when what came before ends, or when it
     /// was captured if holes are kept, unless its decode times must come later than that.
     fn shift_for(&self, shown_start: i64, first_dts: i64, start_wall: WallTime) -> i64 {
-        let (Some(before), Some(last)) = (self.spans.last(), self.pictures.last()) else {
+        let Some(before) = self.spans.last() else {
             return first_dts.saturating_neg();
         };
         let shown_end = before.shown.end.saturating_add(before.shift);
         let follows = shown_end.saturating_sub(shown_start);
-        let decodes = last.dts.saturating_add(1).saturating_sub(first_dts);
+        let decodes = self.last_dts.saturating_add(1).saturating_sub(first_dts);
         let captured = match (self.holes, self.spans.first(), self.start_wall) {
             (Holes::Keep, Some(begin), Some(begin_wall)) => {
                 let passed_us = start_wall.micros_since(begin_wall);
@@ -293,14 +216,14 @@ impl Builder {
             ..last.shown.end.saturating_add(last.shift);
         let (start, end) = (self.start_wall?, self.end_wall?);
         Some(Selection {
-            pictures: self.pictures,
+            picks: self.picks,
             shown,
             range: TimeRange {
                 start,
                 end: end.max(start),
             },
             spans: self.spans,
-            parts: self.parts,
+            parts: self.parts.finish(),
         })
     }
 }

@@ -1,8 +1,9 @@
 //! Sample tables and edit lists (ISO/IEC 14496-12 sections 8.6 and 8.7).
 
-use super::audio::Sound;
 use super::layout::Chunk;
-use super::select::Picture;
+use super::sizes::SIZE_BYTES;
+use crate::Sample;
+use crate::sample_runs::FragmentRuns;
 use crate::write::{BoxWriter, length_u32};
 
 /// Which part of a track is presented, and when.
@@ -63,117 +64,168 @@ pub(super) fn write_stsd<T>(
     });
 }
 
-/// Durations, presentation offsets, sizes and key frames of a track's samples.
+/// Equal values one behind the other, counted.
 #[derive(Debug)]
-pub(super) struct SampleTable {
-    deltas: Vec<u32>,
-    /// PTS less DTS.
-    shifts: Vec<i32>,
-    sizes: Vec<u32>,
-    /// Numbers of the random access points, from 1; `None` if all samples are.
-    keys: Option<Vec<u32>>,
-}
+struct Runs<T>(Vec<(u32, T)>);
 
-impl SampleTable {
-    pub(super) fn of_pictures(pictures: &[Picture]) -> Self {
-        let keys = || {
-            let number = |(at, _): (usize, &Picture)| length_u32(at + 1);
-            pictures
-                .iter()
-                .enumerate()
-                .filter(|(_, p)| p.is_key)
-                .map(number)
-                .collect()
-        };
-        let last = pictures.last().map_or(0, |picture| picture.duration);
-        Self {
-            deltas: deltas(pictures.iter().map(|picture| picture.dts), last),
-            shifts: pictures
-                .iter()
-                .map(|picture| clamp_i32(picture.pts.saturating_sub(picture.dts)))
-                .collect(),
-            sizes: pictures.iter().map(|picture| picture.size).collect(),
-            keys: (!pictures.iter().all(|picture| picture.is_key)).then(keys),
+impl<T: Copy + PartialEq> Runs<T> {
+    fn push(&mut self, count: u32, value: T) {
+        match self.0.last_mut() {
+            Some((known, last)) if *last == value => *known += count,
+            _ if count > 0 => self.0.push((count, value)),
+            _ => {}
         }
     }
 
-    pub(super) fn of_frames(sound: &Sound<'_>) -> Self {
-        let frames = &sound.samples;
-        let last = frames.last().map_or(0, |frame| frame.duration);
+    fn write(&self, w: &mut BoxWriter, put: impl Fn(&mut BoxWriter, T)) {
+        w.u32(length_u32(self.0.len()));
+        for (count, value) in &self.0 {
+            w.u32(*count);
+            put(w, *value);
+        }
+    }
+}
+
+/// Durations, presentation offsets and key frames of a track's samples.
+#[derive(Debug)]
+pub(super) struct SampleTable {
+    count: u32,
+    deltas: Runs<u32>,
+    /// Sum of the deltas.
+    ticks: u64,
+    /// DTS and duration of the last sample.
+    last: Option<(i64, u32)>,
+    /// PTS less DTS; empty in a track of sound.
+    offsets: Runs<i32>,
+    /// Numbers of the random access points, from 1; empty in a track of sound, where all are.
+    keys: Vec<u32>,
+}
+
+impl SampleTable {
+    pub(super) const fn new() -> Self {
         Self {
-            deltas: deltas(frames.iter().map(|frame| frame.start), last),
-            shifts: Vec::new(),
-            sizes: frames.iter().map(|frame| frame.size).collect(),
-            keys: None,
+            count: 0,
+            deltas: Runs(Vec::new()),
+            ticks: 0,
+            last: None,
+            offsets: Runs(Vec::new()),
+            keys: Vec::new(),
+        }
+    }
+
+    /// Adds a picture.
+    pub(super) fn add_picture(&mut self, sample: &Sample, shift: i64) {
+        self.add(sample.dts.saturating_add(shift), sample.duration);
+        let offset = clamp_i32(sample.pts.saturating_sub(sample.dts));
+        self.offsets.push(1, offset);
+        if sample.is_key {
+            self.keys.push(self.count);
+        }
+    }
+
+    /// Adds all pictures of a fragment; the first one is decoded at `dts`.
+    pub(super) fn add_pictures(&mut self, runs: &FragmentRuns, dts: i64) {
+        let before = self.count;
+        let end = (runs.video_ticks, runs.video_last);
+        self.add_run(dts, runs.video_durations(), end);
+        for (count, offset) in runs.offsets() {
+            self.offsets.push(count, clamp_i32(offset));
+        }
+        self.keys.extend(runs.keys().map(|key| before + key + 1));
+    }
+
+    /// Adds all frames of sound of a fragment; the first one begins at `start`.
+    pub(super) fn add_frames(&mut self, runs: &FragmentRuns, start: i64) {
+        let end = (runs.audio_ticks, runs.audio_last);
+        self.add_run(start, runs.audio_durations(), end);
+    }
+
+    /// Adds a sample to the durations.
+    pub(super) fn add(&mut self, dts: i64, duration: u32) {
+        self.close_last(dts);
+        self.last = Some((dts, duration));
+        self.count += 1;
+    }
+
+    /// Adds samples that follow each other; `end`: the sum of their durations, and the last of them.
+    fn add_run(
+        &mut self,
+        dts: i64,
+        durations: impl Iterator<Item = (u32, u32)>,
+        (ticks, last): (u64, u32),
+    ) {
+        self.close_last(dts);
+        let mut run: Option<(u32, u32)> = None;
+        for (count, duration) in durations {
+            self.count += count;
+            if let Some((count, duration)) = run.replace((count, duration)) {
+                self.push_delta(count, duration);
+            }
+        }
+        // How long the last one lasts is said by the next one.
+        if let Some((count, duration)) = run {
+            self.push_delta(count - 1, duration);
+        }
+        let until_last = i64::try_from(ticks.saturating_sub(u64::from(last)));
+        let last_dts = dts.saturating_add(until_last.unwrap_or(i64::MAX));
+        self.last = Some((last_dts, last));
+    }
+
+    fn close_last(&mut self, next_dts: i64) {
+        if let Some((dts, _)) = self.last {
+            let delta = u32::try_from(next_dts.saturating_sub(dts)).unwrap_or(0);
+            self.push_delta(1, delta);
+        }
+    }
+
+    fn push_delta(&mut self, count: u32, delta: u32) {
+        self.ticks += u64::from(count) * u64::from(delta);
+        self.deltas.push(count, delta);
+    }
+
+    /// To be called behind the last sample.
+    pub(super) fn close(&mut self) {
+        if let Some((_, duration)) = self.last.take() {
+            self.push_delta(1, duration);
         }
     }
 
     /// Sum of the durations.
-    pub(super) fn duration(&self) -> u64 {
-        self.deltas.iter().map(|delta| u64::from(*delta)).sum()
+    pub(super) const fn duration(&self) -> u64 {
+        self.ticks
     }
 
-    /// Writes `stts`, `ctts`, `stss` and `stsz`.
+    /// Writes `stts`, `ctts`, `stss`, and `stsz` with a hole for the sizes.
     pub(super) fn write(&self, w: &mut BoxWriter) {
         w.full_box(b"stts", 0, 0, |w| {
-            write_runs(w, &self.deltas, |w, delta| w.u32(delta));
+            self.deltas.write(w, |w, delta| w.u32(delta));
         });
-        if self.shifts.iter().any(|shift| *shift != 0) {
-            let version = u8::from(self.shifts.iter().any(|shift| *shift < 0));
+        let offsets = &self.offsets.0;
+        if offsets.iter().any(|(_, offset)| *offset != 0) {
+            let version = u8::from(offsets.iter().any(|(_, offset)| *offset < 0));
             w.full_box(b"ctts", version, 0, |w| {
-                write_runs(w, &self.shifts, |w, shift| w.i32(shift));
+                self.offsets.write(w, |w, offset| w.i32(offset));
             });
         }
-        if let Some(keys) = &self.keys {
+        let has_other = !offsets.is_empty() && self.keys.len() != self.count as usize;
+        if has_other {
             w.full_box(b"stss", 0, 0, |w| {
-                w.u32(length_u32(keys.len()));
-                for number in keys {
+                w.u32(length_u32(self.keys.len()));
+                for number in &self.keys {
                     w.u32(*number);
                 }
             });
         }
         w.full_box(b"stsz", 0, 0, |w| {
             w.u32(0);
-            w.u32(length_u32(self.sizes.len()));
-            for size in &self.sizes {
-                w.u32(*size);
-            }
+            w.u32(self.count);
+            w.hole(u64::from(self.count) * SIZE_BYTES);
         });
     }
 }
 
 fn clamp_i32(value: i64) -> i32 {
     i32::try_from(value).unwrap_or(if value < 0 { i32::MIN } else { i32::MAX })
-}
-
-/// Distances between times; the last one is given.
-fn deltas(times: impl Iterator<Item = i64>, last: u32) -> Vec<u32> {
-    let mut deltas = Vec::with_capacity(times.size_hint().0);
-    let mut before = None;
-    for time in times {
-        if let Some(before) = before.replace(time) {
-            deltas.push(u32::try_from(time.saturating_sub(before)).unwrap_or(0));
-        }
-    }
-    deltas.push(last);
-    deltas
-}
-
-/// Number of runs of equal values, then length and value of each.
-fn write_runs<T: Copy + PartialEq>(
-    w: &mut BoxWriter,
-    values: &[T],
-    put: impl Fn(&mut BoxWriter, T),
-) {
-    let count_at = w.len();
-    w.u32(0);
-    let mut count = 0;
-    for run in values.chunk_by(|a, b| a == b) {
-        w.u32(length_u32(run.len()));
-        put(w, run[0]);
-        count += 1;
-    }
-    w.put_u32_at(count_at, count);
 }
 
 /// Where the chunk offsets stand, which are known when `moov` is written.

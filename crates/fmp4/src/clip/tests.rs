@@ -1,8 +1,9 @@
 //! Clips are taken apart again by an independent parser and compared with what was recorded.
 
-use super::recorded::{RUN_US, Recorded, Recording, RunPlan, Shown, demux, moov_of};
+use super::recorded::{RUN_US, Recorded, Recording, RunPlan, Shown, demux, listed, moov_of};
 use super::*;
 use crate::sample_data::{FRAME, START, aac, pcma};
+use framewell_media::AudioParameters;
 use framewell_model::WallTime;
 use proptest::prelude::*;
 
@@ -99,6 +100,21 @@ fn audio_lies_where_it_was_heard() {
                 let at = recorded.wall.micros_since(plan.range.start) as f64 / 1e6;
                 assert!((frame.at - at).abs() < 2e-4, "{} instead of {at}", frame.at);
             }
+        }
+    }
+}
+
+#[test]
+fn of_a_long_clip_only_the_ends_are_looked_into() {
+    for (bframes, audio) in [(0, None), (2, Some(aac())), (0, Some(pcma()))] {
+        let recording = Recording::new(&[run(60, bframes, audio.clone())]);
+        let wanted = range(530_000, 20_250_000);
+        let (plan, file) = checked_clip(&recording, wanted);
+        for holes in [Holes::Collapse, Holes::Keep] {
+            let (looked_into, other, same) = recording.clip_without_sizes(wanted, holes);
+            assert!(looked_into <= 8, "{looked_into} of 60");
+            assert_eq!(other.parts, plan.parts);
+            assert!(same == file, "{bframes} {audio:?}");
         }
     }
 }
@@ -210,9 +226,7 @@ fn new_parameters_make_a_new_sample_entry() {
 fn audio_that_starts_late_waits_behind_an_empty_edit() {
     let mut recording = Recording::new(&[run(4, 0, Some(aac()))]);
     for source in &mut recording.sources[..2] {
-        source
-            .samples
-            .retain(|sample| sample.track == TrackKind::Video);
+        listed(&mut source.samples).retain(|sample| sample.track == TrackKind::Video);
     }
     let (_, file) = checked_clip(&recording, range(0, 2_000_000));
     let (presented, frames) = demux(&file, &moov_of(&file).trak[1]);
@@ -246,7 +260,7 @@ fn a_clip_of_more_than_4_gib_has_64_bit_sizes_and_offsets() {
         source.segment = n;
         let size = 150 << 20;
         source.entry.offset = (n as u64) << 32;
-        for (at, sample) in (0u32..).zip(&mut source.samples) {
+        for (at, sample) in (0u32..).zip(listed(&mut source.samples)) {
             sample.size = size;
             sample.offset = at * size + 500;
         }
@@ -271,7 +285,7 @@ fn a_clip_of_more_than_4_gib_has_64_bit_sizes_and_offsets() {
 
 fn any_run() -> impl Strategy<Value = RunPlan> {
     (
-        prop::collection::vec(1i64..14, 1..6),
+        prop::collection::vec(1i64..14, 1..14),
         0i64..4,
         prop::collection::vec(0usize..6, 0..2),
         0u8..3,
@@ -307,7 +321,11 @@ proptest! {
         let Some(wanted) = TimeRange::new(start, end) else {
             return Ok(());
         };
-        checked_clip(&recording, wanted);
+        let (plan, file) = checked_clip(&recording, wanted);
+        let (_, other, same) = recording.clip_without_sizes(wanted, Holes::Collapse);
+        prop_assert!(same == file, "the same bytes without a look at each sample");
+        prop_assert_eq!(other.parts, plan.parts);
+        prop_assert_eq!((other.range, other.len), (plan.range, plan.len));
     }
 
     #[test]
@@ -337,15 +355,16 @@ proptest! {
         let mut recording = Recording::new(&[run(4, 2, Some(aac()))]);
         let mut fields = fields.into_iter().cycle();
         for source in &mut recording.sources {
-            for sample in &mut source.samples {
+            let entry = &mut source.entry;
+            for sample in listed(&mut source.samples) {
                 let (dts, pts, wall, duration, changes) = fields.next().unwrap();
                 if changes {
                     sample.dts = dts;
                     sample.pts = pts;
                     sample.duration = duration;
                     sample.is_key = pts % 2 == 0;
-                    source.entry.wall = WallTime::from_micros(wall);
-                    source.entry.dts = dts;
+                    entry.wall = WallTime::from_micros(wall);
+                    entry.dts = dts;
                 }
             }
         }

@@ -54,7 +54,7 @@ fn progressive() -> Vec<u8> {
         ClipSource {
             segment: 0,
             entry: *entry,
-            samples: parse_fragment(header).unwrap(),
+            samples: parse_fragment(header).unwrap().into(),
             parameters: Arc::clone(&parameters),
         }
     };
@@ -68,6 +68,7 @@ fn progressive() -> Vec<u8> {
     for piece in plan.pieces {
         match piece.data {
             PieceData::Memory(bytes) => out.extend_from_slice(&bytes),
+            PieceData::Sizes { .. } => panic!("all samples are listed"),
             PieceData::Segment { range, .. } => {
                 let (start, end) = (range.start, range.end);
                 out.extend_from_slice(

@@ -19,6 +19,7 @@ fn wanted(ms: Range<i64>) -> TimeRange {
 fn bytes_of<'a>(piece: &'a Piece, segments: &'a [Vec<u8>]) -> &'a [u8] {
     match &piece.data {
         PieceData::Memory(bytes) => bytes,
+        PieceData::Sizes { .. } => panic!("all samples are listed"),
         PieceData::Segment { segment, range } => {
             &segments[*segment][range.start as usize..range.end as usize]
         }

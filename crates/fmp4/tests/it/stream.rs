@@ -461,7 +461,7 @@ impl Recording {
                 sources.push(ClipSource {
                     segment: first_segment + number,
                     entry,
-                    samples: parse_fragment(header).unwrap(),
+                    samples: parse_fragment(header).unwrap().into(),
                     parameters: Arc::clone(&parameters),
                 });
             }

@@ -26,7 +26,7 @@ impl Clip {
         let mut all: Vec<(Option<usize>, ClipBytes)> = Vec::new();
         for piece in &self.source.plan.pieces {
             let (number, range) = match &piece.data {
-                PieceData::Memory(_) => (None, None),
+                PieceData::Memory(_) | PieceData::Sizes { .. } => (None, None),
                 PieceData::Segment { segment, range } => (Some(*segment), Some(range.clone())),
             };
             let length = piece.range.end - piece.range.start;
@@ -38,7 +38,7 @@ impl Clip {
                 _ => all.push((
                     number,
                     ClipBytes {
-                        segment: number.map(|number| self.source.pieces[number].clone()),
+                        segment: number.map(|number| self.source.media.pieces[number].clone()),
                         offset: piece.range.start,
                         length,
                         ranges: range.into_iter().collect(),
@@ -54,7 +54,7 @@ impl Clip {
     /// # Errors
     /// It cannot be read.
     pub async fn whole_segment(&self, piece: &Piece) -> Result<Bytes, ClipError> {
-        Ok(self.source.footage.read_whole(piece).await?)
+        Ok(self.source.media.footage.read_whole(piece).await?)
     }
 }
 

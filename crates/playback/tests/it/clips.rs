@@ -2,7 +2,6 @@
 
 use crate::recording::{Cuts, Recording, collect, cut, stamps_of};
 use crate::support::{encode, spec};
-use framewell_fmp4::SampleTables;
 use framewell_footage::FootageGap;
 use framewell_media::{AudioCodec, VideoCodec};
 use framewell_model::{ErrorKind, GapReason, HasKind, TimeRange, WallTime};
@@ -585,8 +584,7 @@ async fn a_segment_that_is_overwritten_ends_the_body_and_gives_no_wrong_bytes() 
 async fn footage_that_tells_of_millions_of_pictures_is_refused_before_they_are_laid_out() {
     let mut recording = Recording::new().await;
     // Each of the segments says in a few bytes that it has six million samples.
-    let six_million = [0x80, 0x9b, 0xee, 0x02, 1];
-    recording.crafted = Some(SampleTables::from_encoded(&six_million, vec![5]).unwrap());
+    recording.crafted = Some(vec![0x80, 0x9b, 0xee, 0x02, 1]);
     let spec = spec(250);
     recording.publish(&encode(spec.clone()).await, CUTS).await;
     let wanted = range(spec.start, spec.start.plus_micros(10_000_000));

@@ -42,8 +42,8 @@ pub(crate) struct Recording {
     pub(crate) dir: TempDir,
     /// Whether rows are as they were before they told of samples.
     pub(crate) is_old: bool,
-    /// What rows tell of samples instead of the truth.
-    pub(crate) crafted: Option<SampleTables>,
+    /// What rows tell of samples, without their sizes, instead of the truth.
+    pub(crate) crafted: Option<Vec<u8>>,
     keys: Vec<ObjectKey>,
     pub(crate) registry: Registry,
     blobs: BlobStore,
@@ -139,8 +139,9 @@ impl Recording {
                 index: written.index.encode(),
             };
             let samples = self.samples_of(&written);
+            let runs = self.crafted.clone();
             let facts = SegmentFacts {
-                sample_runs: &samples.encode_runs(),
+                sample_runs: &runs.unwrap_or_else(|| samples.encode_runs()),
                 sample_sizes: samples.encoded_sizes(),
                 ..SegmentFacts::default()
             };
@@ -158,10 +159,9 @@ impl Recording {
 
     /// The samples as they get into the row.
     fn samples_of(&self, written: &Written) -> SampleTables {
-        match &self.crafted {
-            Some(samples) => samples.clone(),
-            None if self.is_old => SampleTables::default(),
-            None => written.index.samples.clone(),
+        match self.is_old {
+            true => SampleTables::default(),
+            false => written.index.samples.clone(),
         }
     }
 
