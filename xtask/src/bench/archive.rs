@@ -240,10 +240,6 @@ fn report(all: &[Measured], args: &Args) -> anyhow::Result<String> {
         line(&mut text, name, &|m| search(&m.year["searches"][name]));
     }
     let rows = scaled(&first.year["rows"], 1e6, 1);
-    let sizes: Vec<String> = all
-        .iter()
-        .map(|m| format!("{} in {}", scaled(&m.year["bytes"], 1e9, 1), m.name))
-        .collect();
     let left = scaled(&first.left["bytes"], 1e6, 0);
     writeln!(
         text,
@@ -261,10 +257,16 @@ fn report(all: &[Measured], args: &Args) -> anyhow::Result<String> {
         args.days,
         args.cameras,
         args.per_day,
-        sizes.join(", "),
+        sizes(all),
         machine::describe()?
     )?;
     Ok(text)
+}
+
+/// GB of a year, by database.
+fn sizes(all: &[Measured]) -> String {
+    let size = |m: &Measured| format!("{} in {}", scaled(&m.year["bytes"], 1e9, 1), m.name);
+    all.iter().map(size).collect::<Vec<_>>().join(", ")
 }
 
 fn table(what: &str, all: &[Measured]) -> String {
