@@ -7,6 +7,7 @@ mod bucket;
 mod by_event;
 mod cameras;
 mod client;
+mod clips;
 mod contract;
 mod crash;
 mod group_pictures;
