@@ -16,6 +16,9 @@ const LEAST_ERROR_US: i64 = 1_000;
 /// A correction is changed when it is wrong by more than this beyond what its error explains: capture times
 /// shall not tremble with the network.
 const TREMBLE_US: i64 = 5_000;
+/// A reading of the main stream that is older says nothing of what its clock is now: somebody may have set it.
+/// Cameras report every few seconds.
+const FRESH_US: i64 = 60_000_000;
 
 /// The newest values of something.
 #[derive(Debug, Clone, Default)]
@@ -130,6 +133,8 @@ pub(crate) struct OneClock {
     own: Reports,
     of_main: Reports,
     correction: Correction,
+    /// The correction comes from a look at both clocks.
+    is_measured: bool,
 }
 
 impl OneClock {
@@ -139,6 +144,7 @@ impl OneClock {
             own: Reports::default(),
             of_main: Reports::default(),
             correction: Correction::ARRIVAL,
+            is_measured: false,
         }
     }
 
@@ -147,8 +153,8 @@ impl OneClock {
         self.correction
     }
 
-    /// At each key frame, before it is placed: looks at both clocks. What was found, if the main stream has sent
-    /// pictures.
+    /// At each key frame, before it is placed: looks at both clocks. What was found, if the main stream sends
+    /// pictures now; else the correction stays as it is.
     pub(crate) fn look(
         &mut self,
         own: Option<SourceClock>,
@@ -156,26 +162,21 @@ impl OneClock {
         run: RunId,
         now: WallTime,
     ) -> Option<Found> {
-        let of_main = self.main.clock();
-        for (reports, clock) in [(&mut self.own, own), (&mut self.of_main, of_main)] {
-            if let Some(clock) = &clock {
-                reports.observe(clock);
-            }
+        if let Some(own) = &own {
+            self.own.observe(own);
+        }
+        let (main_late, of_main) = self.main_now(now)?;
+        if let Some(of_main) = &of_main {
+            self.of_main.observe(of_main);
         }
         let is_used = |clock: Option<SourceClock>| clock.is_some_and(|clock| clock.is_used);
         let best = |reports: &Reports, is_used: bool| is_used.then(|| reports.best()).flatten();
         let own = best(&self.own, is_used(own));
         let of_main = best(&self.of_main, is_used(of_main));
-        let Some(main_late) = self.main.lateness() else {
-            if self.main.source_state().borrow().status == ChannelStatus::Inactive {
-                // There is none to go by.
-                self.correction = Correction::NONE;
-            }
-            return None;
-        };
         let found = measure(own, of_main, late, main_late);
         let before = self.correction;
         self.settle(&found);
+        self.is_measured = true;
         let step_us = self.correction.ahead_us(own) - before.ahead_us(own);
         Some(Found {
             offset: StreamOffset {
@@ -187,6 +188,31 @@ impl OneClock {
             },
             step_us: step_us.saturating_abs(),
         })
+    }
+
+    /// How late the pictures of the main stream come and what its reports say, if it has any. `None` as long as
+    /// that is not known of now: its track keeps what it knew last, and a clock that is set while the main stream
+    /// is away shows in the reports of this one alone.
+    fn main_now(&mut self, now: WallTime) -> Option<(Lateness, Option<SourceClock>)> {
+        let is_fresh = |at: WallTime| now.micros_since(at).saturating_abs() <= FRESH_US;
+        let state = self.main.source_state().borrow().clone();
+        if state.status == ChannelStatus::Inactive && !self.is_measured {
+            // There is none to go by.
+            self.correction = Correction::NONE;
+        }
+        if state.status != ChannelStatus::Active {
+            return None;
+        }
+        let late = self.main.lateness()?;
+        let clock = self.main.clock();
+        match clock {
+            // It is back and has not reported yet, or sends no reports any more.
+            Some(clock) if state.run != Some(clock.run) => {
+                (!is_fresh(state.since)).then_some((late, None))
+            }
+            Some(clock) if !is_fresh(clock.reading.last) => None,
+            _ => Some((late, clock)),
+        }
     }
 
     fn settle(&mut self, found: &Measured) {
@@ -291,17 +317,23 @@ mod tests {
     }
 
     fn main() -> Track {
-        Track::new(RingConfig::default(), WallTime::from_secs(0))
+        let track = Track::new(RingConfig::default(), WallTime::from_secs(0));
+        set_state(&track, ChannelStatus::Active, Some(2), 0);
+        track
+    }
+
+    fn set_state(track: &Track, status: ChannelStatus, run: Option<u128>, since: i64) {
+        track.set_source_state(SourceState {
+            status,
+            run: run.map(|run| RunId::from_uuid(Uuid::from_u128(run))),
+            ..SourceState::inactive(WallTime::from_secs(since))
+        });
     }
 
     #[test]
     fn without_pictures_of_the_main_stream_it_goes_by_arrival() {
         let track = main();
-        let connecting = SourceState {
-            status: ChannelStatus::Offline,
-            ..SourceState::inactive(WallTime::from_secs(0))
-        };
-        track.set_source_state(connecting);
+        set_state(&track, ChannelStatus::Offline, None, 0);
         let mut one = OneClock::new(track.clone());
         assert_eq!(look(&mut one, Some(clock(1, 5, 900))), None);
         assert!(!one.correction().has_reports, "its clock may be wrong");
@@ -399,6 +431,47 @@ mod tests {
             (found.offset_us, one.correction().report_us),
             (10_000, 10_000)
         );
+    }
+
+    #[test]
+    fn a_clock_that_is_set_while_the_main_stream_is_away_is_not_compared_with_what_it_was() {
+        let track = main();
+        track.set_lateness(late(0));
+        let mut one = OneClock::new(track.clone());
+        let look = |one: &mut OneClock, at: i64, own: SourceClock| {
+            let run = RunId::from_uuid(Uuid::from_u128(9));
+            let found = one.look(Some(own), Some(late(0)), run, WallTime::from_secs(at));
+            found.map(|found| (found.offset.offset_us, found.offset.basis))
+        };
+        track.set_clock(clock(2, 1, -40_000_000));
+        let both = |offset_us: i64| Some((offset_us, OffsetBasis::BothReports));
+        assert_eq!(look(&mut one, 1, clock(1, 1, -39_500_000)), both(500_000));
+        let kept = one.correction();
+        let mut set = clock(1, 10, 500_000);
+        set.reading.jumps = 1;
+        for away in [ChannelStatus::Offline, ChannelStatus::Inactive] {
+            set_state(&track, away, None, 5);
+            assert_eq!(look(&mut one, 10, set), None);
+            assert_eq!(one.correction(), kept, "{away:?}");
+        }
+        // Back, but its reading is of the run before.
+        set_state(&track, ChannelStatus::Active, Some(3), 20);
+        assert_eq!(look(&mut one, 21, set), None);
+        assert_eq!(one.correction(), kept);
+        track.set_clock(clock(3, 25, 100_000));
+        assert_eq!(look(&mut one, 26, set), both(400_000));
+        assert_eq!(one.correction().report_us, 400_000, "measured anew");
+        // It stops to report, as far as anybody can tell.
+        set.reading.jumps = 2;
+        set.reading.last = WallTime::from_secs(90);
+        set.reading.offset_us = 40_500_000;
+        assert_eq!(look(&mut one, 90, set), None);
+        assert_eq!(one.correction().report_us, 400_000);
+        // Back in a run that has no reports at all.
+        set_state(&track, ChannelStatus::Active, Some(4), 100);
+        let by_arrival = Some((40_500_000, OffsetBasis::OneReport));
+        assert_eq!(look(&mut one, 170, set), by_arrival);
+        assert_eq!(one.correction(), Correction::ARRIVAL);
     }
 
     #[test]
