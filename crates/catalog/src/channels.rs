@@ -13,7 +13,8 @@ use crate::sub_streams::is_main;
 use crate::text::fold;
 use crate::{Catalog, Error, Page, Slice};
 use framewell_model::{
-    AccountId, Channel, ChannelId, ChannelPatch, GroupId, NewChannel, StreamKind, WallTime,
+    AccountId, Channel, ChannelId, ChannelPatch, ErrorKind, GroupId, HasKind as _, NewChannel,
+    StreamKind, WallTime,
 };
 use sea_query::{Expr, ExprTrait as _, LockType, Order, Query, SelectStatement};
 
@@ -142,7 +143,13 @@ impl Catalog {
     ) -> Result<(), Error> {
         let mut tx = self.begin("deletion of a channel").await?;
         require(&mut tx, id, Some(account), LockType::Update).await?;
-        doom_all_of(&mut tx, id.of(StreamKind::Sub), now).await?;
+        let sub = id.of(StreamKind::Sub);
+        // Its own row: who stages one of its segments locks that.
+        match require(&mut tx, sub, Some(account), LockType::Update).await {
+            Ok(_) => doom_all_of(&mut tx, sub, now).await?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
         doom_all_of(&mut tx, id, now).await?;
         tx.commit().await?;
         self.note_channel_change();

@@ -126,6 +126,24 @@ impl Catalog {
     }
 }
 
+/// When a channel or stream of this number was deleted last, as far as the account goes back.
+pub(crate) async fn last_deleted(
+    tx: &mut Tx,
+    channel: ChannelId,
+) -> Result<Option<WallTime>, Error> {
+    let newest = Query::select()
+        .column("at_us")
+        .from("deletion")
+        .and_where(Expr::col("channel").eq(channel.get()))
+        .and_where(Expr::col("reason").eq(DeletionReason::Channel.as_str()))
+        .order_by("id", Order::Desc)
+        .limit(1)
+        .take();
+    let rows = tx.fetch(&newest).await?;
+    let at = rows.first().map(|row| row.get("at_us")).transpose()?;
+    Ok(at.map(WallTime::from_micros))
+}
+
 /// Writes down that this goes, in the newest entry if that is about its neighbour.
 pub(crate) async fn note(
     tx: &mut Tx,
@@ -150,7 +168,9 @@ pub(crate) async fn note(
         .limit(1)
         .take();
     let mut tally = *tally;
-    if let Some(row) = tx.fetch(&newest).await?.first() {
+    // A deleted stream may be made again, and deleted again: its entry says when.
+    let is_whole = reason == DeletionReason::Channel;
+    if let Some(row) = tx.fetch(&newest).await?.first().filter(|_| !is_whole) {
         let known = Tally {
             channel: tally.channel,
             range: range(row)?,

@@ -11,7 +11,7 @@ use crate::sql::{Row, Tx};
 use crate::{Catalog, Error};
 use framewell_model::{
     ChannelId, DeletionReason, ErrorKind, GapReason, HasKind as _, RecordId, SegmentState,
-    TimeRange, WallTime,
+    StreamKind, TimeRange, WallTime,
 };
 use sea_query::{Expr, ExprTrait as _, LockType, Order, Query, SelectStatement};
 use std::collections::BTreeSet;
@@ -92,12 +92,7 @@ impl Catalog {
             .and_where(Expr::col("record").eq(record.get()))
             .take();
         tx.execute(&delete).await?;
-        match require(&mut tx, channel, None, LockType::NoKeyUpdate).await {
-            Ok(_) => join_gap(&mut tx, channel, range, GapReason::DataLoss).await?,
-            // A deleted channel has no gaps.
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
+        note_gap(&mut tx, channel, range, GapReason::DataLoss).await?;
         tx.commit().await
     }
 
@@ -232,11 +227,13 @@ async fn fetch_locked(tx: &mut Tx, select: &SelectStatement) -> Result<Vec<Row>,
 async fn lock_channels(tx: &mut Tx, segments: &[Row]) -> Result<(), Error> {
     let mut channels = BTreeSet::new();
     for row in segments {
-        // Where the holds of its sub stream are, too.
-        channels.insert(row.id("channel", ChannelId::stored)?.main());
+        let channel = row.id("channel", ChannelId::stored)?;
+        // Where the holds of its sub stream are, too; and first, as who deletes a channel does.
+        channels.insert((channel.main(), StreamKind::Main));
+        channels.insert((channel.main(), channel.stream()));
     }
-    for channel in &channels {
-        match require(tx, *channel, None, LockType::NoKeyUpdate).await {
+    for (channel, stream) in &channels {
+        match require(tx, channel.of(*stream), None, LockType::NoKeyUpdate).await {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
@@ -282,10 +279,24 @@ async fn doom(
     for tally in joined(tallies) {
         note(tx, &tally, reason, now).await?;
         if reason == DeletionReason::Pressure {
-            join_gap(tx, tally.channel, tally.range, GapReason::StorageFull).await?;
+            note_gap(tx, tally.channel, tally.range, GapReason::StorageFull).await?;
         }
     }
     Ok(())
+}
+
+/// Says that footage is missing; a deleted channel has no gaps.
+async fn note_gap(
+    tx: &mut Tx,
+    channel: ChannelId,
+    range: TimeRange,
+    reason: GapReason,
+) -> Result<(), Error> {
+    match require(tx, channel, None, LockType::NoKeyUpdate).await {
+        Ok(_) => join_gap(tx, channel, range, reason).await,
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Dooms all segments of a channel that is being deleted. [`Error::Held`] while a hold stands.
@@ -298,9 +309,18 @@ pub(crate) async fn doom_channel(
         let what = format!("channel {channel}");
         return Err(Error::Held { what, name });
     }
-    if let Some(tally) = tally_of(tx, channel).await? {
-        note(tx, &tally, DeletionReason::Channel, now).await?;
-    }
+    // Without footage, too: files that wait in the spool are told by it that nobody wants them.
+    let nothing = Tally {
+        channel,
+        range: TimeRange {
+            start: now,
+            end: now,
+        },
+        size_bytes: 0,
+        segments: 0,
+    };
+    let tally = tally_of(tx, channel).await?.unwrap_or(nothing);
+    note(tx, &tally, DeletionReason::Channel, now).await?;
     let doom = change_state(SegmentState::Doomed, now)
         .and_where(Expr::col("channel").eq(channel.get()))
         .and_where(Expr::col("state").ne(SegmentState::Doomed.as_str()))

@@ -2,10 +2,13 @@
 
 use crate::channel_rows::require;
 use crate::channels::only;
+use crate::deletions::last_deleted;
 use crate::segment_rows::{insert, is_state, staged};
+use crate::sql::Tx;
 use crate::{Catalog, Error};
 use framewell_model::{
-    ChannelId, ClockSource, RecordId, RunId, Seal, SegmentId, SegmentState, TimeRange, WallTime,
+    ChannelId, ClockSource, RecordId, RunId, Seal, SegmentId, SegmentState, StreamKind, TimeRange,
+    WallTime,
 };
 use sea_query::{Expr, ExprTrait as _, LockType, Order, Query, UpdateStatement};
 
@@ -105,6 +108,7 @@ impl Catalog {
         }
         let mut tx = self.begin("staging of a segment").await?;
         require(&mut tx, segment.channel, None, LockType::KeyShare).await?;
+        refuse_of_deleted(&mut tx, segment).await?;
         tx.execute(&insert(segment, facts, now)).await?;
         let select = Query::select()
             .column("record")
@@ -196,6 +200,29 @@ pub(crate) fn change_state(state: SegmentState, now: WallTime) -> UpdateStatemen
         .value("state", state.as_str())
         .value("updated_us", now.micros())
         .take()
+}
+
+/// A sub stream that is put again has the number of the one that was deleted; what that one left in the spool is not
+/// its footage.
+async fn refuse_of_deleted(tx: &mut Tx, segment: &NewSegment) -> Result<(), Error> {
+    if segment.channel.stream() == StreamKind::Main {
+        return Ok(());
+    }
+    let Some(begun) = segment.id.uuid().get_timestamp() else {
+        return Ok(());
+    };
+    let begun_ms =
+        u128::from(begun.to_unix().0) * 1_000 + u128::from(begun.to_unix().1) / 1_000_000;
+    let deleted = last_deleted(tx, segment.channel).await?;
+    let deleted_ms = deleted.map_or(0, |at| u64::try_from(at.micros() / 1_000).unwrap_or(0));
+    if begun_ms < u128::from(deleted_ms) {
+        let text = format!(
+            "stream {} of segment {}, which is deleted,",
+            segment.channel, segment.id
+        );
+        return Err(Error::not_found(text));
+    }
+    Ok(())
 }
 
 fn found(count: u64, record: RecordId) -> Result<(), Error> {

@@ -112,7 +112,7 @@ pub(crate) async fn show_channel(
     let channel = state.catalog.load_channel(id).await?;
     let sub = state.catalog.load_sub_stream(id).await?;
     Ok(Json(ChannelView {
-        sub: sub.map(|sub| sub_stream::show(&state, &sub)),
+        sub: sub.map(|sub| sub_stream::show(&state, &caller, &sub)),
         ..show(&state, &channel)
     }))
 }

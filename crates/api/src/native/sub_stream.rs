@@ -11,18 +11,21 @@ use crate::vxg::source::SourceChange;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use framewell_model::{Channel, ChannelPatch, RtspTransport, StreamKind, StreamOffset};
+use framewell_model::{Channel, ChannelPatch, Right, RtspTransport, StreamKind, StreamOffset};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// The sub stream of a channel: the same view, usually smaller. `stream=sub` asks for it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SubStreamView {
-    /// Where it is pulled from, without credentials; null: nothing is pulled any more.
+    /// Where it is pulled from, without credentials; null: nothing is pulled any more. Absent for tokens that may not
+    /// change settings.
     #[schema(example = "rtsp://10.0.0.5:554/sub")]
-    url: Option<String>,
-    /// How RTP travels: `tcp` or `udp`.
-    transport: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<Option<String>>,
+    /// How RTP travels: `tcp` or `udp`. Absent where `url` is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transport: Option<Option<&'static str>>,
     /// What its source does: `active`, `inactive`, `offline` or `unauthorized`. The channel's own status is that of
     /// the main stream.
     #[schema(example = "active")]
@@ -103,7 +106,7 @@ pub(crate) async fn show_sub_stream(
     let id = channel_of(&state, &caller, &id).await?;
     let sub = state.catalog.load_sub_stream(id).await?;
     let sub = sub.ok_or_else(|| ApiError::not_found(format!("a sub stream of channel {id}")))?;
-    Ok(Json(show(&state, &sub)))
+    Ok(Json(show(&state, &caller, &sub)))
 }
 
 /// Set where the sub stream of a channel comes from
@@ -150,7 +153,7 @@ pub(crate) async fn update_sub_stream(
     let changed = state
         .catalog
         .put_sub_stream(account, id, &patch, state.clock.now());
-    Ok(Json(show(&state, &changed.await?)))
+    Ok(Json(show(&state, &caller, &changed.await?)))
 }
 
 /// Delete the sub stream of a channel, and all that is recorded of it
@@ -179,16 +182,21 @@ pub(crate) async fn delete_sub_stream(
 }
 
 /// As a part of its channel, too.
-pub(super) fn show(state: &AppState, sub: &Channel) -> SubStreamView {
+pub(super) fn show(state: &AppState, caller: &Caller, sub: &Channel) -> SubStreamView {
     debug_assert_eq!(sub.id.stream(), StreamKind::Sub);
     let track = state.registry.get(sub.id);
     let (status, since, detail) = source_of(track.as_ref());
+    // Cameras are known that take a password in the path of their URL.
+    let may_know = caller.grant.rights.has(Right::Configure);
+    let source = sub.source.as_ref();
+    let url = source.map(|source| source.url.clone());
+    let transport = source.map(|source| match source.transport {
+        RtspTransport::Tcp => "tcp",
+        RtspTransport::Udp => "udp",
+    });
     SubStreamView {
-        url: sub.source.as_ref().map(|source| source.url.clone()),
-        transport: sub.source.as_ref().map(|source| match source.transport {
-            RtspTransport::Tcp => "tcp",
-            RtspTransport::Udp => "udp",
-        }),
+        url: may_know.then_some(url),
+        transport: may_know.then_some(transport),
         status,
         status_since: since,
         status_detail: detail,

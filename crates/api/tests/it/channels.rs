@@ -242,3 +242,25 @@ async fn channels_of_another_account_do_not_exist() {
         "mine"
     );
 }
+
+#[tokio::test]
+async fn where_a_sub_stream_comes_from_is_for_those_who_may_change_it() {
+    let site = Site::new().await;
+    let channel = site.channel("a").await;
+    let path = format!("/v1/channels/{}/sub", channel.id);
+    // Cameras are known that want it like this.
+    let url = "rtsp://10.0.0.5/user=admin&password=secret&stream=1.sdp";
+    let source = json!({ "url": url });
+    let set = site.put(&channel.all, &path, &source).await.expect(200);
+    assert_eq!(set["url"], url);
+    for path in [path, format!("/v1/channels/{}", channel.id)] {
+        let watched = site.get(&channel.watch, &path).await;
+        let text = String::from_utf8_lossy(&watched.body).into_owned();
+        assert!(
+            watched.expect(200).is_object() && !text.contains("secret"),
+            "{text}"
+        );
+        let own = site.get(&channel.all, &path).await;
+        assert!(String::from_utf8_lossy(&own.body).contains("secret"));
+    }
+}

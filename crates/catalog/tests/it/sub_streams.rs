@@ -1,10 +1,10 @@
 //! Sub streams: what is kept apart from the main stream, and what goes with it.
 
 use crate::backend::{ALL, at, camera, channel, channel_of, conformance, range, segment};
-use framewell_catalog::{Catalog, ChannelFilter, Error, NewGap};
+use framewell_catalog::{Catalog, ChannelFilter, Error, NewGap, NewSegment};
 use framewell_model::{
     Access, Channel, ChannelId, ChannelPatch, GapReason, NewGroup, NewHold, OffsetBasis, RecMode,
-    RecordId, RunId, StreamKind, StreamOffset,
+    RecordId, RunId, SegmentId, StreamKind, StreamOffset,
 };
 use uuid::Uuid;
 
@@ -137,6 +137,27 @@ conformance! {
         assert!(catalog.all_channels().await.unwrap().is_empty());
         assert!(starts(catalog, sub).await.is_empty());
         assert_eq!(catalog.list_doomed_segments(10).await.unwrap().len(), 3);
+    }
+
+    async fn what_a_deleted_sub_stream_left_is_not_footage_of_the_next_one(catalog: &Catalog) {
+        let (main, sub) = with_sub(catalog).await;
+        let begun = |second: i64| {
+            let millis = u64::try_from(at(second).micros() / 1_000).unwrap();
+            let id = uuid::Builder::from_unix_timestamp_millis(millis, &[7; 10]).into_uuid();
+            NewSegment { id: SegmentId::from_uuid(id), ..segment(sub, range(0, 10)) }
+        };
+        // Nothing of it is staged yet.
+        catalog.delete_sub_stream(main.account, main.id, at(20)).await.unwrap();
+        assert!(catalog.is_deleted_channel(sub).await.unwrap());
+        assert!(!catalog.is_deleted_channel(main.id).await.unwrap());
+        catalog.put_sub_stream(main.account, main.id, &ChannelPatch::default(), at(21)).await.unwrap();
+        let refused = catalog.stage_segment(&begun(19), at(22)).await;
+        assert!(matches!(refused, Err(Error::NotFound { .. })), "{refused:?}");
+        catalog.stage_segment(&begun(21), at(22)).await.unwrap();
+        catalog.delete_sub_stream(main.account, main.id, at(30)).await.unwrap();
+        catalog.put_sub_stream(main.account, main.id, &ChannelPatch::default(), at(31)).await.unwrap();
+        let refused = catalog.stage_segment(&begun(29), at(32)).await;
+        assert!(matches!(refused, Err(Error::NotFound { .. })), "{refused:?}");
     }
 
     async fn the_sub_stream_of_a_channel_of_another_account_cannot_be_made(catalog: &Catalog) {
