@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// When it is looked again whether there is room.
 const ROOM_PAUSE: Duration = Duration::from_secs(60);
+/// How often, and how many times, a copy that has begun looks whether room is being made.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
+const LOOKS: u32 = 5;
 
 /// Writes the file; how many bytes it has. The object is durable when this returns.
 pub(crate) async fn store(
@@ -68,9 +71,35 @@ fn check_sum(stored: u64, more: u64, most: u64) -> Result<(), Stop> {
 
 /// Whether there is room on the disk with the objects.
 pub(crate) async fn check_room(clips: &Clips) -> Result<(), Stop> {
+    wait_for_room(free_bytes(clips).await, clips.inner.config.min_free_bytes)
+}
+
+async fn free_bytes(clips: &Clips) -> Option<u64> {
     let blobs = clips.inner.blobs.clone();
     let free = tokio::task::spawn_blocking(move || blobs.free_bytes()).await;
-    wait_for_room(free.ok().flatten(), clips.inner.config.min_free_bytes)
+    free.ok().flatten()
+}
+
+/// Returns when a copy may go on. A disk that is held full with footage is short for a moment again and again: the
+/// copy stands still until the recorder has made room. Where none comes, what was copied goes: clips give way to
+/// what is being recorded.
+async fn room_to_go_on(clips: &Clips) -> Result<(), Stop> {
+    let least = clips.inner.config.min_free_bytes;
+    let mut looks = 0;
+    while let Some(pause) = look_again(free_bytes(clips).await, least, looks)? {
+        tokio::time::sleep(pause).await;
+        looks += 1;
+    }
+    Ok(())
+}
+
+/// When to look again whether there is room; `None`: there is.
+fn look_again(free: Option<u64>, least: u64, looks: u32) -> Result<Option<Duration>, Stop> {
+    if looks >= LOOKS {
+        return wait_for_room(free, least).map(|()| None);
+    }
+    let is_short = free.is_some_and(|free| free < least);
+    Ok(is_short.then_some(LOOK_PAUSE))
 }
 
 fn wait_for_room(free: Option<u64>, least: u64) -> Result<(), Stop> {
@@ -109,6 +138,7 @@ async fn copy(
                 progress(writer.size(), source.len),
             )
             .await?;
+            room_to_go_on(clips).await?;
             saved_at = Instant::now();
         }
     }
@@ -160,5 +190,18 @@ mod tests {
         };
         let text = failure.final_text().unwrap();
         assert!(!text.contains(|c: char| c.is_ascii_digit()), "{text}");
+    }
+
+    #[test]
+    fn a_copy_waits_for_room_that_is_being_made_and_gives_way_where_none_comes() {
+        for looks in 0..LOOKS {
+            let again = look_again(Some(9), 10, looks);
+            assert!(matches!(again, Ok(Some(LOOK_PAUSE))));
+            assert!(matches!(look_again(Some(10), 10, looks), Ok(None)));
+            assert!(matches!(look_again(None, 10, looks), Ok(None)));
+        }
+        let none = look_again(Some(9), 10, LOOKS);
+        assert!(matches!(none, Err(Stop::Later(ROOM_PAUSE))));
+        assert!(matches!(look_again(Some(10), 10, LOOKS), Ok(None)));
     }
 }
