@@ -13,12 +13,15 @@ const CALM: Duration = Duration::from_secs(600);
 /// Until deleting is tried again, doubling up to [`LONGEST_PAUSE`]: what filled the disk may have stopped.
 const FIRST_PAUSE: Duration = Duration::from_secs(600);
 const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 3_600);
+/// It is tried again in so much less than the pause if nobody writes any more.
+const STILL_PART: u32 = 60;
 
 /// A disk that is short, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shortage {
     /// What has to be freed.
     pub(crate) missing: u64,
+    pub(crate) free: u64,
     /// What waits in the spool on another disk, and is on its way to this one.
     pub(crate) arriving: u64,
     /// What was recorded since the recorder was made.
@@ -50,7 +53,46 @@ struct Episode {
     allowed: u64,
     written_before: u64,
     gone: u64,
-    next_try: Option<Instant>,
+    given_up: Option<GivenUp>,
+}
+
+#[derive(Debug)]
+struct GivenUp {
+    next_try: Instant,
+    pause: Duration,
+    /// Since when others write nothing.
+    still_since: Instant,
+    /// What is free, and was recorded: it falls when others write.
+    level: u64,
+}
+
+impl GivenUp {
+    fn new(disk: &Shortage, now: Instant, pause: Duration) -> Self {
+        Self {
+            next_try: now + pause,
+            pause,
+            still_since: now,
+            level: disk.level(),
+        }
+    }
+
+    /// Whether to try again: after the pause, or when others have written nothing for a while. On a disk that is
+    /// full to the end they may only wait for room.
+    fn is_over(&mut self, disk: &Shortage, now: Instant) -> bool {
+        let level = disk.level();
+        if disk.free <= disk.slack / 16 || level.saturating_add(disk.slack / 64) < self.level {
+            self.still_since = now;
+            self.level = level;
+        }
+        self.level = self.level.max(level);
+        now >= self.next_try || now.duration_since(self.still_since) >= self.pause / STILL_PART
+    }
+}
+
+impl Shortage {
+    const fn level(&self) -> u64 {
+        self.free.saturating_add(self.written)
+    }
 }
 
 impl Budget {
@@ -65,18 +107,20 @@ impl Budget {
             allowed: first,
             written_before: disk.written,
             gone: 0,
-            next_try: None,
+            given_up: None,
         });
         let recorded = disk.written.saturating_sub(episode.written_before);
         let allowed = episode.allowed.saturating_add(recorded);
         if episode.gone < allowed {
             return Verdict::Delete(disk.missing.min(allowed - episode.gone));
         }
-        match episode.next_try {
-            Some(at) if now < at => Verdict::GivenUp(None),
-            Some(_) => {
+        match &mut episode.given_up {
+            Some(given_up) => {
+                if !given_up.is_over(&disk, now) {
+                    return Verdict::GivenUp(None);
+                }
                 // As much as is missing now.
-                episode.next_try = None;
+                episode.given_up = None;
                 episode.allowed =
                     (episode.gone - recorded.min(episode.gone)).saturating_add(disk.missing);
                 Verdict::Delete(disk.missing)
@@ -85,7 +129,7 @@ impl Budget {
                 let pause = FIRST_PAUSE
                     .saturating_mul(1 << self.tries.min(10))
                     .min(LONGEST_PAUSE);
-                episode.next_try = Some(now + pause);
+                episode.given_up = Some(GivenUp::new(&disk, now, pause));
                 self.tries = self.tries.saturating_add(1);
                 Verdict::GivenUp(Some(episode.gone))
             }
@@ -103,7 +147,7 @@ impl Budget {
     pub(crate) fn rest(&mut self, now: Instant) {
         let is_over = |episode: &Episode| {
             // Room that came while nothing was deleted any more was not ours to make.
-            episode.next_try.is_some() || now.duration_since(episode.begun) >= CALM
+            episode.given_up.is_some() || now.duration_since(episode.begun) >= CALM
         };
         if self.episode.as_ref().is_some_and(is_over) {
             *self = Self::default();
@@ -118,6 +162,7 @@ mod tests {
     fn short(missing: u64, written: u64) -> Shortage {
         Shortage {
             missing,
+            free: 0,
             arriving: 0,
             written,
             slack: 1_000,
@@ -178,5 +223,32 @@ mod tests {
         budget.spend(1_100);
         budget.rest(later);
         assert_eq!(budget.ask(short(100, 0), later), Verdict::Delete(100));
+    }
+
+    #[test]
+    fn when_others_have_stopped_it_is_tried_again_before_the_pause_is_over() {
+        let (mut budget, mut now) = (Budget::default(), Instant::now());
+        let disk = |free, written| Shortage {
+            free,
+            ..short(100, written)
+        };
+        budget.ask(disk(900, 0), now);
+        budget.spend(1_100);
+        let given_up = budget.ask(disk(900, 0), now);
+        assert_eq!(given_up, Verdict::GivenUp(Some(1_100)));
+        // Others write, then there is nothing left for them, then they have stopped. We have not.
+        let falling = (1..=16).map(|second| 900 - second * 50);
+        for free in falling.chain([60; 60]) {
+            now += Duration::from_secs(1);
+            assert_eq!(budget.ask(disk(free, 0), now), Verdict::GivenUp(None));
+        }
+        budget.spend(500);
+        for second in 0..9 {
+            now += Duration::from_secs(1);
+            let still = disk(310 - second * 10, second * 10);
+            assert_eq!(budget.ask(still, now), Verdict::GivenUp(None));
+        }
+        now += Duration::from_secs(1);
+        assert_eq!(budget.ask(disk(220, 90), now), Verdict::Delete(100));
     }
 }

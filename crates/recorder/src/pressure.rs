@@ -108,6 +108,7 @@ impl Pressure {
         let room = &self.recorder.shared.room;
         let shortage = Shortage {
             missing: disk.missing,
+            free: disk.free,
             arriving: if disk.is_of_spool { 0 } else { room.spooled() },
             written: room.written(),
             slack: room.config.min_free_bytes,
