@@ -186,9 +186,12 @@ async fn a_file_of_a_channel_that_no_database_knows_is_kept() {
     let (rig, _) = crashed_rig().await;
     let file = rig.files("spool").pop().unwrap();
     let footage = std::fs::read(&file).unwrap();
-    // A channel without footage leaves no entry: this is what an empty database looks like.
+    // Without the channel and its entry in the account: this is what an empty database looks like.
     let fresh = Rig::new().await;
     delete_channel(&fresh).await;
+    let end_of_time = WallTime::from_micros(i64::MAX);
+    let forgotten = fresh.catalog.forget_deletions(end_of_time).await;
+    assert_eq!(forgotten.unwrap(), 1);
     let folder = fresh.dir.path().join("spool").join("1");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::copy(&file, folder.join(file.file_name().unwrap())).unwrap();
