@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
+/// How often filling is begun again because others have written since the room was measured.
+const FILL_ATTEMPTS: u32 = 100;
+
 /// A mounted file system; it goes with this value.
 #[derive(Debug)]
 pub struct SmallDisk {
@@ -83,20 +86,30 @@ impl SmallDisk {
     /// Fills it to the last byte, as somebody else would, but for `spare` bytes; the file that does.
     pub fn fill(&self, spare: u64) -> Result<PathBuf> {
         let path = self.path().join("somebody-elses");
+        let mut filled = Ok(());
+        for _ in 0..FILL_ATTEMPTS {
+            let bytes = self.free()?.saturating_sub(spare).max(1);
+            filled = run(Command::new("fallocate")
+                .args(["-l", &bytes.to_string()])
+                .arg(&path));
+            if filled.is_ok() {
+                break;
+            }
+        }
+        filled.map(|()| path)
+    }
+
+    /// Bytes that are free.
+    fn free(&self) -> Result<u64> {
         let output = Command::new("df")
             .args(["--output=avail", "-B1"])
             .arg(self.path())
             .output()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let free: u64 = text
-            .split_whitespace()
+        text.split_whitespace()
             .last()
             .and_then(|word| word.parse().ok())
-            .with_context(|| format!("no number in {text:?}"))?;
-        run(Command::new("fallocate")
-            .args(["-l", &free.saturating_sub(spare).max(1).to_string()])
-            .arg(&path))?;
-        Ok(path)
+            .with_context(|| format!("no number in {text:?}"))
     }
 }
 

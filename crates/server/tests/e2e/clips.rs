@@ -73,7 +73,6 @@ fn assert_length(duration_s: f64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "once in a dozen runs headless Chromium shows no frame of the paused video; not understood, run it by name"]
 async fn chromium_shows_the_picture_of_the_asked_instant_first_and_seeks() {
     let server = Server::start().await;
     let camera = cameras::h264().await;
@@ -85,22 +84,20 @@ async fn chromium_shows_the_picture_of_the_asked_instant_first_and_seeks() {
     let page = Page::serve(page).await;
     let _browser = Browser::open(&format!("http://{}/", page.address));
     let report = wait_for("two pictures in the browser", 60, async || page.report()).await;
+    assert!(report["error"].is_null(), "{report}");
     let shown = |index: usize| {
-        let shown = &report["shown"][index];
-        let jpeg = STANDARD.decode(shown["picture"].as_str().expect("a picture"));
-        let stamp = read_stamp_jpeg(&jpeg.expect("base64")).expect("a stamp");
-        (stamp, shown["time"].as_f64().expect("seconds"))
+        let jpeg = STANDARD.decode(report["shown"][index].as_str().expect("a picture"));
+        read_stamp_jpeg(&jpeg.expect("base64")).expect("a stamp")
     };
-    let ((first, first_s), (later, later_s)) = (shown(0), shown(1));
+    let (first, later) = (shown(0), shown(1));
     clip.assert_first(&first);
     assert_length(report["duration"].as_f64().expect("seconds"));
-    let passed_s = later.capture.micros_since(first.capture) as f64 / 1e6;
+    let sought = clip.start.plus_micros((SEEK_S * 1e6) as i64);
+    let shown_us = sought.micros_since(later.capture);
     assert!(
-        (passed_s - (later_s - first_s)).abs() < 0.002,
-        "{passed_s} s after the first at {later_s} s, which was at {first_s} s"
+        ON_SCREEN_US.contains(&shown_us),
+        "{shown_us} us before {sought}, which was sought"
     );
-    let early_s = SEEK_S - later_s;
-    assert!((-0.002..0.102).contains(&early_s), "{later_s} s is shown");
 }
 
 #[tokio::test(flavor = "multi_thread")]
