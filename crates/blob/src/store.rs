@@ -13,6 +13,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::AsyncWriteExt;
 
 /// Files up to this size are uploaded in one request, larger ones in parts of this size. A segment of
@@ -63,6 +64,17 @@ pub struct BlobStore {
     /// Set for a local folder: files can be moved in without a copy.
     root: Option<PathBuf>,
     suspects: local::Suspects,
+    added: Added,
+}
+
+/// Bytes that were added to a local folder, other than by moving a file in.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Added(Arc<AtomicU64>);
+
+impl Added {
+    pub(crate) fn add(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Ordering::AcqRel);
+    }
 }
 
 impl BlobStore {
@@ -78,6 +90,7 @@ impl BlobStore {
             store: Arc::new(store),
             root: Some(root),
             suspects: local::Suspects::default(),
+            added: Added::default(),
         })
     }
 
@@ -99,6 +112,7 @@ impl BlobStore {
             store,
             root: None,
             suspects: local::Suspects::default(),
+            added: Added::default(),
         }
     }
 
@@ -114,6 +128,13 @@ impl BlobStore {
     pub fn free_bytes(&self) -> Option<u64> {
         let disk = rustix::fs::statvfs(self.folder()?).ok()?;
         Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    /// Bytes that this store and its clones have written into the folder of a local store, other than by moving a
+    /// file in: also those of objects that are gone again. 0 for other stores.
+    #[must_use]
+    pub fn added_bytes(&self) -> u64 {
+        self.added.0.load(Ordering::Acquire)
     }
 
     /// Takes a finished file in and removes it from where it was. On a local folder of the same file
@@ -150,6 +171,7 @@ impl BlobStore {
         let path = key.path();
         if let Some(root) = &self.root {
             let (to, root) = (root.join(&path), root.clone());
+            self.added.add(data.len() as u64);
             return tokio::task::spawn_blocking(move || local::write_in(&data, &to, &root))
                 .await
                 .unwrap_or_else(|panic| Err(io::Error::other(panic)))
@@ -165,7 +187,7 @@ impl BlobStore {
     /// An object to be written piece by piece; putting the same key again replaces it.
     pub async fn writer(&self, key: &ObjectKey) -> Result<ObjectWriter, Error> {
         match &self.root {
-            Some(root) => ObjectWriter::folder(key, root.clone()).await,
+            Some(root) => ObjectWriter::folder(key, root.clone(), self.added.clone()).await,
             None => {
                 let store = Arc::clone(&self.store);
                 Ok(ObjectWriter::store(key, store, UPLOAD_PART_BYTES))

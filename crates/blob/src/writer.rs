@@ -1,6 +1,6 @@
 //! Objects that are written piece by piece, in bounded memory.
 
-use crate::store::{Error, store_error};
+use crate::store::{Added, Error, store_error};
 use crate::{ObjectKey, local};
 use bytes::Bytes;
 use object_store::ObjectStore;
@@ -30,12 +30,17 @@ enum To {
         /// `None` while a write is under way: a call that was dropped ends the writer.
         part: Option<File>,
         target: PathBuf,
+        added: Added,
     },
     Store(BufWriter),
 }
 
 impl ObjectWriter {
-    pub(crate) async fn folder(key: &ObjectKey, root: PathBuf) -> Result<Self, Error> {
+    pub(crate) async fn folder(
+        key: &ObjectKey,
+        root: PathBuf,
+        added: Added,
+    ) -> Result<Self, Error> {
         let path = key.path();
         let target = root.join(&path);
         let to = target.clone();
@@ -44,6 +49,7 @@ impl ObjectWriter {
             to: To::Folder {
                 part: Some(part.map_err(|error| store_error("put", &path, error.into()))?),
                 target,
+                added,
             },
             path,
             size: 0,
@@ -71,7 +77,10 @@ impl ObjectWriter {
     pub async fn write(&mut self, data: Bytes) -> Result<(), Error> {
         let len = data.len() as u64;
         let written = match &mut self.to {
-            To::Folder { part, .. } => write_part(part, data).await,
+            To::Folder { part, added, .. } => {
+                added.add(len);
+                write_part(part, data).await
+            }
             To::Store(writer) => writer.put(data).await.map_err(io::Error::from),
         };
         written.map_err(|error| store_error("put", &self.path, error.into()))?;
@@ -82,7 +91,7 @@ impl ObjectWriter {
     /// Ends the object, durable when this returns; how many bytes it has.
     pub async fn finish(self) -> Result<u64, Error> {
         let finished = match self.to {
-            To::Folder { part, target } => match part {
+            To::Folder { part, target, .. } => match part {
                 Some(part) => blocking(move || local::finish_part(&part, &target)).await,
                 None => Err(broken_off()),
             },

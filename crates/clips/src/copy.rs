@@ -83,7 +83,7 @@ async fn free_bytes(clips: &Clips) -> Option<u64> {
 /// Returns when a copy may go on. A disk that is held full with footage is short for a moment again and again: the
 /// copy stands still until the recorder has made room. Where none comes, what was copied goes: clips give way to
 /// what is being recorded.
-async fn room_to_go_on(clips: &Clips) -> Result<(), Stop> {
+pub(crate) async fn room_to_go_on(clips: &Clips) -> Result<(), Stop> {
     let least = clips.inner.config.min_free_bytes;
     let mut looks = 0;
     while let Some(pause) = look_again(free_bytes(clips).await, least, looks)? {

@@ -24,7 +24,7 @@ pub(crate) struct Shortage {
     pub(crate) free: u64,
     /// What waits in the spool on another disk, and is on its way to this one.
     pub(crate) arriving: u64,
-    /// What was recorded since the recorder was made.
+    /// What we wrote since the recorder was made: footage, and other objects of the store.
     pub(crate) written: u64,
     /// What others may take of our footage.
     pub(crate) slack: u64,

@@ -105,12 +105,14 @@ impl Pressure {
         if disk.missing == 0 {
             return 0;
         }
-        let room = &self.recorder.shared.room;
+        let shared = &self.recorder.shared;
+        let room = &shared.room;
         let shortage = Shortage {
             missing: disk.missing,
             free: disk.free,
             arriving: if disk.is_of_spool { 0 } else { room.spooled() },
-            written: room.written(),
+            // Clips and pictures are ours: like new footage they may push out the oldest.
+            written: room.written().saturating_add(shared.blobs.added_bytes()),
             slack: room.config.min_free_bytes,
         };
         match self.budget.ask(shortage, Instant::now()) {

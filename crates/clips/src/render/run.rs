@@ -162,6 +162,7 @@ impl Rendering<'_> {
             let part = progress(self.range, captured.unwrap_or(self.range.start));
             let (clips, work) = (self.clips, self.work);
             copy::save(clips, work, self.attempt, self.position, part * ENCODING).await?;
+            copy::room_to_go_on(clips).await?;
             self.saved_at = Instant::now();
         }
         Ok(())
@@ -256,6 +257,7 @@ impl Rendering<'_> {
         }
         copy::check_quota(self.clips, self.attempt.account, self.gathered.len()).await?;
         copy::save(self.clips, self.work, self.attempt, self.position, ENCODING).await?;
+        copy::room_to_go_on(self.clips).await?;
         let writer = self.clips.inner.blobs.writer(&self.attempt.key()).await;
         let mut writer = writer.map_err(|error| Stop::of(&Error::Blob(error)))?;
         let shown = TimeRange {

@@ -3,8 +3,8 @@
 //! Each test ends with the account: every picture that the camera sent is stored, or in a gap.
 
 use crate::rig::{Camera, EVER, Rig, Setup, files_below, small_clip, until};
-use framewell_blob::{BlobStore, S3Config};
-use framewell_model::{DeletionReason, GapReason, NewHold, Secret};
+use framewell_blob::{BlobStore, ObjectKey, S3Config};
+use framewell_model::{ClipObjectId, DeletionReason, GapReason, NewHold, Secret};
 use framewell_recorder::{RoomConfig, WhenFull};
 use framewell_testkit::account::Account;
 use framewell_testkit::postgres::TestDatabase;
@@ -144,6 +144,39 @@ async fn on_a_full_disk_the_oldest_footage_goes_and_the_newest_stays() {
             .all(|d| d.reason == DeletionReason::Pressure)
     );
     assert_eq!(deletions.last().unwrap().range.start, camera.sent[0].wall);
+}
+
+#[tokio::test]
+async fn clips_and_pictures_push_out_the_oldest_footage_as_new_footage_does() {
+    let Some(disk) = SmallDisk::tmpfs(8, 10_000) else {
+        return;
+    };
+    let (mut rig, mut camera) = recording(on(&disk, ROOM)).await;
+    let oldest = async |rig: &Rig| rig.pieces().await.first().map(|piece| piece.range.start);
+    until("a disk full of footage", async || {
+        play(&rig, &mut camera).await;
+        let start = oldest(&rig).await;
+        start.filter(|start| start.micros_since(camera.sent[0].wall) > 1_000_000)
+    })
+    .await;
+    // Three times what strangers may take.
+    let clip = ObjectKey::Clip {
+        channel: rig.channel,
+        time: camera.sent[0].wall,
+        id: ClipObjectId::from_uuid(uuid::Uuid::from_u128(1)),
+    };
+    let mut writer = rig.blobs.writer(&clip).await.unwrap();
+    while writer.size() < 3 * MIB {
+        writer.write(vec![1; 512 << 10].into()).await.unwrap();
+        until("the reserve", async || {
+            (free(disk.path()) >= MIB).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(writer.finish().await.unwrap(), 3 * MIB);
+    play(&rig, &mut camera).await;
+    let account = settled(&mut rig, &camera).await;
+    assert!(account.kept > 0, "{account}");
 }
 
 #[tokio::test]
