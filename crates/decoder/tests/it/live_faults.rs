@@ -139,6 +139,28 @@ async fn a_decoder_that_dies_costs_no_picture() {
 }
 
 #[tokio::test]
+async fn a_decoder_that_dies_again_and_again_in_one_long_gop_costs_no_picture() {
+    for b_frames in [0, 2] {
+        let (spec, _) = clip(b_frames);
+        let spec = ClipSpec { gop: 100, ..spec };
+        let clip = spec.encode().unwrap();
+        let units: Vec<&AccessUnit> = clip.video().collect();
+        let rig = Rig::new(spec.start).await;
+        rig.stream(1, &clip, units[..1].iter().copied());
+        let mut feed = rig.imaging.live(request()).unwrap();
+        rig.push(units[1..30].iter().copied());
+        // What comes last may be held back.
+        let mut shown = frames_until(&mut feed, &spec, 20).await;
+        for end in [50, 70, 90] {
+            signal(ready_pid(&rig.pool).await, Signal::KILL);
+            rig.push(units[end - 20..end].iter().copied());
+            shown.extend(frames_until(&mut feed, &spec, end as u32 - 10).await);
+        }
+        assert_eq!(shown, (0..81).collect::<Vec<_>>(), "{b_frames}");
+    }
+}
+
+#[tokio::test]
 async fn a_decoder_that_falls_behind_skips_to_a_key_frame_and_says_how_much() {
     let (spec, clip) = clip(0);
     let units: Vec<&AccessUnit> = clip.video().collect();

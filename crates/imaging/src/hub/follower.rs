@@ -60,12 +60,24 @@ pub(crate) struct Follower {
     run: Option<RunId>,
     /// Capture times of the last key frame and of the one before.
     keys: (Option<WallTime>, Option<WallTime>),
-    /// The GOP at which the decoder processes failed last.
-    failed_at: Option<GopId>,
+    /// Decoding time of the last picture that was taken in, in ticks.
+    taken: i64,
+    /// The same of the last one that was decoded, since the decoder last began again.
+    decoded: i64,
+    /// Where the decoder processes failed last.
+    failed_at: Option<Failure>,
     /// The newest GOP when the decoder last looked for a key frame in the ring.
     begun_again_at: Option<GopId>,
     /// Held pictures were forgotten for want of room.
     has_forgotten: bool,
+}
+
+/// Where decoder processes failed.
+#[derive(Debug, Clone, Copy)]
+struct Failure {
+    gop: Option<GopId>,
+    /// As in [`Follower::decoded`]: whatever they failed at came behind it.
+    decoded: i64,
 }
 
 impl Follower {
@@ -90,6 +102,8 @@ impl Follower {
             hot_until: Instant::now(),
             run: None,
             keys: (None, None),
+            taken: i64::MIN,
+            decoded: i64::MIN,
             failed_at: None,
             begun_again_at: None,
             has_forgotten: false,
@@ -350,6 +364,7 @@ impl Follower {
             if !keep[index] || (is_spare && !is_expected && is_unreferenced(&frame)) {
                 continue;
             }
+            self.taken = frame.unit.dts.ticks;
             if !is_needed && wanted[index] == Some(Wanted::Alone) {
                 self.decode_alone(frame).await;
             } else {
@@ -454,6 +469,7 @@ impl Follower {
         }
         match result {
             Ok(pictures) => {
+                self.decoded = self.taken;
                 for picture in pictures {
                     self.hand_out(picture);
                 }
@@ -477,14 +493,17 @@ impl Follower {
     }
 
     /// Damaged video goes on at the next key frame. A decoder that was lost starts again at a key frame
-    /// in the ring, so that nothing is missed; if that fails too, the video is to blame.
+    /// in the ring, so that nothing is missed; if that fails and came no further, the video is to blame.
     async fn recover(&mut self, error: DecodeError) {
         self.line.lose();
         let is_damaged = matches!(error, DecodeError::Bitstream(_) | DecodeError::Invalid(_));
         let newest = self.context.track.newest_gop().map(|gop| gop.id);
         let (open, late) = (self.orders.unsend(), self.late.first_gop());
         let gop = open.into_iter().chain(late).min().or(newest);
-        let has_failed_before = self.failed_at.is_some() && self.failed_at == gop;
+        let decoded = std::mem::replace(&mut self.decoded, i64::MIN);
+        let failed_at = self.failed_at.replace(Failure { gop, decoded });
+        let has_failed_before =
+            failed_at.is_some_and(|failure| failure.gop == gop && decoded <= failure.decoded);
         tracing::debug!(channel.id = %self.context.channel, %error, "live decoder failed");
         if is_damaged || has_failed_before {
             self.orders.tell(&Trouble::of(&error));
@@ -495,7 +514,6 @@ impl Follower {
             }
             return;
         }
-        self.failed_at = gop;
         self.nows.retry();
         self.frames.clear();
         self.late.clear();
