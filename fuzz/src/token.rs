@@ -2,8 +2,8 @@
 
 use framewell_model::WallTime;
 use framewell_token::{
-    SigningKey, inner_token, license_key, media_ticket, share_token, verify_license_key,
-    verify_media_ticket, verify_share_token,
+    SigningKey, clip_share_token, inner_token, is_clip_share, license_key, media_ticket,
+    share_token, verify_clip_share, verify_license_key, verify_media_ticket, verify_share_token,
 };
 use std::sync::LazyLock;
 
@@ -35,6 +35,10 @@ pub fn run(data: &[u8]) {
     }
     if let Ok(token) = verify_share_token(&KEY, text, NOW) {
         assert_eq!(share_token(&KEY, token), text);
+    }
+    if let Ok(token) = verify_clip_share(&KEY, text, NOW) {
+        assert!(is_clip_share(text), "it is known for what it is");
+        assert_eq!(clip_share_token(&KEY, token), text);
     }
     if let Ok(ticket) = verify_media_ticket(&KEY, text, SCOPE, NOW) {
         let again = media_ticket(&KEY, ticket.holder, SCOPE, ticket.expire);

@@ -2,9 +2,10 @@
 
 use crate::{framed, save};
 use framewell_fuzz::token::{KEY, NOW, SCOPE};
-use framewell_model::{AccountId, Holder, TokenSerial};
+use framewell_model::{AccountId, ClipShareId, Holder, TokenSerial};
 use framewell_token::{
-    Endpoint, GroupEnvelope, ShareToken, license_key, media_ticket, share_token,
+    ClipShareToken, Endpoint, GroupEnvelope, ShareToken, clip_share_token, license_key,
+    media_ticket, share_token,
 };
 use std::io;
 
@@ -64,6 +65,11 @@ fn tokens() -> io::Result<()> {
         created: NOW,
         lifetime_s: 3_600,
     };
+    let clip_share = ClipShareToken {
+        share: ClipShareId::new(7).expect("positive"),
+        created: NOW,
+        lifetime_s: 3_600,
+    };
     let account = AccountId::new(3).expect("positive");
     let holder = Holder {
         account,
@@ -83,6 +89,7 @@ fn tokens() -> io::Result<()> {
         ("license", license_key(&KEY, serial)),
         ("ticket", media_ticket(&KEY, holder, SCOPE, expire)),
         ("share", share),
+        ("clip_share", clip_share_token(&KEY, clip_share)),
     ] {
         save("token", name, text.as_bytes())?;
     }
