@@ -1,10 +1,11 @@
 //! How a stored clip lies in its row.
 
 use crate::Error;
-use crate::clips::{ClipFile, ClipState, ClipThumb, NewClip, StoredClip};
+use crate::clip_files::file;
+use crate::clips::{ClipState, NewClip, StoredClip};
 use crate::sql::{Dialect, Row};
 use framewell_model::{
-    AccountId, ChannelId, ClipId, ClipObjectId, JobId, JobState, TimeRange, WallTime,
+    AccountId, ChannelId, ClipId, ClipObjectId, JobId, JobState, StreamKind, TimeRange, WallTime,
 };
 use sea_query::{Expr, ExprTrait as _, InsertStatement, Query, SelectStatement, UpdateStatement};
 use serde_json::Value;
@@ -14,7 +15,7 @@ pub(crate) const DONE: &str = "done";
 pub(crate) const ERROR: &str = "error";
 pub(crate) const DOOMED: &str = "doomed";
 
-const COLUMNS: [&str; 22] = [
+const COLUMNS: [&str; 25] = [
     "id",
     "account",
     "channel",
@@ -37,6 +38,9 @@ const COLUMNS: [&str; 22] = [
     "thumb_width",
     "thumb_height",
     "thumb_bytes",
+    "thumb_error",
+    "gaps",
+    "gap_count",
 ];
 
 pub(crate) fn insert(new: &NewClip, now: WallTime) -> InsertStatement {
@@ -98,9 +102,10 @@ pub(crate) fn visible(now: WallTime) -> SelectStatement {
         .take()
 }
 
-/// Clips that touch a closed interval, of some channels.
+/// Clips of some channels, both streams of each.
 pub(crate) fn is_of(channels: &[ChannelId], dialect: Dialect) -> Expr {
-    let ids: Vec<i64> = channels.iter().map(|id| id.get()).collect();
+    let streams = |id: &ChannelId| [StreamKind::Main, StreamKind::Sub].map(|kind| id.of(kind).get());
+    let ids: Vec<i64> = channels.iter().flat_map(streams).collect();
     dialect.is_one_of(of_clip("channel"), &ids)
 }
 
@@ -174,26 +179,8 @@ fn state(row: &Row) -> Result<(ClipState, f64, Option<String>), Error> {
     }
 }
 
-fn range(row: &Row, start: &'static str, end: &'static str) -> Result<TimeRange, Error> {
+pub(crate) fn range(row: &Row, start: &'static str, end: &'static str) -> Result<TimeRange, Error> {
     let start = WallTime::from_micros(row.get(start)?);
     let range = TimeRange::new(start, WallTime::from_micros(row.get(end)?));
     range.ok_or_else(|| Error::corrupt(end, "a clip that ends before it starts"))
-}
-
-fn file(row: &Row) -> Result<ClipFile, Error> {
-    let side = |column| {
-        let pixels: i64 = row.get(column)?;
-        u32::try_from(pixels).map_err(|error| Error::corrupt(column, error))
-    };
-    Ok(ClipFile {
-        shown: range(row, "shown_start_us", "shown_end_us")?,
-        duration_us: row.get("duration_us")?,
-        size_bytes: row.get("size_bytes")?,
-        thumb: ClipThumb {
-            time: WallTime::from_micros(row.get("thumb_us")?),
-            width: side("thumb_width")?,
-            height: side("thumb_height")?,
-            size_bytes: row.get("thumb_bytes")?,
-        },
-    })
 }

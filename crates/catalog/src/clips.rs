@@ -6,9 +6,10 @@
 
 use crate::channel_rows::require;
 use crate::channels::only;
+use crate::clip_files::ClipFile;
 use crate::clip_limits::{ClipLimit, ClipLimits, check_limits};
 use crate::clip_rows::{
-    DONE, DOOMED, ERROR, PENDING, change, clip, insert, is_of, of_clip, visible, with_columns,
+    DOOMED, ERROR, PENDING, change, clip, insert, is_of, of_clip, visible, with_columns,
 };
 use crate::jobs::create;
 use crate::slice::count;
@@ -27,7 +28,7 @@ pub const CLIP_RENDER_JOB: &str = "clip_render";
 pub struct NewClip {
     /// Owner.
     pub account: AccountId,
-    /// Whose footage.
+    /// Whose footage; a sub stream by its own number.
     pub channel: ChannelId,
     /// For people; may be empty.
     pub title: String,
@@ -93,32 +94,6 @@ pub struct StoredClip {
     pub file: Option<ClipFile>,
 }
 
-/// What is known of a finished file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClipFile {
-    /// From the first picture shown to the end of the last one.
-    pub shown: TimeRange,
-    /// Playing time in microseconds.
-    pub duration_us: i64,
-    /// Bytes.
-    pub size_bytes: i64,
-    /// Its thumbnail.
-    pub thumb: ClipThumb,
-}
-
-/// The thumbnail of a clip, a JPEG file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClipThumb {
-    /// Capture time.
-    pub time: WallTime,
-    /// Pixels.
-    pub width: u32,
-    /// Pixels.
-    pub height: u32,
-    /// Bytes.
-    pub size_bytes: i64,
-}
-
 /// What the owner of a clip changes; `None` leaves it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClipPatch {
@@ -135,7 +110,7 @@ pub struct ClipPatch {
 /// Which clips a list shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClipFilter {
-    /// Of these channels.
+    /// Of these channels, both streams of each.
     pub channels: Vec<ChannelId>,
     /// Only these; `None` for all.
     pub ids: Option<Vec<i64>>,
@@ -329,31 +304,6 @@ impl Catalog {
         Ok(!rows.is_empty())
     }
 
-    /// The objects of an attempt are complete: readers see the clip. [`Error::NotFound`] if it is doomed,
-    /// or another attempt has begun.
-    pub async fn publish_clip(
-        &self,
-        id: ClipId,
-        object: ClipObjectId,
-        file: &ClipFile,
-        now: WallTime,
-    ) -> Result<(), Error> {
-        let thumb = &file.thumb;
-        let publish = change(id, now)
-            .value("state", DONE)
-            .value("shown_start_us", file.shown.start.micros())
-            .value("shown_end_us", file.shown.end.micros())
-            .value("duration_us", file.duration_us)
-            .value("size_bytes", file.size_bytes)
-            .value("thumb_us", thumb.time.micros())
-            .value("thumb_width", i64::from(thumb.width))
-            .value("thumb_height", i64::from(thumb.height))
-            .value("thumb_bytes", thumb.size_bytes)
-            .and_where(is_attempt(object))
-            .take();
-        found(self.execute("publishing of a clip", &publish).await?, id)
-    }
-
     /// A pending clip cannot be made, and why. Does nothing to others.
     pub async fn fail_clip(&self, id: ClipId, error: &str, now: WallTime) -> Result<(), Error> {
         let fail = change(id, now)
@@ -439,7 +389,7 @@ pub(crate) fn is_state(word: &'static str) -> Expr {
     Expr::col("state").eq(word)
 }
 
-fn is_attempt(object: ClipObjectId) -> Expr {
+pub(crate) fn is_attempt(object: ClipObjectId) -> Expr {
     Expr::col("object").eq(object.uuid()).and(is_state(PENDING))
 }
 
@@ -458,7 +408,7 @@ pub(crate) fn not_found(id: ClipId) -> Error {
     Error::not_found(format!("clip {id}"))
 }
 
-fn found(count: u64, id: ClipId) -> Result<(), Error> {
+pub(crate) fn found(count: u64, id: ClipId) -> Result<(), Error> {
     if count == 0 {
         return Err(not_found(id));
     }

@@ -79,12 +79,61 @@ pub(crate) fn is_due(kind: &str, now: WallTime) -> Expr {
         .and(Expr::col("due_us").lte(now.micros()))
 }
 
-/// Ids of jobs that may be taken, those due longest first.
-pub(crate) fn due(kind: &str, limit: u64, now: WallTime) -> SelectStatement {
+/// Accounts with jobs that may be taken, those first that had no turn for longest.
+pub(crate) fn next_accounts(kind: &str, limit: u64, now: WallTime) -> SelectStatement {
+    // One look into an index for each account, however many jobs wait.
+    let has_due = Query::select()
+        .column("id")
+        .from("job")
+        .and_where(Expr::col(("job", "account")).equals(("account", "id")))
+        .and_where(is_due(kind, now))
+        .limit(1)
+        .take();
+    let turn = Expr::col(("job_turn", "account"))
+        .equals(("account", "id"))
+        .and(Expr::col(("job_turn", "kind")).eq(kind));
+    Query::select()
+        .column(("account", "id"))
+        .from("account")
+        .left_join("job_turn", turn)
+        .and_where(Expr::exists(has_due))
+        .order_by_expr(
+            Expr::cust("COALESCE(job_turn.turn, 0)"),
+            sea_query::Order::Asc,
+        )
+        .order_by(("account", "id"), sea_query::Order::Asc)
+        .limit(limit)
+        .take()
+}
+
+/// Notes that an account has its turn now.
+pub(crate) fn note_turn(kind: &str, account: i64) -> InsertStatement {
+    let again = OnConflict::columns(["kind", "account"])
+        .update_column("turn")
+        .to_owned();
+    let next = Query::select()
+        .expr(Expr::val(kind))
+        .expr(Expr::val(account))
+        .expr(Expr::cust("COALESCE(MAX(turn), 0) + 1"))
+        .from("job_turn")
+        .and_where(Expr::col("kind").eq(kind))
+        .take();
+    Query::insert()
+        .into_table("job_turn")
+        .columns(["kind", "account", "turn"])
+        .select_from(next)
+        .expect("as many columns as values")
+        .on_conflict(again)
+        .take()
+}
+
+/// Ids of jobs of an account that may be taken, those due longest first.
+pub(crate) fn due(kind: &str, account: i64, limit: u64, now: WallTime) -> SelectStatement {
     Query::select()
         .column("id")
         .from("job")
         .and_where(is_due(kind, now))
+        .and_where(Expr::col("account").eq(account))
         .order_by("due_us", sea_query::Order::Asc)
         .order_by("id", sea_query::Order::Asc)
         .limit(limit)
@@ -157,7 +206,7 @@ pub(crate) fn job(row: &Row) -> Result<Job, Error> {
         id: row.id("id", JobId::new)?,
         kind: row.get("kind")?,
         account: row.id("account", AccountId::new)?,
-        channel: channel.and_then(ChannelId::new),
+        channel: channel.and_then(ChannelId::stored),
         parameters: json("parameters", &row.get::<String>("parameters")?)?,
         state: row.word("state", state_from_word)?,
         progress: row.get("progress")?,

@@ -17,6 +17,9 @@ use serde_json::Value;
 /// Most open tasks for pictures of events of one channel; the pictures of further events are not made.
 pub const MOST_EVENT_TASKS: i64 = 32;
 
+/// Accounts among whose jobs one is looked for at a time: others may take those of the first ones meanwhile.
+const ACCOUNTS_TRIED: u64 = 16;
+
 /// A job to be done.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewJob {
@@ -149,8 +152,9 @@ impl Catalog {
         Ok(Some(created))
     }
 
-    /// Takes up to `limit` jobs of a kind that are due, those due longest first: pending ones, and those
-    /// whose holder let the lease run out. Two callers never get the same job.
+    /// Takes up to `limit` jobs of a kind that are due: pending ones, and those whose holder let the lease
+    /// run out. All are of one account: that which had no turn for longest; those due longest go first. Two
+    /// callers never get the same job.
     pub async fn take_jobs(
         &self,
         kind: &str,
@@ -159,24 +163,34 @@ impl Catalog {
         now: WallTime,
     ) -> Result<Vec<Job>, Error> {
         const OPERATION: &str = "taking of jobs";
-        let mut due = job_rows::due(kind, limit, now);
+        let accounts = job_rows::next_accounts(kind, ACCOUNTS_TRIED, now);
         // A look first: SQLite takes its one write lock even to find out that there is nothing to do.
-        if self.read(OPERATION, &due).await?.is_empty() {
+        let accounts = self.read(OPERATION, &accounts).await?;
+        if accounts.is_empty() {
             return Ok(Vec::new());
         }
-        due.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
-        let take = change(now)
-            .value("state", JobState::Running.as_str())
-            .value("holder", lease.holder.uuid())
-            .value("due_us", lease.until.micros())
-            .value("attempts", Expr::col("attempts").add(1))
-            .and_where(Expr::col("id").in_subquery(due))
-            .returning(job_rows::columns())
-            .take();
         let mut tx = self.begin(OPERATION).await?;
-        let rows = tx.fetch(&take).await?;
-        tx.commit().await?;
-        rows.iter().map(job).collect()
+        for account in &accounts {
+            let account: i64 = account.get("id")?;
+            let mut due = job_rows::due(kind, account, limit, now);
+            due.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+            let take = change(now)
+                .value("state", JobState::Running.as_str())
+                .value("holder", lease.holder.uuid())
+                .value("due_us", lease.until.micros())
+                .value("attempts", Expr::col("attempts").add(1))
+                .and_where(Expr::col("id").in_subquery(due))
+                .returning(job_rows::columns())
+                .take();
+            let rows = tx.fetch(&take).await?;
+            // Others may have taken all of this account since the look.
+            if !rows.is_empty() {
+                tx.execute(&job_rows::note_turn(kind, account)).await?;
+                tx.commit().await?;
+                return rows.iter().map(job).collect();
+            }
+        }
+        Ok(Vec::new())
     }
 
     /// Lengthens a lease.

@@ -8,6 +8,7 @@ mod channel_limits;
 mod channel_rows;
 mod channel_tags;
 mod channels;
+mod clip_files;
 mod clip_limits;
 mod clip_rows;
 mod clip_shares;
@@ -69,10 +70,11 @@ mod webhooks;
 pub use accounts::Account;
 pub use channel_limits::META_MAX_AGE;
 pub use channels::ChannelFilter;
+pub use clip_files::{ClipFile, ClipGap, ClipGaps, ClipThumb, MOST_CLIP_GAPS};
 pub use clip_limits::{ClipLimit, ClipLimits};
 pub use clip_shares::{ClipShare, MOST_CLIP_SHARES};
 pub use clips::{
-    CLIP_JOB, CLIP_RENDER_JOB, ClipFile, ClipFilter, ClipKey, ClipPatch, ClipState, ClipThumb,
+    CLIP_JOB, CLIP_RENDER_JOB, ClipFilter, ClipKey, ClipPatch, ClipState,
     DoomedClip, NewClip, StoredClip,
 };
 pub use db::{Catalog, CatalogConfig};

@@ -2,10 +2,13 @@
 
 use crate::backend::{ALL, account, at, channel, channel_of, conformance, range};
 use framewell_catalog::{
-    CLIP_JOB, Catalog, ClipFile, ClipFilter, ClipKey, ClipLimit, ClipLimits, ClipPatch, ClipState,
-    ClipThumb, Error, Lease, MOST_CLIP_SHARES, NewClip, Order, Release, Slice, StoredClip,
+    CLIP_JOB, Catalog, ClipFile, ClipFilter, ClipGap, ClipGaps, ClipKey, ClipLimit, ClipLimits,
+    ClipPatch, ClipState, ClipThumb, Error, Lease, MOST_CLIP_GAPS, MOST_CLIP_SHARES, NewClip, Order,
+    Release, Slice, StoredClip,
 };
-use framewell_model::{Channel, ClipId, ClipObjectId, HolderId};
+use framewell_model::{
+    Channel, ChannelPatch, ClipId, ClipObjectId, GapReason, HolderId, StreamKind,
+};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -59,12 +62,21 @@ fn file() -> ClipFile {
         shown: range(1, 9),
         duration_us: 7_500_000,
         size_bytes: 5_000,
-        thumb: ClipThumb {
+        thumb: Some(ClipThumb {
             time: at(1),
             width: 640,
             height: 360,
             size_bytes: 900,
-        },
+        }),
+        thumb_error: None,
+        gaps: Some(ClipGaps::of(&[gap(2, Some(GapReason::DataLoss)), gap(5, None)])),
+    }
+}
+
+fn gap(start: i64, reason: Option<GapReason>) -> ClipGap {
+    ClipGap {
+        range: range(start, start + 1),
+        reason,
     }
 }
 
@@ -72,7 +84,7 @@ async fn publish(catalog: &Catalog, id: ClipId) {
     let object = object();
     catalog.start_clip(id, None, object, at(0)).await.unwrap();
     catalog
-        .publish_clip(id, object, &file(), at(0))
+        .publish_clip(id, object, &file(), "[1]", at(0))
         .await
         .unwrap();
 }
@@ -125,6 +137,48 @@ conformance! {
         publish(catalog, id).await;
         let clip = load(catalog, id).await;
         assert_eq!((clip.state, clip.progress, clip.file), (ClipState::Done, 1.0, Some(file())));
+    }
+
+    async fn a_clip_without_a_thumbnail_says_why_and_of_many_gaps_the_first_are_kept(catalog: &Catalog) {
+        let channel = channel(catalog).await;
+        let id = create(catalog, &new(&channel, 0)).await;
+        let gaps: Vec<ClipGap> = (0..500).map(|n| gap(2 * n, Some(GapReason::PacketLoss))).collect();
+        let file = ClipFile {
+            thumb: None,
+            thumb_error: Some("no picture can be decoded".into()),
+            gaps: Some(ClipGaps::of(&gaps)),
+            ..file()
+        };
+        let object = object();
+        catalog.start_clip(id, None, object, at(0)).await.unwrap();
+        catalog.publish_clip(id, object, &file, "{}", at(0)).await.unwrap();
+        let clip = load(catalog, id).await;
+        assert_eq!((clip.state, clip.file.as_ref()), (ClipState::Done, Some(&file)));
+        let gaps = file.gaps.unwrap();
+        assert_eq!((gaps.first.len(), gaps.count), (MOST_CLIP_GAPS, 500));
+        assert_eq!(catalog.clip_makeup(id).await.unwrap().as_deref(), Some("{}"));
+        catalog.doom_clip(id, at(1)).await.unwrap();
+        catalog.delete_doomed_clips(&[id]).await.unwrap();
+        assert_eq!(catalog.clip_makeup(id).await.unwrap(), None, "it goes with its clip");
+    }
+
+    async fn clips_of_a_sub_stream_are_in_the_lists_of_its_channel_and_go_with_the_stream(catalog: &Catalog) {
+        let gate = channel(catalog).await;
+        let yard = channel_of(catalog, gate.account, "yard").await;
+        let of_sub = NewClip { channel: gate.id.of(StreamKind::Sub), ..new(&gate, 0) };
+        let missing = catalog.create_clip(&of_sub, LIMITS, at(0)).await;
+        assert!(is_missing(missing), "there is no sub stream yet");
+        catalog.put_sub_stream(gate.account, gate.id, &ChannelPatch::default(), at(0)).await.unwrap();
+        let sub = create(catalog, &of_sub).await;
+        let main = create(catalog, &new(&gate, 10)).await;
+        let job = catalog.load_job(load(catalog, sub).await.job.unwrap()).await.unwrap();
+        assert_eq!(job.channel, Some(of_sub.channel));
+        let of = |channel: &Channel| ClipFilter { channels: vec![channel.id], ..ClipFilter::default() };
+        assert_eq!(ids(catalog, of(&gate)).await, [sub, main]);
+        assert!(ids(catalog, of(&yard)).await.is_empty());
+        assert_eq!(load(catalog, sub).await.channel, of_sub.channel);
+        catalog.delete_sub_stream(gate.account, gate.id, at(1)).await.unwrap();
+        assert_eq!(ids(catalog, of(&gate)).await, [main]);
     }
 
     async fn limits_of_channels_accounts_and_bytes_are_kept(catalog: &Catalog) {
@@ -210,10 +264,11 @@ conformance! {
         assert!(catalog.is_clip_wanted(id, first).await.unwrap());
         catalog.start_clip(id, Some(first), second, at(0)).await.unwrap();
         assert!(!catalog.is_clip_wanted(id, first).await.unwrap());
-        assert!(is_missing(catalog.publish_clip(id, first, &file(), at(0)).await));
-        catalog.publish_clip(id, second, &file(), at(0)).await.unwrap();
+        assert!(is_missing(catalog.publish_clip(id, first, &file(), "first", at(0)).await));
+        catalog.publish_clip(id, second, &file(), "second", at(0)).await.unwrap();
         assert_eq!(load(catalog, id).await.object, Some(second));
-        assert!(is_missing(catalog.publish_clip(id, second, &file(), at(0)).await));
+        assert_eq!(catalog.clip_makeup(id).await.unwrap().as_deref(), Some("second"));
+        assert!(is_missing(catalog.publish_clip(id, second, &file(), "second", at(0)).await));
         catalog.fail_clip(id, "too late", at(1)).await.unwrap();
         assert_eq!(load(catalog, id).await.state, ClipState::Done);
     }
@@ -275,7 +330,7 @@ conformance! {
         catalog.start_clip(id, None, object, at(0)).await.unwrap();
         catalog.doom_clip(id, at(10)).await.unwrap();
         assert!(!catalog.is_clip_wanted(id, object).await.unwrap());
-        assert!(is_missing(catalog.publish_clip(id, object, &file(), at(10)).await));
+        assert!(is_missing(catalog.publish_clip(id, object, &file(), "[]", at(10)).await));
         assert!(catalog.list_doomed_clips(None, at(10), 10).await.unwrap().is_empty());
         assert_eq!(catalog.list_doomed_clips(None, at(11), 10).await.unwrap()[0].object, Some(object));
     }

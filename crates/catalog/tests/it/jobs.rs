@@ -1,6 +1,6 @@
 //! Durable jobs.
 
-use crate::backend::{ALL, at, channel, conformance, missing_channel, open};
+use crate::backend::{ALL, account, at, channel, channel_of, conformance, missing_channel, open};
 use framewell_catalog::{
     Catalog, Checkpoint, Error, Job, JobFilter, Lease, NewJob, Order, Release,
 };
@@ -236,6 +236,42 @@ conformance! {
         let taken = tokio::join!(taker(), taker(), taker(), taker());
         let all: Vec<_> = [taken.0, taken.1, taken.2, taken.3].concat();
         assert_eq!((all.len(), all.iter().collect::<BTreeSet<_>>().len()), (40, 40));
+    }
+
+    async fn accounts_take_turns_however_many_jobs_one_of_them_has(catalog: &Catalog) {
+        let busy = channel(catalog).await;
+        for _ in 0..60 {
+            create(catalog, &busy).await;
+        }
+        let mut others = Vec::new();
+        for name in ["second", "third"] {
+            let owner = account(catalog, name).await;
+            let channel = channel_of(catalog, owner, name).await;
+            // Asked for later than all those of the first one.
+            let late = NewJob { due: at(5), ..new_job(&channel) };
+            others.push(catalog.create_job(&late, at(5)).await.unwrap());
+        }
+        let elsewhere = NewJob { kind: "other", ..new_job(&busy) };
+        catalog.create_job(&elsewhere, at(0)).await.unwrap();
+        let next = async |kind| {
+            let lease = lease(60);
+            let job = catalog.take_jobs(kind, lease, 1, at(10)).await.unwrap().remove(0);
+            catalog.release_job(job.id, lease.holder, &Release::Done(at(99)), at(10)).await.unwrap();
+            job.account
+        };
+        let first: Vec<_> = [next(KIND).await, next(KIND).await, next(KIND).await].into();
+        assert_eq!(first, [busy.account, others[0].account, others[1].account]);
+        assert_eq!(next("other").await, busy.account, "kinds have turns of their own");
+        // Whoever comes later than that waits for one turn of the others at most.
+        assert_eq!(next(KIND).await, busy.account);
+        let more = NewJob { due: at(9), channel: None, account: others[1].account, ..new_job(&busy) };
+        for _ in 0..2 {
+            catalog.create_job(&more, at(9)).await.unwrap();
+        }
+        let then = [next(KIND).await, next(KIND).await, next(KIND).await, next(KIND).await];
+        let (third, busy) = (others[1].account, busy.account);
+        assert_eq!(then, [third, busy, third, busy]);
+        assert_eq!(catalog.count_due_jobs(KIND, at(10)).await.unwrap(), 56);
     }
 
     async fn changes_of_jobs_are_announced(catalog: &Catalog) {
