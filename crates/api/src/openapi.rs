@@ -38,6 +38,7 @@ use utoipa::{Modify, OpenApi};
         native::clips::create_clip,
         native::clips::list_clips,
         native::clips::show_clip,
+        native::clips::show_stored_clip_info,
         native::clips::delete_clip,
         native::clip::show_clip_info,
         native::event_clip::show_event_clip,

@@ -78,6 +78,7 @@ pub const TABLE: &[Route] = &[
     route("GET", "/v1/clips", WATCH, || get(native::clips::list_clips)),
     route("POST", "/v1/clips", CREATE, || post(native::clips::create_clip)),
     route("GET", "/v1/clips/{id}", WATCH, || get(native::clips::show_clip)),
+    route("GET", "/v1/clips/{id}/clip.json", WATCH, || get(native::clips::show_stored_clip_info)),
     route("DELETE", "/v1/clips/{id}", CREATE, || delete(native::clips::delete_clip)),
     route("GET", "/v1/channels/{id}/clip.json", WATCH, || get(native::clip::show_clip_info)),
     route("GET", "/v1/events/{id}/clip.mp4", WATCH, || get(native::event_clip::show_event_clip)),

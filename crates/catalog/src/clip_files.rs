@@ -97,7 +97,9 @@ impl Catalog {
             .value("gap_count", gaps.map(|gaps| i64::from(gaps.count)))
             .and_where(is_attempt(object))
             .take();
-        let replace = OnConflict::column("clip").update_column("makeup").to_owned();
+        let replace = OnConflict::column("clip")
+            .update_column("makeup")
+            .to_owned();
         let note = Query::insert()
             .into_table("clip_makeup")
             .columns(["clip", "makeup"])
@@ -127,11 +129,7 @@ type Stored = (i64, i64, Option<GapReason>);
 
 fn gaps_text(gaps: &[ClipGap]) -> String {
     let stored = |gap: &ClipGap| -> Stored {
-        (
-            gap.range.start.micros(),
-            gap.range.end.micros(),
-            gap.reason,
-        )
+        (gap.range.start.micros(), gap.range.end.micros(), gap.reason)
     };
     let stored: Vec<Stored> = gaps.iter().map(stored).collect();
     serde_json::to_string(&stored).expect("numbers and words can be written")

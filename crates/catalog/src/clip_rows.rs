@@ -104,7 +104,8 @@ pub(crate) fn visible(now: WallTime) -> SelectStatement {
 
 /// Clips of some channels, both streams of each.
 pub(crate) fn is_of(channels: &[ChannelId], dialect: Dialect) -> Expr {
-    let streams = |id: &ChannelId| [StreamKind::Main, StreamKind::Sub].map(|kind| id.of(kind).get());
+    let streams =
+        |id: &ChannelId| [StreamKind::Main, StreamKind::Sub].map(|kind| id.of(kind).get());
     let ids: Vec<i64> = channels.iter().flat_map(streams).collect();
     dialect.is_one_of(of_clip("channel"), &ids)
 }

@@ -74,8 +74,8 @@ pub use clip_files::{ClipFile, ClipGap, ClipGaps, ClipThumb, MOST_CLIP_GAPS};
 pub use clip_limits::{ClipLimit, ClipLimits};
 pub use clip_shares::{ClipShare, MOST_CLIP_SHARES};
 pub use clips::{
-    CLIP_JOB, CLIP_RENDER_JOB, ClipFilter, ClipKey, ClipPatch, ClipState,
-    DoomedClip, NewClip, StoredClip,
+    CLIP_JOB, CLIP_RENDER_JOB, ClipFilter, ClipKey, ClipPatch, ClipState, DoomedClip, NewClip,
+    StoredClip,
 };
 pub use db::{Catalog, CatalogConfig};
 pub use doom::Excess;

@@ -1,7 +1,7 @@
 //! One attempt to make a clip: objects of its own, and the only one whose objects may be published.
 
-use crate::Error;
 use crate::handler::Stop;
+use crate::{ClipMakeup, Error};
 use framewell_blob::{BlobStore, ObjectKey};
 use framewell_catalog::{Catalog, ClipFile, StoredClip};
 use framewell_model::{AccountId, ChannelId, ClipId, ClipObjectId, ErrorKind, HasKind, WallTime};
@@ -65,10 +65,11 @@ impl Attempt {
         catalog: &Catalog,
         blobs: &BlobStore,
         file: &ClipFile,
+        makeup: &ClipMakeup,
         now: WallTime,
     ) -> Result<(), Stop> {
         let published = catalog
-            .publish_clip(self.clip, self.object, file, now)
+            .publish_clip(self.clip, self.object, file, &makeup.text(), now)
             .await;
         if let Err(error) = published {
             let stop = unwanted(&error);
@@ -192,15 +193,18 @@ mod tests {
                 shown: range(),
                 duration_us: 10_000_000,
                 size_bytes: 9,
-                thumb: ClipThumb {
+                thumb: Some(ClipThumb {
                     time: NOW,
                     width: 1,
                     height: 1,
                     size_bytes: 9,
-                },
+                }),
+                thumb_error: None,
+                gaps: None,
             };
+            let makeup = ClipMakeup::default();
             attempt
-                .publish(&self.catalog, &self.blobs, &file, NOW)
+                .publish(&self.catalog, &self.blobs, &file, &makeup, NOW)
                 .await
         }
 

@@ -5,7 +5,7 @@ use crate::handler::{Position, Stop};
 use crate::{Clips, Error};
 use framewell_blob::ObjectWriter;
 use framewell_jobs::{Failure, Work};
-use framewell_model::AccountId;
+use framewell_model::{AccountId, ErrorKind, HasKind as _, SegmentId};
 use framewell_playback::Clip;
 use futures::StreamExt as _;
 use std::time::{Duration, Instant};
@@ -19,14 +19,44 @@ const ROOM_PAUSE: Duration = Duration::from_secs(60);
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 const LOOKS: u32 = 5;
 
-/// Writes the file; how many bytes it has. The object is durable when this returns.
+/// What came of a copy.
+#[derive(Debug)]
+pub(crate) enum Copied {
+    /// All of it is durable: so many bytes.
+    Whole(i64),
+    /// A segment turned out to be lost on the way; nothing is written.
+    Lost(framewell_footage::Error),
+}
+
+/// Why a copy ends early.
+enum Broken {
+    Stop(Stop),
+    Lost(framewell_footage::Error),
+}
+
+impl From<Stop> for Broken {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+impl From<framewell_footage::Error> for Broken {
+    fn from(error: framewell_footage::Error) -> Self {
+        match error.kind() == ErrorKind::DataLoss && error.place().is_some() {
+            true => Self::Lost(error),
+            false => Self::Stop(Stop::of(&error)),
+        }
+    }
+}
+
+/// Writes the file.
 pub(crate) async fn store(
     clips: &Clips,
     work: &Work,
     attempt: &Attempt,
     source: &Clip,
     position: Position,
-) -> Result<i64, Stop> {
+) -> Result<Copied, Stop> {
     check_quota(clips, attempt.account, source.len).await?;
     let writer = clips.inner.blobs.writer(&attempt.key()).await;
     let mut writer = writer.map_err(|error| Stop::of(&Error::Blob(error)))?;
@@ -34,13 +64,58 @@ pub(crate) async fn store(
         Ok(()) => {
             let size = writer.finish().await;
             let size = size.map_err(|error| Stop::of(&Error::Blob(error)))?;
-            Ok(i64::try_from(size).unwrap_or(i64::MAX))
+            Ok(Copied::Whole(i64::try_from(size).unwrap_or(i64::MAX)))
         }
-        Err(stop) => {
+        Err(broken) => {
             writer.abort().await;
-            Err(stop)
+            match broken {
+                Broken::Stop(stop) => Err(stop),
+                Broken::Lost(error) => Ok(Copied::Lost(error)),
+            }
         }
     }
+}
+
+/// Reads what of the file lies behind a segment that is lost, without writing it: all segments that are lost, so
+/// that the copy begins anew once, and not once for each of them.
+pub(crate) async fn find_lost(
+    clips: &Clips,
+    work: &Work,
+    attempt: &Attempt,
+    source: &Clip,
+    position: Position,
+    first: SegmentId,
+) -> Result<Vec<SegmentId>, Stop> {
+    let segments = source.segments();
+    let end_of = |id: SegmentId| {
+        let found = segments.iter().rfind(|segment| segment.id == id);
+        found.map(|segment| segment.bytes.end)
+    };
+    let mut lost = vec![first];
+    let mut at = end_of(first);
+    let mut saved_at = Instant::now();
+    'segments: while let Some(start) = at {
+        let mut stream = source.stream(start..source.len);
+        while let Some(chunk) = stream.next().await {
+            if let Err(error) = chunk {
+                let error = match Broken::from(error) {
+                    Broken::Lost(error) => error,
+                    Broken::Stop(stop) => return Err(stop),
+                };
+                let Some(place) = error.place() else { break };
+                lost.push(place.segment);
+                // Onwards only, whatever the order of the segments.
+                at = end_of(place.segment).filter(|end| *end > start);
+                continue 'segments;
+            }
+            if saved_at.elapsed() >= SAVE_EVERY {
+                save(clips, work, attempt, position, 0.0).await?;
+                saved_at = Instant::now();
+            }
+        }
+        break;
+    }
+    Ok(lost)
 }
 
 /// Whether so many bytes more than those of all stored clips are within the limit.
@@ -122,12 +197,11 @@ async fn copy(
     source: &Clip,
     position: Position,
     writer: &mut ObjectWriter,
-) -> Result<(), Stop> {
+) -> Result<(), Broken> {
     let mut stream = source.stream(0..source.len);
     let mut saved_at = Instant::now();
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|error| Stop::of(&error))?;
-        let written = writer.write(chunk).await;
+        let written = writer.write(chunk?).await;
         written.map_err(|error| Stop::of(&Error::Blob(error)))?;
         if saved_at.elapsed() >= SAVE_EVERY {
             save(
@@ -144,7 +218,7 @@ async fn copy(
     }
     if writer.size() != source.len {
         let text = "the footage is shorter than its index says";
-        return Err(Failure::last(text).into());
+        return Err(Stop::from(Failure::last(text)).into());
     }
     Ok(())
 }

@@ -18,6 +18,9 @@ pub enum Error {
     /// The clip is still being made, or cannot be made.
     #[error("clip {0} has no file")]
     NotDone(ClipId),
+    /// No thumbnail could be made of the clip, and why.
+    #[error("clip {0} has no thumbnail: {1}")]
+    NoThumb(ClipId, String),
     /// A clip that makes no sense; the text says what the limit is.
     #[error("{0}")]
     Invalid(String),
@@ -50,7 +53,7 @@ impl HasKind for Error {
             Self::Catalog(source) => source.kind(),
             Self::Blob(source) => source.kind(),
             Self::Damaged(_) => ErrorKind::DataLoss,
-            Self::NotDone(_) => ErrorKind::NotFound,
+            Self::NotDone(_) | Self::NoThumb(..) => ErrorKind::NotFound,
             Self::Invalid(_) => ErrorKind::InvalidArgument,
             Self::NoEncoder => ErrorKind::FailedPrecondition,
             Self::NoWorker => ErrorKind::Unavailable,

@@ -50,9 +50,12 @@ impl Clips {
             time: clip.range.start,
             id: object,
         };
+        let Some(thumb) = file.thumb else {
+            let why = file.thumb_error.clone().unwrap_or_default();
+            return Err(Error::NoThumb(clip.id, why));
+        };
         let etag = format!("{object}-thumb");
-        self.open_object(clip.id, key, file.thumb.size_bytes, etag)
-            .await
+        self.open_object(clip.id, key, thumb.size_bytes, etag).await
     }
 
     /// Asked before the status line goes out: an object that is gone is an error, not a broken body.
@@ -79,8 +82,8 @@ impl Clips {
     }
 }
 
-fn finished(clip: &StoredClip) -> Result<(ClipFile, ClipObjectId), Error> {
-    let file = clip.file.zip(clip.object);
+fn finished(clip: &StoredClip) -> Result<(&ClipFile, ClipObjectId), Error> {
+    let file = clip.file.as_ref().zip(clip.object);
     file.ok_or(Error::NotDone(clip.id))
 }
 

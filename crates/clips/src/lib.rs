@@ -2,7 +2,7 @@
 //!
 //! [`Clips::create`] writes a row and a durable job down; [`ClipHandler`] does the job: it waits until the
 //! range is recorded, streams the virtual clip of `framewell_playback` into the store in bounded memory,
-//! makes a thumbnail, and publishes both with one write. From then on the retention of footage does not
+//! makes a thumbnail, and publishes both with one write, with what the clip lacks. From then on the retention of footage does not
 //! touch it. A clip may also be encoded anew ([`render`]): for players that ignore edit lists, faster, smaller,
 //! or with the time and boxes drawn on it. The `janitor` deletes clips whose time is over and what a crash left.
 //!
@@ -15,6 +15,7 @@ mod error;
 mod file;
 mod handler;
 mod janitor;
+mod makeup;
 mod readiness;
 pub mod render;
 mod request;
@@ -24,6 +25,7 @@ pub use config::ClipsConfig;
 pub use error::Error;
 pub use file::{ClipBytes, OpenFile};
 pub use handler::ClipHandler;
+pub use makeup::{ClipMakeup, Lack};
 pub use request::ClipRequest;
 
 use framewell_blob::BlobStore;

@@ -4,6 +4,7 @@ use crate::render::RenderOptions;
 use crate::{ClipsConfig, Error};
 use framewell_catalog::{CLIP_JOB, CLIP_RENDER_JOB, NewClip};
 use framewell_model::{AccountId, ChannelId, TimeRange, WallTime};
+use framewell_playback::{ClipOptions, Holes};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ const MAX_TEXT_CHARS: usize = 1_000;
 /// A clip to be made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClipRequest {
-    /// Whose footage.
+    /// Whose footage; a sub stream by its own number.
     pub channel: ChannelId,
     /// First instant.
     pub start: WallTime,
@@ -33,6 +34,8 @@ pub struct ClipRequest {
     pub delete_at: Option<WallTime>,
     /// The range may lie in the future, or its footage may come later.
     pub wait_for_data: bool,
+    /// What becomes of holes, and whether footage that is lost is an error.
+    pub making: ClipOptions,
     /// How it is encoded anew; `None`: it is copied.
     pub render: Option<RenderOptions>,
 }
@@ -46,6 +49,29 @@ pub(crate) struct Options {
     /// It is encoded anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) render: Option<RenderOptions>,
+    /// It fails where footage is lost.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) strict: bool,
+    /// Holes take their time.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) keep: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+impl Options {
+    pub(crate) const fn making(&self) -> ClipOptions {
+        ClipOptions {
+            holes: match self.keep {
+                true => Holes::Keep,
+                false => Holes::Collapse,
+            },
+            is_strict: self.strict,
+        }
+    }
 }
 
 impl ClipRequest {
@@ -79,9 +105,16 @@ impl ClipRequest {
         }
         check_text("title", &self.title)?;
         check_text("group", self.group.as_deref().unwrap_or_default())?;
+        let keep = self.making.holes == Holes::Keep;
+        if keep && self.render.is_some() {
+            let text = "gaps=keep is for clips that are copied: what is encoded anew has no holes";
+            return Err(Error::Invalid(text.into()));
+        }
         let options = Options {
             wait: self.wait_for_data,
             render: self.render,
+            strict: self.making.is_strict,
+            keep,
         };
         Ok(NewClip {
             account,
@@ -140,6 +173,7 @@ mod tests {
             event_time: None,
             delete_at: None,
             wait_for_data: false,
+            making: ClipOptions::default(),
             render: None,
         }
     }
@@ -187,5 +221,31 @@ mod tests {
         let new = check(waiting(3_600)).unwrap();
         assert_eq!(new.options, serde_json::json!({"wait": true}));
         assert!(check(waiting(8 * 86_400)).is_err());
+    }
+
+    #[test]
+    fn how_a_clip_is_made_is_written_down_and_read_again() {
+        let making = ClipOptions {
+            holes: Holes::Keep,
+            is_strict: true,
+        };
+        let wanted = ClipRequest {
+            making,
+            ..request(-10, 0)
+        };
+        let new = check(wanted.clone()).unwrap();
+        assert_eq!(
+            new.options,
+            serde_json::json!({"wait": false, "strict": true, "keep": true})
+        );
+        let read: Options = serde_json::from_value(new.options).unwrap();
+        assert_eq!(read.making(), making);
+        let rendered = ClipRequest {
+            render: Some(RenderOptions::default()),
+            ..wanted
+        };
+        assert!(check(rendered).unwrap_err().contains("gaps=keep"));
+        let before: Options = serde_json::from_value(serde_json::json!({})).unwrap();
+        assert_eq!(before.making(), ClipOptions::default());
     }
 }

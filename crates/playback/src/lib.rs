@@ -22,7 +22,7 @@ pub use timeline::{Timeline, load_timeline};
 use bytes::Bytes;
 use framewell_footage::Footage;
 use framewell_live::Registry;
-use framewell_model::{ChannelId, Holder, RecordId, TimeRange, WallTime};
+use framewell_model::{ChannelId, Holder, RecordId, SegmentId, TimeRange, WallTime};
 use futures::stream::BoxStream;
 use replay::{FoundFootage, Replay, ReplayError, Selection};
 use tokio_util::sync::CancellationToken;
@@ -61,10 +61,30 @@ impl Playback {
         self.hls.run(stop).await;
     }
 
-    /// Opens a clip for a job, with the defaults of [`ClipOptions`].
+    /// Opens a clip with the defaults of [`ClipOptions`], as for a job.
     pub async fn clip(&self, channel: ChannelId, range: TimeRange) -> Result<Clip, ClipError> {
         self.clip_with(None, channel, range, ClipOptions::default())
             .await
+    }
+
+    /// Opens a clip for a job. The segments of `lost` turned out to be lost while an earlier one was read: they
+    /// count as damaged, whatever the store says now.
+    pub async fn clip_without(
+        &self,
+        channel: ChannelId,
+        range: TimeRange,
+        options: ClipOptions,
+        lost: &[SegmentId],
+    ) -> Result<Clip, ClipError> {
+        let wanted = plan::Wanted {
+            footage: &self.footage,
+            holder: None,
+            channel,
+            range,
+            options,
+            lost,
+        };
+        wanted.plan(&self.clip_budget).await
     }
 
     /// Opens a clip: reads fragment headers, no media. Gaps are listed.
@@ -84,6 +104,7 @@ impl Playback {
             channel,
             range,
             options,
+            lost: &[],
         };
         wanted.plan(&self.clip_budget).await
     }

@@ -9,7 +9,7 @@ use framewell_fmp4::{
 };
 use framewell_footage::{Error, Footage, Piece, Place};
 use framewell_media::StreamParameters;
-use framewell_model::{ChannelId, ErrorKind, HasKind, Holder, TimeRange};
+use framewell_model::{ChannelId, ErrorKind, HasKind, Holder, SegmentId, TimeRange};
 use futures::stream::{self, StreamExt};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -56,6 +56,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) channel: ChannelId,
     pub(crate) range: TimeRange,
     pub(crate) options: ClipOptions,
+    /// Segments that are known to be lost.
+    pub(crate) lost: &'a [SegmentId],
 }
 
 impl Wanted<'_> {
@@ -99,7 +101,13 @@ impl Wanted<'_> {
     /// The fragments of all pieces, and the pieces that cannot be read. What is found is counted as it comes,
     /// and taken from the budget.
     async fn load(&self, pieces: &[Piece], place: &mut ClipPlace) -> Result<Loaded, ClipError> {
-        let mut checked = self.footage.check(pieces).await.into_iter();
+        let mut checked = self.footage.check(pieces).await;
+        for (piece, checked) in pieces.iter().zip(&mut checked) {
+            if self.lost.contains(&piece.id) {
+                *checked = Err(gone(piece));
+            }
+        }
+        let mut checked = checked.into_iter();
         let (known, count) = (Known::default(), SampleCount::default());
         let mut loaded = Loaded::default();
         for (batch, of_batch) in pieces.chunks(ROWS_AT_ONCE).enumerate() {
@@ -215,6 +223,12 @@ impl Wanted<'_> {
             after,
         })
     }
+}
+
+/// The error about a segment that could not be read a moment ago.
+fn gone(piece: &Piece) -> Error {
+    let why = "it could not be read when it was needed".to_owned();
+    damaged(piece, framewell_fmp4::Error::BadIndex(why))
 }
 
 /// Samples found so far.

@@ -324,6 +324,8 @@ struct FileAnswer {
     key_is_known: bool,
     public_key: String,
     channel: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<String>,
     presented: manifest::Span,
     segments: usize,
     #[serde(flatten)]
@@ -360,6 +362,7 @@ fn verify_file(manifest: &Path, file: &Path, args: &VerifyArgs) -> anyhow::Resul
             key_is_known: key.is_some(),
             public_key: signer.to_string(),
             channel: opened.channel,
+            stream: opened.stream,
             presented: opened.presented,
             segments: opened.segments.len(),
             file: report,
@@ -382,9 +385,12 @@ fn verify_file(manifest: &Path, file: &Path, args: &VerifyArgs) -> anyhow::Resul
         Answer::UncheckedSigner => "UNCHANGED, SIGNER NOT CHECKED",
         Answer::Wrong => "CHANGED",
     };
+    let stream = opened.stream.as_deref();
+    let stream = stream.map(|name| format!(" ({} stream)", shown(name)));
     logging::print(&format!(
-        "{verdict}: channel {}, {} to {}, {} segments; signed with {signer} ({known})",
+        "{verdict}: channel {}{}, {} to {}, {} segments; signed with {signer} ({known})",
         opened.channel,
+        stream.unwrap_or_default(),
         shown(&opened.presented.start),
         shown(&opened.presented.end),
         opened.segments.len()

@@ -3,6 +3,7 @@
 use super::check_ticket;
 use crate::AppState;
 use crate::error::ApiError;
+use crate::native::clip::{GAPS, name_gaps};
 use crate::params::Params;
 use crate::ranged::RangedFile;
 use axum::extract::{Path, State};
@@ -35,7 +36,7 @@ pub(crate) async fn show_media_clip(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let missing = || ApiError::not_found("this clip");
-    let channel: ChannelId = channel.parse().map_err(|_| missing())?;
+    let channel = ChannelId::parse_stored(&channel).ok_or_else(missing)?;
     let wanted = wanted(&name).ok_or_else(missing)?;
     let (id, scope, content_type) = match wanted {
         Wanted::Video(id) => (id, MediaScope::Clip(channel, id), "video/mp4"),
@@ -61,6 +62,14 @@ pub(crate) async fn show_media_clip(
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, forever);
+    let gaps = clip.file.as_ref().and_then(|file| file.gaps.as_ref());
+    if let (Wanted::Video(_), Some(gaps)) = (wanted, gaps) {
+        let first = gaps.first.iter().map(|gap| (gap.range, gap.reason));
+        let count = usize::try_from(gaps.count).unwrap_or(usize::MAX);
+        if let Some(line) = name_gaps(first, count) {
+            response.headers_mut().insert(GAPS, line);
+        }
+    }
     Ok(response)
 }
 

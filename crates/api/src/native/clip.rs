@@ -15,14 +15,14 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use bytes::Bytes;
 use framewell_footage::FootageGap;
-use framewell_model::ChannelId;
+use framewell_model::{ChannelId, GapReason, TimeRange};
 use framewell_playback::Clip;
 use futures::{StreamExt, stream};
 
 /// Most gaps named in the header; a line of a response has to stay short.
 const MAX_GAPS: usize = 32;
 
-const GAPS: HeaderName = HeaderName::from_static("framewell-gaps");
+pub(crate) const GAPS: HeaderName = HeaderName::from_static("framewell-gaps");
 
 /// Get a clip as one MP4 file, starting at the exact frame
 ///
@@ -181,16 +181,25 @@ pub(super) fn send_info(info: &ClipInfo, headers: &HeaderMap) -> Result<Response
 }
 
 fn gaps_header(gaps: &[FootageGap]) -> Option<HeaderValue> {
-    if gaps.is_empty() {
+    let first = gaps.iter().map(|gap| (gap.range, gap.reason));
+    name_gaps(first, gaps.len())
+}
+
+/// The first of so many gaps as one line.
+pub(crate) fn name_gaps(
+    first: impl Iterator<Item = (TimeRange, Option<GapReason>)>,
+    count: usize,
+) -> Option<HeaderValue> {
+    let text = |(range, reason): (TimeRange, Option<GapReason>)| {
+        let reason = reason.map_or("unknown", GapReason::as_str);
+        format!("{}/{};{reason}", range.start, range.end)
+    };
+    let mut texts: Vec<String> = first.take(MAX_GAPS).map(text).collect();
+    if texts.is_empty() {
         return None;
     }
-    let text = |gap: &FootageGap| {
-        let reason = gap.reason.map_or("unknown", |reason| reason.as_str());
-        format!("{}/{};{reason}", gap.range.start, gap.range.end)
-    };
-    let mut texts: Vec<String> = gaps.iter().take(MAX_GAPS).map(text).collect();
-    if gaps.len() > MAX_GAPS {
-        texts.push(format!("+{}", gaps.len() - MAX_GAPS));
+    if count > MAX_GAPS {
+        texts.push(format!("+{}", count - MAX_GAPS));
     }
     HeaderValue::from_str(&texts.join(",")).ok()
 }
@@ -198,7 +207,7 @@ fn gaps_header(gaps: &[FootageGap]) -> Option<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use framewell_model::{GapReason, TimeRange, WallTime};
+    use framewell_model::WallTime;
 
     #[test]
     fn the_gaps_header_is_bounded() {

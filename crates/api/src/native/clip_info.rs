@@ -1,9 +1,11 @@
 //! What a clip consists of, for `clip.json`.
 
-use super::clip_params::Wanted;
+use super::clip_params::{Wanted, word_of};
+use framewell_catalog::{ClipFile, ClipGap, StoredClip};
+use framewell_clips::{ClipMakeup, Lack};
 use framewell_footage::FootageGap;
 use framewell_model::{ChannelId, GapReason, WallTime};
-use framewell_playback::{Clip, ClipSegment, Holes};
+use framewell_playback::{Clip, ClipSegment};
 use serde::Serialize;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use utoipa::ToSchema;
@@ -86,12 +88,30 @@ impl ClipInfo {
             presented_end: clip.range.end.to_rfc3339(),
             size: clip.len,
             etag: clip.etag.clone(),
-            gaps_mode: match wanted.options.holes {
-                Holes::Collapse => "collapse",
-                Holes::Keep => "keep",
-            },
+            gaps_mode: word_of(wanted.options.holes),
             gaps: clip.gaps.iter().map(|gap| view_gap(gap, clip)).collect(),
             segments: clip.segments().iter().map(view_segment).collect(),
+        }
+    }
+
+    /// Of a stored clip that is finished.
+    pub(super) fn of_stored(clip: &StoredClip, file: &ClipFile, makeup: &ClipMakeup) -> Self {
+        let gap = |lack: &Lack| ClipGapView {
+            segments: lack.segments.iter().map(ToString::to_string).collect(),
+            ..ClipGapView::from(&lack.gap)
+        };
+        Self {
+            channel: clip.channel.main().get(),
+            stream: clip.channel.stream().as_str(),
+            start: clip.range.start.to_rfc3339(),
+            end: clip.range.end.to_rfc3339(),
+            presented_start: file.shown.start.to_rfc3339(),
+            presented_end: file.shown.end.to_rfc3339(),
+            size: u64::try_from(file.size_bytes).unwrap_or(0),
+            etag: clip.object.map_or_else(String::new, |id| id.to_string()),
+            gaps_mode: word_of(makeup.holes),
+            gaps: makeup.gaps.iter().map(gap).collect(),
+            segments: makeup.segments.iter().map(view_segment).collect(),
         }
     }
 
@@ -116,6 +136,17 @@ fn view_gap(gap: &FootageGap, clip: &Clip) -> ClipGapView {
         end: gap.range.end.to_rfc3339(),
         reason: gap.reason.map(GapReason::as_str),
         segments: lost.map(|place| place.segment.to_string()).collect(),
+    }
+}
+
+impl From<&ClipGap> for ClipGapView {
+    fn from(gap: &ClipGap) -> Self {
+        Self {
+            start: gap.range.start.to_rfc3339(),
+            end: gap.range.end.to_rfc3339(),
+            reason: gap.reason.map(GapReason::as_str),
+            segments: Vec::new(),
+        }
     }
 }
 

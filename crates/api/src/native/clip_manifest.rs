@@ -1,7 +1,7 @@
 //! `/v1/channels/{id}/clip.manifest.json` and the key that signs it.
 
 use super::types::ErrorBody;
-use super::{channel_of, time_range};
+use super::{stream_of, time_range};
 use crate::AppState;
 use crate::auth::Caller;
 use crate::error::ApiError;
@@ -13,7 +13,7 @@ use framewell_archive::manifest::{
     FORMAT, FileHash, Manifest, Part, PartHasher, Signed, Span, UsedSegment,
 };
 use framewell_footage::Piece;
-use framewell_model::{ChannelId, ErrorKind, SegmentId, TimeRange};
+use framewell_model::{ChannelId, ErrorKind, SegmentId, StreamKind, TimeRange};
 use framewell_playback::{Clip, ClipBytes, ClipError};
 use futures::StreamExt;
 use serde::Serialize;
@@ -48,7 +48,7 @@ pub(crate) async fn show_signing_key(State(state): State<AppState>) -> Json<Sign
 
 /// Get the signed manifest of a clip: what the file is, and of which segments it is made
 ///
-/// About the file that `clip.mp4` gives for the same `start` and `end` and no other parameter. With
+/// About the file that `clip.mp4` gives for the same `stream`, `start` and `end` and no other parameter. With
 /// `framewell verify --manifest m.json --file clip.mp4 --key KEY`, anybody can check without this server that the
 /// file is the one that was signed, or see which part was changed. The clip is read whole before the answer.
 #[utoipa::path(
@@ -57,6 +57,7 @@ pub(crate) async fn show_signing_key(State(state): State<AppState>) -> Json<Sign
     tag = "video",
     params(
         ("id" = i64, Path, description = "Channel"),
+        ("stream" = Option<String>, Query, description = "`main` (default), or `sub` for the camera's sub stream"),
         ("start" = String, Query, description = "RFC 3339 time, or a distance before now such as `-60s`"),
         ("end" = Option<String>, Query, description = "The same; now if absent. At most 6 hours after start"),
     ),
@@ -75,7 +76,7 @@ pub(crate) async fn show_clip_manifest(
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<Signed>, ApiError> {
-    let channel = channel_of(&state, &caller, &id).await?;
+    let channel = stream_of(&state, &caller, &id, &params).await?;
     let range = time_range(&params, state.clock.now(), MAX_RANGE_US)?;
     let _place = state.manifests.places.take(&caller.grant)?;
     let clip = state.playback.clip(channel, range).await?;
@@ -124,7 +125,8 @@ async fn describe(
     Ok(Manifest {
         format: FORMAT.to_owned(),
         made: state.clock.now().to_rfc3339(),
-        channel: channel.get(),
+        channel: channel.main().get(),
+        stream: (channel.stream() == StreamKind::Sub).then(|| StreamKind::Sub.as_str().to_owned()),
         requested: span(requested),
         presented: span(clip.range),
         gaps: clip.gaps.iter().map(gap_span).collect(),

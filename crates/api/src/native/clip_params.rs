@@ -48,15 +48,10 @@ impl Wanted {
         range: impl FnOnce() -> Result<TimeRange, ApiError>,
     ) -> Result<Self, ApiError> {
         params.only_known(&[known, &OPTIONS].concat())?;
-        let holes = match params.get("gaps") {
-            None | Some("" | "collapse") => Holes::Collapse,
-            Some("keep") => Holes::Keep,
-            Some(_) => return Err(ApiError::invalid("gaps is neither collapse nor keep")),
-        };
         Ok(Self {
             range: range()?,
             options: ClipOptions {
-                holes,
+                holes: holes_named(params.get("gaps"))?,
                 is_strict: params.flag("strict")?,
             },
             wait: read_wait(params)?,
@@ -113,6 +108,23 @@ impl Wanted {
             }
             tokio::time::sleep(POLL).await;
         }
+    }
+}
+
+/// What a word says that becomes of holes.
+pub(super) fn holes_named(word: Option<&str>) -> Result<Holes, ApiError> {
+    match word {
+        None | Some("" | "collapse") => Ok(Holes::Collapse),
+        Some("keep") => Ok(Holes::Keep),
+        Some(_) => Err(ApiError::invalid("gaps is neither collapse nor keep")),
+    }
+}
+
+/// The word for what becomes of holes.
+pub(super) const fn word_of(holes: Holes) -> &'static str {
+    match holes {
+        Holes::Collapse => "collapse",
+        Holes::Keep => "keep",
     }
 }
 

@@ -1,7 +1,10 @@
 //! `/v1/clips`: clips that are stored as objects of their own.
 
-use super::read_instant;
+use super::clip::send_info;
+use super::clip_info::{ClipGapView, ClipInfo};
+use super::clip_params::holes_named;
 use super::types::{ErrorBody, PageMeta};
+use super::{read_instant, stream_named};
 use crate::AppState;
 use crate::auth::Caller;
 use crate::body::JsonObject;
@@ -10,11 +13,13 @@ use crate::origin::{Links, Origin};
 use crate::params::Params;
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use framewell_catalog::{ClipFilter, ClipKey, ClipState, Order, Slice, StoredClip};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use framewell_catalog::{ClipFile, ClipFilter, ClipKey, ClipState, Order, Slice, StoredClip};
 use framewell_clips::ClipRequest;
 use framewell_clips::render::RenderOptions;
 use framewell_model::{ChannelId, ClipId, Principal, WallTime};
+use framewell_playback::ClipOptions;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -43,6 +48,13 @@ pub(crate) struct ClipInput {
     delete_at: Option<String>,
     /// The range may lie in the future, or a camera sends its footage later: wait for it.
     wait_for_data: Option<bool>,
+    /// `main` (default), or `sub` for the camera's sub stream.
+    stream: Option<String>,
+    /// `collapse` (default): footage follows footage. `keep`: a hole takes its time, and the last picture before it
+    /// stays on screen.
+    gaps: Option<String>,
+    /// Fail where footage of the range is missing or damaged, instead of leaving it out.
+    strict: Option<bool>,
     /// `edit` (the recording as it is, exact by an edit list), or `reencode`: encoded anew as H.264, so that the
     /// file begins with a key frame at the exact picture. Any of the members below means `reencode`.
     precise: Option<String>,
@@ -62,6 +74,9 @@ pub(crate) struct ClipView {
     id: i64,
     /// Whose footage.
     channel: i64,
+    /// Which stream of it: `main` or `sub`.
+    #[schema(example = "main")]
+    stream: &'static str,
     /// `pending`, `done` or `error`.
     #[schema(example = "done")]
     state: &'static str,
@@ -100,10 +115,17 @@ pub(crate) struct ClipFileView {
     end: String,
     /// Playing time in seconds; less than from `start` to `end` if there are holes in between.
     duration: f64,
-    /// JPEG; opens without a header.
-    thumb_url: String,
+    /// JPEG; opens without a header. Null if no picture could be decoded.
+    thumb_url: Option<String>,
     /// Capture time of the thumbnail.
-    thumb_time: String,
+    thumb_time: Option<String>,
+    /// Why there is no thumbnail; null if there is.
+    thumb_error: Option<String>,
+    /// What of the range that was asked for is not in the file, ascending: the first 100. `clip.json` has all. Null
+    /// for clips from before this was written down.
+    gaps: Option<Vec<ClipGapView>>,
+    /// How many gaps there are.
+    gap_count: Option<u32>,
 }
 
 /// Stored clips.
@@ -115,19 +137,29 @@ pub(crate) struct ClipList {
     meta: PageMeta,
 }
 
-fn view(links: &Links<'_>, clip: StoredClip) -> ClipView {
-    let file = clip.file.map(|file| ClipFileView {
-        url: links.clip(&clip),
+fn view_file(links: &Links<'_>, clip: &StoredClip, file: &ClipFile) -> ClipFileView {
+    let gaps = file.gaps.as_ref();
+    ClipFileView {
+        url: links.clip(clip),
         size: file.size_bytes,
         start: file.shown.start.to_rfc3339(),
         end: file.shown.end.to_rfc3339(),
         duration: crate::vxg::input::seconds_of(file.duration_us),
-        thumb_url: links.clip_thumb(&clip),
-        thumb_time: file.thumb.time.to_rfc3339(),
-    });
+        thumb_url: file.thumb.map(|_| links.clip_thumb(clip)),
+        thumb_time: file.thumb.map(|thumb| thumb.time.to_rfc3339()),
+        thumb_error: file.thumb_error.clone(),
+        gaps: gaps.map(|gaps| gaps.first.iter().map(ClipGapView::from).collect()),
+        gap_count: gaps.map(|gaps| gaps.count),
+    }
+}
+
+fn view(links: &Links<'_>, clip: StoredClip) -> ClipView {
+    let file = clip.file.as_ref();
+    let file = file.map(|file| view_file(links, &clip, file));
     ClipView {
         id: clip.id.get(),
-        channel: clip.channel.get(),
+        channel: clip.channel.main().get(),
+        stream: clip.channel.stream().as_str(),
         state: match clip.state {
             ClipState::Pending => "pending",
             ClipState::Done => "done",
@@ -147,7 +179,7 @@ fn view(links: &Links<'_>, clip: StoredClip) -> ClipView {
 }
 
 /// Members of the body that are known; others are refused, so that a typing mistake is noticed.
-const MEMBERS: [&str; 12] = [
+const MEMBERS: [&str; 15] = [
     "channel",
     "start",
     "end",
@@ -156,6 +188,9 @@ const MEMBERS: [&str; 12] = [
     "event_time",
     "delete_at",
     "wait_for_data",
+    "stream",
+    "gaps",
+    "strict",
     "precise",
     "speed",
     "width",
@@ -208,13 +243,16 @@ impl Body<'_> {
         self.time(name)?.ok_or_else(missing)
     }
 
+    /// The stream of the channel that is meant.
     fn channel(&self, caller: &Caller) -> Result<ChannelId, ApiError> {
+        let stream = stream_named(self.text("stream")?.as_deref())?;
         let invalid = || ApiError::invalid("channel is not the number of a channel");
-        match (self.body.get("channel"), caller.grant.principal) {
+        let channel = match (self.body.get("channel"), caller.grant.principal) {
             (None | Some(Value::Null), Principal::Channel(own)) => Ok(own),
             (None | Some(Value::Null), _) => Err(ApiError::invalid("channel is missing")),
             (Some(id), _) => id.as_i64().and_then(ChannelId::new).ok_or_else(invalid),
-        }
+        };
+        Ok(channel?.of(stream))
     }
 
     fn flag(&self, name: &str) -> Result<bool, ApiError> {
@@ -283,6 +321,10 @@ impl Body<'_> {
             event_time: self.time("event_time")?,
             delete_at: self.time("delete_at")?,
             wait_for_data: self.flag("wait_for_data")?,
+            making: ClipOptions {
+                holes: holes_named(self.text("gaps")?.as_deref())?,
+                is_strict: self.flag("strict")?,
+            },
             render: self.render()?,
         })
     }
@@ -292,7 +334,8 @@ impl Body<'_> {
 ///
 /// A durable job copies the recording into a file of its own, which the retention of footage does not
 /// touch. Ask for the clip until `state` is `done` or `error`. It begins at the picture on screen at
-/// `start`; holes in the recording collapse. A range without any footage ends in `error`. With `precise`, `speed`,
+/// `start`; holes in the recording collapse unless `gaps` says otherwise, and the finished file tells them. Footage
+/// that is missing or damaged is such a hole, or with `strict` an error. A range without any footage ends in `error`. With `precise`, `speed`,
 /// `width` or `burn` the clip is encoded anew, an hour at most, behind all other work of the decoders.
 #[utoipa::path(
     post,
@@ -422,6 +465,33 @@ pub(crate) async fn show_clip(
     let clip = load(&state, &caller, &id).await?;
     let links = Links::new(&state, &origin, &caller.grant);
     Ok(Json(view(&links, clip)))
+}
+
+/// Show what a stored clip consists of
+///
+/// As `clip.json` of a channel: which range is presented, every gap with its reason, and which segment of the
+/// recording is shown when (none of a clip that was encoded anew). Written down when the clip was finished.
+#[utoipa::path(
+    get,
+    path = "/v1/clips/{id}/clip.json",
+    tag = "video",
+    params(("id" = i64, Path, description = "Clip")),
+    responses(
+        (status = 200, description = "The clip", body = ClipInfo),
+        (status = 404, description = "No such clip behind this token, it has no file yet, or it is from before this was written down", body = ErrorBody),
+    ),
+)]
+pub(crate) async fn show_stored_clip_info(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let clip = load(&state, &caller, &id).await?;
+    let makeup = state.clips.makeup(&clip).await?;
+    let missing = || ApiError::not_found(format_args!("what clip {} consists of", clip.id));
+    let (file, makeup) = clip.file.as_ref().zip(makeup).ok_or_else(missing)?;
+    send_info(&ClipInfo::of_stored(&clip, file, &makeup), &headers)
 }
 
 /// Delete a stored clip, or stop making it

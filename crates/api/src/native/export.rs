@@ -2,6 +2,7 @@
 
 use super::clip_params::{Wanted, explain};
 use super::group_select::Members;
+use super::read_stream;
 use super::types::{ErrorBody, FileBytes};
 use crate::AppState;
 use crate::auth::Caller;
@@ -32,6 +33,7 @@ const MAX_TOTAL_S: i64 = 4 * 86_400;
     tag = "video",
     params(
         ("channels" = Option<String>, Query, description = "Ids separated by commas, 64 at most; absent: all that the token opens"),
+        ("stream" = Option<String>, Query, description = "`main` (default), or `sub` for the sub streams of the cameras; one that has none is an error in the manifest"),
         ("start" = String, Query, description = "RFC 3339 time, or a distance before now such as `-60s`"),
         ("end" = Option<String>, Query, description = "The same; now if absent. Four days of footage at most, all cameras together"),
         ("gaps" = Option<String>, Query, description = "As for a clip of a channel"),
@@ -62,6 +64,7 @@ pub(crate) async fn export_zip(
     tag = "video",
     params(
         ("channels" = Option<String>, Query, description = "As for `export.zip`"),
+        ("stream" = Option<String>, Query, description = "As for `export.zip`"),
         ("start" = String, Query, description = "As for `export.zip`"),
         ("end" = Option<String>, Query, description = "As for `export.zip`"),
         ("gaps" = Option<String>, Query, description = "As for `export.zip`"),
@@ -94,6 +97,7 @@ async fn export(
     if wanted.waits() {
         return Err(ApiError::invalid("an export does not wait"));
     }
+    let stream = read_stream(params)?;
     let seconds = wanted.range.micros() / 1_000_000;
     let channels = channels(state, caller, params, seconds).await?;
     let place = state.config.exports.take(&caller.grant);
@@ -101,7 +105,7 @@ async fn export(
     let mut cameras = Vec::with_capacity(channels.len());
     for channel in channels {
         let name = state.catalog.load_channel(channel).await?.name;
-        cameras.push((channel, name));
+        cameras.push((channel.of(stream), name));
     }
     let request = ExportRequest {
         holder: Some((&caller.grant).into()),

@@ -2,6 +2,7 @@
 
 use super::group_select::{self, Selection};
 use super::picture_params;
+use super::read_stream;
 use super::types::{ErrorBody, FileBytes};
 use crate::AppState;
 use crate::auth::Caller;
@@ -16,7 +17,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use framewell_imaging::{Image, Match, Output, Request, When};
-use framewell_model::{ChannelId, ErrorKind, Grant, WallTime};
+use framewell_model::{ChannelId, ErrorKind, Grant, StreamKind, WallTime};
 use futures::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
 use std::convert::Infallible;
@@ -42,6 +43,7 @@ const AT_ONCE: usize = 8;
         ("at" = Option<String>, Query, description = "RFC 3339 time, or a distance before now such as `-8s`; absent or `now` for the newest instant that all cameras have reached"),
         ("tolerance" = Option<String>, Query, description = "How far pictures may lie from the instant: a span such as `250ms` or a number of milliseconds; 1 s if absent, 10 s with `match=keyframe`"),
         ("channels" = Option<String>, Query, description = "Ids separated by commas; absent: all"),
+        ("stream" = Option<String>, Query, description = "`main` (default), or `sub` for the sub streams of the cameras"),
         ("limit" = Option<u32>, Query, description = "Most channels in one answer, 1 to 200; 50 if absent"),
         ("cursor" = Option<String>, Query, description = "`next` of the summary before; the instant stays the same"),
         ("as" = Option<String>, Query, description = "`multipart` (default), or `ndjson`: a JSON object a line with a URL for each picture instead of its bytes"),
@@ -73,14 +75,16 @@ pub(crate) async fn list_group_images(
         Some("ndjson") => true,
         Some(_) => return Err(ApiError::invalid("as is neither multipart nor ndjson")),
     };
+    let stream = read_stream(&params)?;
     let cursor = group_select::read_cursor(&params)?;
     let after = cursor.map(|(channel, _)| channel);
     let selection = group_select::select(&state, &caller, &params, after).await?;
     let at = match cursor {
         Some((_, at)) => at,
-        None => group_select::common_instant(&state, &params, &selection.channels)?,
+        None => group_select::common_instant(&state, &params, stream, &selection.channels)?,
     };
     let set = Set {
+        stream,
         at,
         tolerance_us: group_select::tolerance_us(&params, matching)?,
         matching,
@@ -100,6 +104,8 @@ pub(crate) async fn list_group_images(
 /// What is asked for.
 #[derive(Debug)]
 struct Set {
+    /// Of every channel.
+    stream: StreamKind,
     at: WallTime,
     tolerance_us: i64,
     matching: Match,
@@ -144,13 +150,13 @@ impl Set {
         state: &AppState,
     ) -> impl Stream<Item = (ChannelId, Result<Image, ApiError>)> + Send + use<> {
         let (at, tolerance_us) = (self.at, self.tolerance_us);
-        let (matching, output) = (self.matching, self.output);
+        let (matching, output, stream) = (self.matching, self.output, self.stream);
         let state = state.clone();
         stream::iter(self.selection.channels.clone())
             .map(move |(channel, is_open)| {
                 let state = state.clone();
                 let request = Request {
-                    channel,
+                    channel: channel.of(stream),
                     when: When::At(at),
                     matching,
                     output,
@@ -274,6 +280,7 @@ fn form_query(params: &Params) -> String {
 
 /// NDJSON: an object for each channel, then the summary.
 fn lines(state: AppState, origin: Origin, grant: Grant, form: String, set: Set) -> Response {
+    let of_all = set.stream;
     let writer = set.writer(&state);
     let body = stream::unfold(writer, move |mut writer| {
         let (state, origin, grant) = (state.clone(), origin.clone(), grant.clone());
@@ -282,7 +289,7 @@ fn lines(state: AppState, origin: Origin, grant: Grant, form: String, set: Set) 
             let object = match writer.next().await? {
                 Step::Channel(channel, Ok(image)) => {
                     let links = Links::new(&state, &origin, &grant);
-                    let url = links.image(channel, image.captured);
+                    let url = links.image(channel.of(of_all), image.captured);
                     describe(channel, &image, &format!("{url}{form}"))
                 }
                 Step::Channel(channel, Err(error)) => describe_error(channel, error),

@@ -6,7 +6,7 @@ use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::Params;
 use framewell_imaging::Match;
-use framewell_model::{ChannelId, Grant, WallTime};
+use framewell_model::{ChannelId, Grant, StreamKind, WallTime};
 use std::collections::BTreeSet;
 
 /// Channels in one answer where nobody asks for another number.
@@ -137,13 +137,15 @@ pub(crate) fn span_us(params: &Params, name: &str) -> Result<Option<i64>, ApiErr
 pub(crate) fn common_instant(
     state: &AppState,
     params: &Params,
+    stream: StreamKind,
     channels: &[(ChannelId, bool)],
 ) -> Result<WallTime, ApiError> {
     let now = state.clock.now();
     let is_now = matches!(params.get("at"), None | Some("" | "now"));
     if is_now {
         let open = channels.iter().filter(|(_, is_open)| *is_open);
-        return Ok(state.imaging.common_instant(open.map(|(id, _)| *id)));
+        let open = open.map(|(id, _)| id.of(stream));
+        return Ok(state.imaging.common_instant(open));
     }
     match instant(params, "at", now)? {
         Some(at) if at > now => Err(ApiError::invalid(format!(

@@ -65,8 +65,7 @@ async fn channel_of(state: &AppState, caller: &Caller, id: &str) -> Result<Chann
     Ok(channel)
 }
 
-/// The same for what every stream of a camera has: `stream=sub` means its sub stream. The only place where that is
-/// read; the gate refuses it on all routes but those of [`TAKE_STREAM`].
+/// The same for what every stream of a camera has: `stream=sub` means its sub stream. The gate refuses it on all routes but those of [`TAKE_STREAM`].
 async fn stream_of(
     state: &AppState,
     caller: &Caller,
@@ -76,19 +75,29 @@ async fn stream_of(
     let channel: ChannelId = id
         .parse()
         .map_err(|_| ApiError::not_found("a channel with this id"))?;
-    let stream = match params.get("stream") {
-        None | Some("") => StreamKind::Main,
-        Some(word) => StreamKind::from_word(word)
-            .ok_or_else(|| ApiError::invalid("stream is neither main nor sub"))?,
-    };
-    let channel = channel.of(stream);
+    let channel = channel.of(read_stream(params)?);
     caller.check(state, channel).await?;
     Ok(channel)
 }
 
-/// Routes whose handlers ask [`stream_of`].
-const TAKE_STREAM: [&str; 13] = [
+/// Which stream of all its channels a question about a group means.
+fn read_stream(params: &Params) -> Result<StreamKind, ApiError> {
+    stream_named(params.get("stream"))
+}
+
+/// The stream that a word names; the main one if there is none.
+fn stream_named(word: Option<&str>) -> Result<StreamKind, ApiError> {
+    match word {
+        None | Some("") => Ok(StreamKind::Main),
+        Some(word) => StreamKind::from_word(word)
+            .ok_or_else(|| ApiError::invalid("stream is neither main nor sub")),
+    }
+}
+
+/// Routes whose handlers ask [`stream_of`], or [`read_stream`].
+const TAKE_STREAM: [&str; 17] = [
     "/v1/channels/{id}/clip.json",
+    "/v1/channels/{id}/clip.manifest.json",
     "/v1/channels/{id}/clip.mp4",
     "/v1/channels/{id}/deletions",
     "/v1/channels/{id}/hls",
@@ -101,6 +110,9 @@ const TAKE_STREAM: [&str; 13] = [
     "/v1/channels/{id}/stream.mp4",
     "/v1/channels/{id}/timeline",
     "/v1/channels/{id}/whep",
+    "/v1/export.tar",
+    "/v1/export.zip",
+    "/v1/images",
 ];
 
 /// Refuses a choice of stream where there is none: the main stream in its place would be a wrong answer that

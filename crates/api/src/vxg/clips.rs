@@ -14,9 +14,10 @@ use crate::vxg::time::{body_time, query_time};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
-use framewell_catalog::{ClipFilter, ClipKey, ClipPatch, ClipState, Order, StoredClip};
+use framewell_catalog::{ClipFilter, ClipGap, ClipKey, ClipPatch, ClipState, Order, StoredClip};
 use framewell_clips::ClipRequest;
 use framewell_model::{ChannelId, ClipId, WallTime};
+use framewell_playback::ClipOptions;
 use serde_json::{Map, Value, json};
 
 /// The contract's word.
@@ -32,20 +33,22 @@ fn show(links: &Links<'_>, clip: &StoredClip) -> Value {
     let naive = |time: Option<WallTime>| time.map(WallTime::to_naive_text);
     let file = clip.file.as_ref();
     let duration_us = file.map_or_else(|| clip.range.micros(), |file| file.duration_us);
-    let thumb = file.map(|file| {
+    let thumb = file.and_then(|file| file.thumb).map(|thumb| {
         json!({
             "url": links.clip_thumb(clip),
-            "time": file.thumb.time.to_naive_text(),
-            "width": file.thumb.width,
-            "height": file.thumb.height,
+            "time": thumb.time.to_naive_text(),
+            "width": thumb.width,
+            "height": thumb.height,
         })
     });
+    let gaps = file.and_then(|file| file.gaps.as_ref());
+    let gaps = gaps.map(|gaps| gaps.first.iter().map(show_gap).collect::<Vec<_>>());
     let mut object = json!({
         "id": clip.id,
         "status": status(clip.state),
         "title": clip.title,
-        "camid": clip.channel,
-        "source_camid": clip.channel,
+        "camid": clip.channel.main(),
+        "source_camid": clip.channel.main(),
         "start": clip.range.start.to_naive_text(),
         "end": clip.range.end.to_naive_text(),
         "duration": input::seconds_of(duration_us),
@@ -57,11 +60,21 @@ fn show(links: &Links<'_>, clip: &StoredClip) -> Value {
         "progress": clip.progress,
         "url": file.map(|_| links.clip(clip)),
         "thumb": thumb,
+        "gaps": gaps,
     });
     if let Some(error) = &clip.error {
         object["error"] = error.as_str().into();
     }
     object
+}
+
+/// What of the range is not in the file: a member of ours.
+fn show_gap(gap: &ClipGap) -> Value {
+    json!({
+        "start": gap.range.start.to_naive_text(),
+        "end": gap.range.end.to_naive_text(),
+        "reason": gap.reason,
+    })
 }
 
 /// A channel in a body: its number, also as a text; `null` is none.
@@ -111,6 +124,7 @@ fn read(channel: ChannelId, body: &Map<String, Value>) -> Result<ClipRequest, Ap
         event_time: body_time(body, "event_time")?.flatten(),
         delete_at: body_time(body, "delete_at")?.flatten(),
         wait_for_data: input::flag(body, "wait_for_data")?.unwrap_or(false),
+        making: ClipOptions::default(),
         render: None,
     })
 }

@@ -33,16 +33,20 @@ async fn finish(site: &Site, id: i64) {
         shown: TimeRange::new(at, at.plus_micros(30_000_000)).unwrap(),
         duration_us: 29_500_000,
         size_bytes: 1_000,
-        thumb: ClipThumb {
+        thumb: Some(ClipThumb {
             time: at,
             width: 640,
             height: 360,
             size_bytes: 100,
-        },
+        }),
+        thumb_error: None,
+        gaps: None,
     };
     let catalog = &site.state.catalog;
     catalog.start_clip(id, None, object, at).await.unwrap();
-    catalog.publish_clip(id, object, &file, at).await.unwrap();
+    let makeup = json!({"gaps": [], "codecs": [], "segments": []}).to_string();
+    let published = catalog.publish_clip(id, object, &file, &makeup, at);
+    published.await.unwrap();
 }
 
 #[tokio::test]

@@ -32,5 +32,7 @@ mod retention;
 mod secrets;
 mod sessions;
 mod site;
+mod stored_clips;
 mod stream;
+mod vanishing;
 mod webhooks;

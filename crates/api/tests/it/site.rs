@@ -114,9 +114,12 @@ impl Site {
     }
 
     pub(crate) async fn with(config: ApiConfig) -> Self {
+        Self::with_store(config, BlobStore::memory()).await
+    }
+
+    pub(crate) async fn with_store(config: ApiConfig, blobs: BlobStore) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(MovableClock::new(start_of_test()));
-        let blobs = BlobStore::memory();
         let of_state = Arc::clone(&clock) as Arc<dyn WallClock>;
         let state = state(&folder, of_state, config, blobs.clone()).await;
         let (_, key) = state.access.create_account("test").await.unwrap();

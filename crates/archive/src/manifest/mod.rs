@@ -28,6 +28,9 @@ pub struct Manifest {
     pub made: String,
     /// Whose footage.
     pub channel: i64,
+    /// `sub` if it is that of the camera's sub stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
     /// What was asked for.
     pub requested: Span,
     /// What the file shows.
@@ -205,6 +208,7 @@ mod tests {
             format: FORMAT.to_owned(),
             made: "2026-01-01T00:00:00Z".to_owned(),
             channel: 7,
+            stream: None,
             requested: span("2026-01-01T00:00:00Z", "2026-01-01T00:00:10Z"),
             presented: span("2026-01-01T00:00:00Z", "2026-01-01T00:00:10Z"),
             gaps: Vec::new(),

@@ -3,8 +3,8 @@
 use crate::backend::{ALL, account, at, channel, channel_of, conformance, range};
 use framewell_catalog::{
     CLIP_JOB, Catalog, ClipFile, ClipFilter, ClipGap, ClipGaps, ClipKey, ClipLimit, ClipLimits,
-    ClipPatch, ClipState, ClipThumb, Error, Lease, MOST_CLIP_GAPS, MOST_CLIP_SHARES, NewClip, Order,
-    Release, Slice, StoredClip,
+    ClipPatch, ClipState, ClipThumb, Error, Lease, MOST_CLIP_GAPS, MOST_CLIP_SHARES, NewClip,
+    Order, Release, Slice, StoredClip,
 };
 use framewell_model::{
     Channel, ChannelPatch, ClipId, ClipObjectId, GapReason, HolderId, StreamKind,
@@ -69,7 +69,10 @@ fn file() -> ClipFile {
             size_bytes: 900,
         }),
         thumb_error: None,
-        gaps: Some(ClipGaps::of(&[gap(2, Some(GapReason::DataLoss)), gap(5, None)])),
+        gaps: Some(ClipGaps::of(&[
+            gap(2, Some(GapReason::DataLoss)),
+            gap(5, None),
+        ])),
     }
 }
 

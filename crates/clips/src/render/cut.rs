@@ -46,6 +46,8 @@ pub(crate) struct Cutter {
     cutting: Option<Cutting>,
     per_job: usize,
     keeps_sound: bool,
+    /// What the replay left out.
+    holes: Vec<TimeRange>,
     is_over: bool,
 }
 
@@ -66,6 +68,7 @@ impl Cutter {
             per_job: usize::try_from(per_job).unwrap_or(8),
             #[expect(clippy::float_cmp, reason = "exactly the default")]
             keeps_sound: speed == 1.0,
+            holes: Vec::new(),
             is_over: false,
         }
     }
@@ -102,6 +105,7 @@ impl Cutter {
             // The camera may have paused within a group, which then goes on.
             ReplayItem::Gap(hole) => {
                 self.timeline.skip(hole);
+                self.holes.push(hole);
                 self.has_paused = true;
             }
             ReplayItem::Unit { unit, .. } => match unit.track {
@@ -156,6 +160,11 @@ impl Cutter {
             Some((RenderFrame::plain(unit.pts.ticks, out_pts), unit.wall))
         });
         placed.collect()
+    }
+
+    /// What nothing was read of so far.
+    pub(crate) fn holes(&self) -> &[TimeRange] {
+        &self.holes
     }
 
     /// Length of the file so far, in 90,000ths of a second, if `end` is its end.

@@ -17,6 +17,7 @@ use framewell_model::{
 };
 use framewell_playback::replay::Selection;
 use futures::{FutureExt as _, StreamExt as _, stream};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,10 +29,12 @@ const MOST_BYTES: u64 = 16 << 30;
 const ENCODING: f64 = 0.95;
 
 /// What came of it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) size_bytes: i64,
     pub(crate) duration_us: i64,
+    /// Where nothing could be read, or decoded; not in order.
+    pub(crate) holes: Vec<TimeRange>,
 }
 
 /// Renders a clip into its object. `shown` is what the clip shows of the recording.
@@ -71,6 +74,7 @@ pub(crate) async fn store(
         gathered,
         waiting: None,
         last_sound: None,
+        holes: Vec::new(),
         saved_at: Instant::now(),
     };
     let end = rendering.run(renderer, clip, options, size, cutter).await?;
@@ -105,6 +109,8 @@ struct Rendering<'a> {
     /// The end of the last unit of sound: its ticks in the file less those in the recording, and the next
     /// possible time.
     last_sound: Option<(i64, i64)>,
+    /// What is left out.
+    holes: Vec<TimeRange>,
     saved_at: Instant,
 }
 
@@ -120,13 +126,13 @@ impl Rendering<'_> {
     ) -> Result<i64, Stop> {
         let (clips, pool) = (self.clips.clone(), renderer.pool.clone());
         let (end, channel) = (self.range.end, clip.channel);
-        let ticks = Arc::new(std::sync::atomic::AtomicI64::new(0));
-        let seen = Arc::clone(&ticks);
+        let so_far = Arc::new(Mutex::new((0, Vec::new())));
+        let seen = Arc::clone(&so_far);
         let pieces = stream::unfold(cutter, move |mut cutter| {
             let seen = Arc::clone(&seen);
             async move {
                 let next = cutter.next().await.transpose()?;
-                seen.store(cutter.ticks(end), std::sync::atomic::Ordering::Relaxed);
+                *seen.lock() = (cutter.ticks(end), cutter.holes().to_vec());
                 Some((next, cutter))
             }
         });
@@ -136,11 +142,14 @@ impl Rendering<'_> {
         });
         let mut done = jobs.buffered(renderer.parallel()).boxed();
         while let Some(result) = done.next().await {
-            if let Some((piece, coded)) = result? {
-                self.take(piece, coded).await?;
+            match result? {
+                (piece, Some(coded)) => self.take(piece, coded).await?,
+                (piece, None) => self.holes.extend(shown_by(&piece)),
             }
         }
-        Ok(ticks.load(std::sync::atomic::Ordering::Relaxed))
+        let (ticks, holes) = std::mem::take(&mut *so_far.lock());
+        self.holes.extend(holes);
+        Ok(ticks)
     }
 
     async fn take(&mut self, piece: Piece, coded: Vec<Coded>) -> Result<(), Stop> {
@@ -273,6 +282,7 @@ impl Rendering<'_> {
         Ok(Stored {
             size_bytes: i64::try_from(size).unwrap_or(i64::MAX),
             duration_us: Timescale::HZ_90K.to_micros(end),
+            holes: self.holes,
         })
     }
 }
@@ -292,6 +302,12 @@ fn progress(range: TimeRange, reached: WallTime) -> f64 {
     part.clamp(0.0, 1.0)
 }
 
+/// From the first picture of a piece to its last.
+fn shown_by(piece: &Piece) -> Option<TimeRange> {
+    let (first, last) = (piece.captured.first()?, piece.captured.last()?);
+    TimeRange::new(*first, *last)
+}
+
 /// What one piece became; `None` where the footage is damaged so much that nothing comes out of it.
 async fn encode(
     clips: Clips,
@@ -300,9 +316,9 @@ async fn encode(
     options: RenderOptions,
     (width, height): (u32, u32),
     piece: Result<Piece, Stop>,
-) -> Result<Option<(Piece, Vec<Coded>)>, Stop> {
+) -> Result<(Piece, Option<Vec<Coded>>), Stop> {
     let mut piece = piece?;
-    overlay::add(&clips, channel, &options, &mut piece).await?;
+    overlay::add(&clips, channel.main(), &options, &mut piece).await?;
     let job = RenderJob {
         video: Arc::new(piece.parameters.video.clone()),
         samples: std::mem::take(&mut piece.samples),
@@ -313,10 +329,10 @@ async fn encode(
         },
     };
     match pool.render(job).await {
-        Ok(coded) => Ok(Some((piece, coded))),
+        Ok(coded) => Ok((piece, Some(coded))),
         Err(error) if error.kind() == ErrorKind::DataLoss => {
             tracing::warn!(channel.id = %channel, %error, "a piece of a rendered clip is left out");
-            Ok(None)
+            Ok((piece, None))
         }
         Err(error) => Err(Stop::of(&error)),
     }

@@ -2,7 +2,7 @@
 
 use crate::{Clip, ClipError, Holes};
 use framewell_footage::FootageGap;
-use framewell_model::{ChannelId, GapReason, HasKind, TimeRange, WallTime};
+use framewell_model::{ChannelId, GapReason, HasKind, StreamKind, TimeRange, WallTime};
 use serde::{Deserialize, Serialize};
 
 /// Name of the manifest among the files of an export.
@@ -32,6 +32,9 @@ pub struct ExportManifest {
 pub struct ExportedCamera {
     /// Its number.
     pub channel: i64,
+    /// Which stream of it: `main` or `sub`.
+    #[serde(default = "main_stream")]
+    pub stream: String,
     /// What people call it.
     pub name: String,
     /// Its footage; absent if there is none.
@@ -40,6 +43,10 @@ pub struct ExportedCamera {
     /// Why there is no footage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ExportError>,
+}
+
+fn main_stream() -> String {
+    StreamKind::Main.as_str().to_owned()
 }
 
 /// A file of an export.
@@ -121,7 +128,8 @@ impl ExportedCamera {
             message: error.to_string(),
         });
         Self {
-            channel: channel.get(),
+            channel: channel.main().get(),
+            stream: channel.stream().as_str().to_owned(),
             name,
             file,
             error,
