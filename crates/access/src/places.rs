@@ -23,6 +23,8 @@ pub enum Occupation {
     Export,
     /// Signed manifests of clips.
     Manifest,
+    /// Clips whose footage is waited for.
+    Wait,
     /// Video: readers and publishers of all protocols.
     Session,
 }
@@ -38,6 +40,7 @@ impl Occupation {
             Self::Upload => "upload",
             Self::Export => "export",
             Self::Manifest => "manifest",
+            Self::Wait => "wait",
             Self::Session => "session",
         }
     }
@@ -51,6 +54,7 @@ impl Occupation {
             Self::Upload => "uploads",
             Self::Export => "exports",
             Self::Manifest => "manifests",
+            Self::Wait => "clips that wait for footage",
             Self::Session => "sessions of video",
         }
     }

@@ -74,6 +74,8 @@ pub struct ApiConfig {
     pub uploads: Places,
     /// The same for exports of several cameras (default 8, half of them for one token or account).
     pub exports: Places,
+    /// The same for clips that wait until their footage is recorded (default 256).
+    pub waiting_clips: Places,
     /// What a clip of an event has around it where its channel says nothing (default 5 s and 10 s).
     pub rolls: Rolls,
     /// A body that takes longer than this to arrive is refused (default 30 s).
@@ -105,6 +107,7 @@ impl Default for ApiConfig {
             streams: Places::new(Occupation::Stream, 512, HALF),
             uploads: Places::with_accounts(Occupation::Upload, uploads, HALF, HALF),
             exports: Places::with_accounts(Occupation::Export, 8, HALF, HALF),
+            waiting_clips: Places::new(Occupation::Wait, 256, HALF),
             rolls: Rolls::default(),
             body_timeout: Duration::from_secs(30),
             heartbeat: Duration::from_secs(10),

@@ -142,6 +142,21 @@ impl Playback {
         Ok(newest.map(|gop| gop.range.end))
     }
 
+    /// Resolves when video that reaches `end` has been recorded; what is there already does not count, nor files
+    /// that somebody hands in.
+    pub fn recorded(
+        &self,
+        channel: ChannelId,
+        end: WallTime,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let reached = self.footage.spool().reached(channel, end);
+        async move {
+            if reached.await.is_err() {
+                std::future::pending().await
+            }
+        }
+    }
+
     /// Opens a published segment as a file of its own.
     pub async fn record(
         &self,

@@ -92,7 +92,9 @@ pub(crate) struct Http {
     pub(crate) stranger_share_percent: u8,
     /// Most streams of events and metadata at once; beyond it 503.
     pub(crate) max_streams: usize,
-    /// How much of the places for pushes, batches and streams one token may take, in percent; beyond it
+    /// Most clips at once that wait until their footage is recorded (`wait=true`); beyond it 503.
+    pub(crate) max_waiting_clips: usize,
+    /// How much of the places for pushes, batches, streams and waiting clips one token may take, in percent; beyond it
     /// 429. 100: all.
     pub(crate) token_share_percent: u8,
     /// How much of them all tokens of one account may take together. 100: all.
@@ -290,6 +292,7 @@ impl Default for Http {
             max_connections: 4_096,
             stranger_share_percent: 25,
             max_streams: 512,
+            max_waiting_clips: 256,
             token_share_percent: 50,
             account_share_percent: 80,
             ticket_lifetime_s: 3_600,

@@ -595,6 +595,7 @@ fn api_config(config: &Config, ports: (u16, Option<u16>)) -> anyhow::Result<ApiC
         pushes: places(Occupation::Push, config.live.max_pushes),
         batches: places(Occupation::Batch, MAX_BATCHES),
         streams: places(Occupation::Stream, http.max_streams),
+        waiting_clips: places(Occupation::Wait, http.max_waiting_clips),
         outbound: Arc::new(config.outbound.policy()?),
         rolls: rolls(config),
         ..usual

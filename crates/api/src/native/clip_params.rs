@@ -18,8 +18,9 @@ const OPTIONS: [&str; 4] = ["gaps", "strict", "wait", "wait_s"];
 const DEFAULT_WAIT_S: u32 = 60;
 /// Longest wait that can be asked for, in seconds.
 const MAX_WAIT_S: u32 = 300;
-/// How often a waiting clip looks whether its footage is there.
-const POLL: Duration = Duration::from_millis(200);
+/// How often a waiting clip looks whether its footage is there, in case that nobody says so: a camera sends a file,
+/// or the time for it is over.
+const POLL: Duration = Duration::from_secs(1);
 /// Footage is written GOP by GOP; what is not there so long after its time will not come.
 const SETTLED: Duration = Duration::from_secs(15);
 
@@ -95,10 +96,12 @@ impl Wanted {
         let Some(wait) = self.wait else {
             return Ok(());
         };
-        let place = state.config.streams.take(&caller.grant);
+        let place = state.config.waiting_clips.take(&caller.grant);
         let _place = place.map_err(ApiError::no_place)?;
         let deadline = Instant::now() + wait;
         loop {
+            // Before the look, so that nothing comes between the two unnoticed.
+            let recorded = state.playback.recorded(channel, self.range.end);
             let newest = state.playback.newest_footage(channel).await;
             let newest = newest.map_err(ApiError::from)?;
             let is_there = newest.is_some_and(|newest| newest >= self.range.end);
@@ -106,7 +109,11 @@ impl Wanted {
             if is_there || will_not_come || Instant::now() >= deadline {
                 return Ok(());
             }
-            tokio::time::sleep(POLL).await;
+            let next_look = deadline.min(Instant::now() + POLL);
+            tokio::select! {
+                () = recorded => {}
+                () = tokio::time::sleep_until(next_look) => {}
+            }
         }
     }
 }

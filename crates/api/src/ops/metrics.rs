@@ -31,6 +31,7 @@ pub(crate) async fn show_metrics(State(state): State<AppState>) -> Response {
         &config.streams,
         &config.uploads,
         &config.exports,
+        &config.waiting_clips,
         &state.manifests.places,
         state.sessions.places(),
     ]));
@@ -125,7 +126,7 @@ const PLACE_FAMILIES: &[PlaceFamily] = &[
     PlaceFamily {
         name: "framewell_places_taken",
         kind: "gauge",
-        help: "Pushes, batches, streams, uploads and sessions that are open",
+        help: "Pushes, batches, streams, uploads, waiting clips and sessions that are open",
         values: |now| vec![("", now.taken)],
     },
     PlaceFamily {
@@ -145,7 +146,7 @@ const PLACE_FAMILIES: &[PlaceFamily] = &[
     },
 ];
 
-fn place_text(kinds: [&Places; 7]) -> String {
+fn place_text(kinds: [&Places; 8]) -> String {
     let mut text = String::new();
     for PlaceFamily {
         name,

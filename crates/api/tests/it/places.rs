@@ -170,3 +170,43 @@ async fn a_websocket_has_a_place_until_it_is_closed() {
     };
     tokio::time::timeout(LIMIT, again).await.unwrap();
 }
+
+#[tokio::test]
+async fn clips_that_wait_for_footage_have_places_of_their_own() {
+    let waiting_clips = Places::new(Occupation::Wait, 3, 50);
+    let site = Site::with(ApiConfig {
+        waiting_clips: waiting_clips.clone(),
+        streams: Places::new(Occupation::Stream, 1, 100),
+        ..ApiConfig::default()
+    })
+    .await;
+    let (a, b) = (site.channel("a").await, site.channel("b").await);
+    let uri = |channel: &TestChannel| {
+        let id = channel.id;
+        format!("/v1/channels/{id}/clip.mp4?start=-10s&end=%2B60s&wait_s=120")
+    };
+    let uris = [uri(&a), uri(&b)];
+    let of_a = || site.get(&a.watch, &uris[0]);
+    let of_b = || site.get(&b.watch, &uris[1]);
+    let taken = async |count: u64| {
+        while waiting_clips.occupancy().taken < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    let others = async {
+        taken(2).await;
+        assert_refused(&of_a().await, 429, 2);
+        // Streams are not in their way, nor they in that of streams.
+        let _stream = open(&site, &a.all, STREAM).await;
+        tokio::select! {
+            answer = of_b() => panic!("{answer:?}"),
+            () = taken(3) => {}
+        }
+    };
+    tokio::select! {
+        answer = of_a() => panic!("{answer:?}"),
+        answer = of_a() => panic!("{answer:?}"),
+        () = others => {}
+    }
+    assert_eq!(waiting_clips.occupancy().taken, 0);
+}

@@ -3,13 +3,16 @@
 use crate::cameras;
 use crate::client::Api;
 use crate::server::{Server, files_below, wait_for};
-use crate::site::{ChannelKeys, acc, create_channel, wait_for_records};
+use crate::site::{ChannelKeys, acc, create_channel, create_group, wait_for_records};
 use crate::tools::{assert_consecutive, ffprobe, stamps_of};
 use framewell_model::WallTime;
 use framewell_testkit::camera::{Camera, CameraConfig, Source, start_cameras};
 use framewell_testkit::encode::ClipSpec;
+use framewell_testkit::multipart::parts_of;
 use framewell_testkit::stamp::{Stamp, read_stamp_jpeg};
 use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Command;
 
 /// A picture is on screen for this long.
 const FRAME_US: i64 = 1_000_000 / cameras::FPS;
@@ -144,20 +147,25 @@ impl Site {
             answer.expect_ok();
             let file = tempfile::NamedTempFile::new().expect("a file");
             std::fs::write(file.path(), &answer.body).expect("written");
-            let name = file.path().to_str().expect("UTF-8");
-            let probed = ffprobe(name, &[]);
-            assert_eq!(probed["streams"][0]["width"], wide, "{stream}");
-            let stamps = stamps_of(name, &[], 1_000).await;
-            assert_consecutive(&stamps);
-            for (stamp, wanted) in [(stamps.first(), start), (stamps.last(), end)] {
-                let shown = stamp.expect("pictures").capture;
-                let off_us = wanted.micros_since(shown).abs();
-                assert!(
-                    off_us <= FRAME_US + CLOCK_US,
-                    "{stream}: {shown} for {wanted}"
-                );
-            }
+            assert_shows(file.path(), wide, start, end).await;
         }
+    }
+}
+
+/// A file has pictures of this width, from one instant to another.
+async fn assert_shows(file: &Path, wide: u32, start: WallTime, end: WallTime) {
+    let name = file.to_str().expect("UTF-8");
+    let probed = ffprobe(name, &[]);
+    assert_eq!(probed["streams"][0]["width"], wide, "{name}");
+    let stamps = stamps_of(name, &[], 1_000).await;
+    assert_consecutive(&stamps);
+    for (stamp, wanted) in [(stamps.first(), start), (stamps.last(), end)] {
+        let shown = stamp.expect("pictures").capture;
+        let off_us = wanted.micros_since(shown).abs();
+        assert!(
+            off_us <= FRAME_US + CLOCK_US,
+            "{shown} for {wanted}, {wide} wide"
+        );
     }
 }
 
@@ -240,6 +248,165 @@ async fn rebuilt(site: &mut Site, start: WallTime) {
     let sub = format!("{}-sub", site.channel.id);
     let (code, text) = site.server.framewell(&["verify", "--channel", &sub]);
     assert_eq!(code, Some(0), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stored_clips_exports_manifests_and_pictures_of_a_group_show_the_sub_stream_by_choice() {
+    let site = Site::start().await;
+    site.wait_for_one_clock().await;
+    let on = json!({"rec_mode": "on"});
+    let path = site.path("recording?stream=sub");
+    site.api().put(&path, &on).await.expect(200);
+    let start = cameras::now().plus_micros(1_500_000);
+    let end = start.plus_micros(2_000_000);
+    for stream in ["main", "sub"] {
+        site.wait_for_footage(stream, start, end).await;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    a_stored_clip(&site, folder.path(), start, end).await;
+    an_export(&site, folder.path(), start, end).await;
+    pictures_of_a_group(&site, start.plus_micros(730_000)).await;
+    a_signed_manifest(&site, folder.path(), start, end).await;
+}
+
+async fn a_stored_clip(site: &Site, folder: &Path, start: WallTime, end: WallTime) {
+    let times = json!({"start": start, "end": end, "stream": "sub"});
+    let new = site.api().post("/v1/clips", &times).await.expect(201);
+    let path = format!("/v1/clips/{}", new["id"]);
+    let clip = wait_for("a stored clip", 60, async || {
+        let clip = site.api().get(&path).await.expect(200);
+        (clip["state"] != "pending").then_some(clip)
+    })
+    .await;
+    assert_eq!(
+        (&clip["state"], &clip["channel"], &clip["stream"]),
+        (&json!("done"), &json!(site.channel.id), &json!("sub")),
+        "{clip}"
+    );
+    let open = site.server.api("");
+    let url = |name: &str| clip["file"][name].as_str().expect("a URL").to_owned();
+    let file = folder.join("stored.mp4");
+    std::fs::write(&file, &open.get(&url("url")).await.body).expect("written");
+    assert_shows(&file, 320, start, end).await;
+    let thumb = open.get(&url("thumb_url")).await;
+    let shown = read_stamp_jpeg(&thumb.body).expect("a stamp").capture;
+    assert!(
+        start.micros_since(shown).abs() <= FRAME_US + CLOCK_US,
+        "{shown}"
+    );
+    let list = site.api().get("/api/v4/clips/").await.expect(200);
+    assert_eq!(list["objects"][0]["camid"], site.channel.id, "{list}");
+}
+
+async fn an_export(site: &Site, folder: &Path, start: WallTime, end: WallTime) {
+    let path = format!("/v1/export.tar?stream=sub&start={start}&end={end}");
+    let archive = site.api().get(&path).await;
+    archive.expect_ok();
+    let tar = folder.join("export.tar");
+    std::fs::write(&tar, &archive.body).expect("written");
+    let unpacked = Command::new("tar")
+        .arg("-xf")
+        .arg(&tar)
+        .arg("-C")
+        .arg(folder)
+        .status();
+    assert!(unpacked.expect("tar runs").success());
+    let text = std::fs::read(folder.join("manifest.json")).expect("a manifest");
+    let manifest: Value = serde_json::from_slice(&text).expect("JSON");
+    let camera = &manifest["cameras"][0];
+    assert_eq!(
+        (&camera["channel"], &camera["stream"]),
+        (&json!(site.channel.id), &json!("sub"))
+    );
+    let name = camera["file"]["name"].as_str().expect("a file");
+    assert_shows(&folder.join(name), 320, start, end).await;
+}
+
+async fn pictures_of_a_group(site: &Site, at: WallTime) {
+    let group = create_group(&site.server, &[&site.channel]).await;
+    let engine = site.server.api(&format!("SI {group}"));
+    for (stream, wide) in [("main", "640"), ("sub", "320")] {
+        let set = engine
+            .get(&format!("/v1/images?stream={stream}&at={at}"))
+            .await;
+        set.expect_ok();
+        let parts = parts_of(set.header("content-type"), &set.body).expect("parts");
+        assert_eq!(
+            parts[0].header("framewell-channel"),
+            site.channel.id.to_string()
+        );
+        assert_eq!(parts[0].header("framewell-width"), wide, "{stream}");
+        let shown = read_stamp_jpeg(&parts[0].body).expect("a stamp").capture;
+        let late_us = at.micros_since(shown);
+        assert!(
+            (-CLOCK_US..FRAME_US + CLOCK_US).contains(&late_us),
+            "{late_us} us"
+        );
+
+        let lines = format!("/v1/images?stream={stream}&at={at}&as=ndjson");
+        let lines = engine.get(&lines).await;
+        let line = lines
+            .body
+            .split(|byte| *byte == b'\n')
+            .next()
+            .expect("a line");
+        let picture: Value = serde_json::from_slice(line).expect("JSON");
+        assert_eq!(picture["channel"], site.channel.id, "{picture}");
+        let url = picture["url"].as_str().expect("a URL");
+        let linked = site.server.api("").get(url).await;
+        linked.expect_ok();
+        assert_eq!(
+            read_stamp_jpeg(&linked.body).expect("a stamp").capture,
+            shown
+        );
+    }
+}
+
+async fn a_signed_manifest(site: &Site, folder: &Path, start: WallTime, end: WallTime) {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let mut files = Vec::new();
+    for stream in ["main", "sub"] {
+        let query = format!("stream={stream}&start={start}&end={end}");
+        let (file, manifest) = (
+            folder.join(format!("{stream}.mp4")),
+            folder.join(format!("{stream}.json")),
+        );
+        let clip = site
+            .api()
+            .get(&site.path(&format!("clip.mp4?{query}")))
+            .await;
+        clip.expect_ok();
+        let path = site.path(&format!("clip.manifest.json?{query}"));
+        let signed = site.api().get(&path).await.expect(200);
+        assert_eq!(signed["manifest"]["channel"], site.channel.id);
+        std::fs::write(&file, &clip.body).expect("written");
+        std::fs::write(&manifest, signed.to_string()).expect("written");
+        files.push((text(&file), text(&manifest)));
+    }
+    let key = site.server.framewell(&["signing-key"]).1.trim().to_owned();
+    let verify = |file: &str, manifest: &str| {
+        let arguments = [
+            "verify",
+            "--manifest",
+            manifest,
+            "--file",
+            file,
+            "--key",
+            &key,
+        ];
+        site.server.framewell(&arguments)
+    };
+    let [(main_file, main), (sub_file, sub)] = &files[..] else {
+        panic!("two streams");
+    };
+    let (code, said) = verify(sub_file, sub);
+    assert_eq!(code, Some(0), "{said}");
+    let named = format!("VERIFIED: channel {} (sub stream)", site.channel.id);
+    assert!(said.contains(&named), "{said}");
+    let (code, said) = verify(main_file, main);
+    assert!(code == Some(0) && !said.contains("stream)"), "{said}");
+    let (code, said) = verify(main_file, sub);
+    assert!(code != Some(0) && !said.contains("VERIFIED"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
