@@ -33,8 +33,8 @@ fn gap(from: f64, to: f64) -> Value {
     json!({"start": at(from), "end": at(to), "reason": "data_loss"})
 }
 
-/// A channel with 35 s of footage in segments of ten seconds, and a node that makes clips. Its decoders never
-/// answer.
+/// A channel with 35 s of footage in segments of ten seconds, and a node that makes clips. Its decoders end
+/// as soon as they begin.
 struct Rig {
     site: Site,
     channel: TestChannel,
@@ -138,7 +138,7 @@ fn jobs(site: &Site) -> Jobs {
         workers: 1,
         deadline: Duration::from_millis(50),
         queue: 1,
-        ..PoolConfig::new("/bin/cat".into())
+        ..PoolConfig::new("/bin/false".into())
     });
     let footage = Footage::new(state.catalog.clone(), site.blobs.clone(), Spool::new());
     let (registry, clock) = (state.registry.clone(), Arc::clone(&state.clock));
@@ -282,7 +282,7 @@ async fn damaged_footage_takes_its_time_in_a_stored_clip_where_that_is_asked_for
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clip_whose_pictures_cannot_be_decoded_has_no_thumbnail_and_says_why() {
     let rig = Rig::new().await;
-    // Decoders that never answer are waited for a while.
+    // Decoders that end at once are waited for a while.
     let clip = rig.made(21.0, 25.0, json!({})).await;
     let file = &clip["file"];
     assert_eq!(

@@ -270,7 +270,8 @@ async fn stored_clips_exports_manifests_and_pictures_of_a_group_show_the_sub_str
 }
 
 async fn a_stored_clip(site: &Site, folder: &Path, start: WallTime, end: WallTime) {
-    let times = json!({"start": start, "end": end, "stream": "sub"});
+    let (first, last) = (start.to_rfc3339(), end.to_rfc3339());
+    let times = json!({"start": first, "end": last, "stream": "sub"});
     let new = site.api().post("/v1/clips", &times).await.expect(201);
     let path = format!("/v1/clips/{}", new["id"]);
     let clip = wait_for("a stored clip", 60, async || {
