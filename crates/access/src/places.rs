@@ -27,6 +27,8 @@ pub enum Occupation {
     Wait,
     /// Video: readers and publishers of all protocols.
     Session,
+    /// Processes that make Opus of other sound.
+    Transcoder,
 }
 
 impl Occupation {
@@ -42,6 +44,7 @@ impl Occupation {
             Self::Manifest => "manifest",
             Self::Wait => "wait",
             Self::Session => "session",
+            Self::Transcoder => "transcoder",
         }
     }
 
@@ -56,6 +59,7 @@ impl Occupation {
             Self::Manifest => "manifests",
             Self::Wait => "clips that wait for footage",
             Self::Session => "sessions of video",
+            Self::Transcoder => "transcoders of sound",
         }
     }
 }

@@ -27,7 +27,8 @@ pub(crate) struct WebRtc {
     /// many of them one token and account may have.
     pub(crate) max_sessions: usize,
     /// Most decoder processes that make Opus of AAC and G.711 for sessions that ask for it: one for each channel that
-    /// is heard live, one for each session that plays recorded footage. Beyond it the sound is left out. 0: none.
+    /// is heard live, one for each session that plays recorded footage. Beyond it the sound is left out, as it is
+    /// beyond what one token or account may have of them (as of `max_sessions`). 0: none.
     pub(crate) max_sound_transcoders: usize,
 }
 
@@ -80,7 +81,12 @@ impl WebRtc {
             sound: SoundConfig {
                 program: decoders.program.clone(),
                 worker: decoders.worker.clone(),
-                most: self.max_sound_transcoders,
+                places: Places::with_accounts(
+                    Occupation::Transcoder,
+                    self.max_sound_transcoders,
+                    token,
+                    account,
+                ),
             },
         };
         Engine::new(&config, sockets, services).context("starting WebRTC failed")

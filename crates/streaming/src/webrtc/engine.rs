@@ -7,9 +7,9 @@ use super::publisher::{Publishing, Stage};
 use super::router::Router;
 use super::shelf::Shelf;
 use super::sockets::{self, Sockets};
-use super::sound::{Full, Hearing, Listener, SoundConfig, Sounds, is_transcodable};
+use super::sound::{Hearing, Listener, SoundConfig, Sounds, is_transcodable};
 use super::viewer::{Order, Seat, Viewer};
-use framewell_access::places::Places;
+use framewell_access::places::{NoPlace, Places};
 use framewell_access::sessions::{Activity, NewSession, Protocol, SessionRefused, Sessions};
 use framewell_ingest::publish::{Protocol as PublishProtocol, Publishers};
 use framewell_live::{Registry, Start, Track, Wake};
@@ -287,7 +287,11 @@ impl Engine {
             .as_ref()
             .filter(|audio| is_transcodable(audio));
         if let Some(audio) = audio.filter(|_| wanted.wants_opus) {
-            match self.shared.sounds.listen(wanted.channel, track) {
+            match self
+                .shared
+                .sounds
+                .listen(wanted.channel, track, wanted.holder)
+            {
                 Ok(listener) => {
                     sound.listener = Some(listener);
                     sound.opus = Some(AudioParameters::opus(audio.channels));
@@ -320,6 +324,7 @@ impl Engine {
             .filter(|_| negotiated.audio == Some(AudioCodec::Opus))
             .map(|listener| Hearing {
                 sounds: self.shared.sounds.clone(),
+                holder: wanted.holder,
                 listener: Some(listener),
             });
         let now = Instant::now();
@@ -448,7 +453,7 @@ struct WantedSound {
     listener: Option<Listener>,
     /// What is heard then.
     opus: Option<AudioParameters>,
-    full: Option<Full>,
+    full: Option<NoPlace>,
 }
 
 /// Why there is no sound, and what to do about it.
@@ -458,7 +463,7 @@ fn left_out_text(codec: AudioCodec, sound: &WantedSound) -> String {
         AudioCodec::Pcmu | AudioCodec::Pcma => ("G.711", "RTSP carries it"),
         AudioCodec::Opus => ("Opus", "RTSP carries it"),
     };
-    match (sound.full, &sound.opus) {
+    match (&sound.full, &sound.opus) {
         (Some(full), _) => format!("it is {name}, and {full}; {instead}"),
         (None, Some(_)) => format!("it is {name}, and the offer does not take Opus; {instead}"),
         (None, None) if codec == AudioCodec::Opus => {

@@ -1,17 +1,18 @@
 //! Sound that browsers do not take becomes Opus: in a process of its own for each channel, for all of its viewers.
 
 use bytes::Bytes;
+use framewell_access::places::{NoPlace, Place, Places};
 use framewell_decode::protocol::sound::{Coding, MAX_FRAMES};
 use framewell_decode::{Error, SoundFrame, Transcoded, Transcoder, WorkerOptions};
 use framewell_live::{Start, Subscriber, Track, Wake};
 use framewell_media::{AccessUnit, AudioParameters, StreamParameters, TrackKind};
-use framewell_model::{ChannelId, RunId, WallTime};
+use framewell_model::{ChannelId, Holder, RunId, WallTime};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -32,15 +33,10 @@ pub struct SoundConfig {
     pub program: PathBuf,
     /// What each process may use.
     pub worker: WorkerOptions,
-    /// Most processes at once: one for each channel that is listened to live, one for each session that plays
-    /// recorded footage. 0: sound is not transcoded.
-    pub most: usize,
+    /// Places of processes: one for each channel that is listened to live, which whoever came first pays for, and
+    /// one for each session that plays recorded footage.
+    pub places: Places,
 }
-
-/// All processes are taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("all {0} transcoders of sound are taken (webrtc.max_sound_transcoders)")]
-pub(super) struct Full(usize);
 
 /// 20 ms of Opus.
 #[derive(Debug, Clone)]
@@ -91,7 +87,6 @@ pub(super) struct Sounds {
 #[derive(Debug)]
 struct Shared {
     config: SoundConfig,
-    places: Arc<Semaphore>,
     live: Mutex<HashMap<ChannelId, Weak<Feed>>>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -101,7 +96,7 @@ struct Shared {
 #[derive(Debug)]
 struct Feed {
     packets: broadcast::Sender<Sound>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
     _over: DropGuard,
 }
 
@@ -120,6 +115,8 @@ pub(super) struct Listener {
 #[derive(Debug)]
 pub(super) struct Hearing {
     pub(super) sounds: Sounds,
+    /// Who pays for what it hears.
+    pub(super) holder: Holder,
     pub(super) listener: Option<Listener>,
 }
 
@@ -127,7 +124,6 @@ impl Sounds {
     pub(super) fn new(config: SoundConfig, tasks: TaskTracker, stop: CancellationToken) -> Self {
         Self {
             shared: Arc::new(Shared {
-                places: Arc::new(Semaphore::new(config.most.min(Semaphore::MAX_PERMITS))),
                 config,
                 live: Mutex::default(),
                 tasks,
@@ -137,7 +133,12 @@ impl Sounds {
     }
 
     /// Hears a channel live; starts its process if nobody else does.
-    pub(super) fn listen(&self, channel: ChannelId, track: &Track) -> Result<Listener, Full> {
+    pub(super) fn listen(
+        &self,
+        channel: ChannelId,
+        track: &Track,
+        holder: Holder,
+    ) -> Result<Listener, NoPlace> {
         let mut live = self.shared.live.lock();
         if let Some(feed) = live.get(&channel).and_then(Weak::upgrade) {
             return Ok(Listener {
@@ -147,7 +148,7 @@ impl Sounds {
                 _feed: feed,
             });
         }
-        let place = self.place()?;
+        let place = self.shared.config.places.take(holder)?;
         live.retain(|_, feed| feed.strong_count() > 0);
         let mut subscriber = track.subscribe(Start::NewestKey);
         skip(&mut subscriber);
@@ -157,15 +158,10 @@ impl Sounds {
     }
 
     /// Hears what [`Listener::feed`] is given.
-    pub(super) fn follow(&self, channel: ChannelId) -> Result<Listener, Full> {
-        let place = self.place()?;
+    pub(super) fn follow(&self, channel: ChannelId, holder: Holder) -> Result<Listener, NoPlace> {
+        let place = self.shared.config.places.take(holder)?;
         let (pieces, given) = mpsc::channel(PIECES);
         Ok(self.begin(channel, Source::Given(given), Some(pieces), place))
-    }
-
-    fn place(&self) -> Result<OwnedSemaphorePermit, Full> {
-        let place = Arc::clone(&self.shared.places).try_acquire_owned();
-        place.map_err(|_| Full(self.shared.config.most))
     }
 
     fn begin(
@@ -173,7 +169,7 @@ impl Sounds {
         channel: ChannelId,
         source: Source,
         pieces: Option<mpsc::Sender<Piece>>,
-        place: OwnedSemaphorePermit,
+        place: Place,
     ) -> Listener {
         let (sender, packets) = broadcast::channel(PACKETS);
         let over = CancellationToken::new();
@@ -379,20 +375,47 @@ fn count_damaged(frames: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use framewell_access::places::Occupation;
+    use framewell_model::AccountId;
 
-    #[tokio::test]
-    async fn a_place_is_free_as_soon_as_nobody_listens() {
+    fn sounds(places: Places) -> Sounds {
         let config = SoundConfig {
             program: PathBuf::from("no-such-program"),
             worker: WorkerOptions::default(),
-            most: 1,
+            places,
         };
-        let sounds = Sounds::new(config, TaskTracker::new(), CancellationToken::new());
+        Sounds::new(config, TaskTracker::new(), CancellationToken::new())
+    }
+
+    fn holder(account: i64) -> Holder {
+        Holder {
+            account: AccountId::new(account).unwrap(),
+            serial: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_place_is_free_as_soon_as_nobody_listens() {
+        let sounds = sounds(Places::new(Occupation::Transcoder, 1, 100));
         let channel = ChannelId::new(1).unwrap();
-        let first = sounds.follow(channel).unwrap();
-        assert_eq!(sounds.follow(channel).unwrap_err(), Full(1));
+        let first = sounds.follow(channel, holder(1)).unwrap();
+        let error = sounds.follow(channel, holder(2)).unwrap_err();
+        assert!(matches!(error, NoPlace::Full { limit: 1, .. }), "{error}");
         drop(first);
         // Nothing has run since.
-        sounds.follow(channel).unwrap();
+        sounds.follow(channel, holder(2)).unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_has_a_share_of_the_places_leaves_the_others_theirs() {
+        let sounds = sounds(Places::new(Occupation::Transcoder, 4, 50));
+        let channel = ChannelId::new(1).unwrap();
+        let follow = |account| sounds.follow(channel, holder(account));
+        let _taken = (follow(1).unwrap(), follow(1).unwrap());
+        let error = follow(1).unwrap_err();
+        assert!(matches!(error, NoPlace::Share { limit: 2, .. }), "{error}");
+        let _others = (follow(2).unwrap(), follow(2).unwrap());
+        let error = follow(3).unwrap_err();
+        assert!(matches!(error, NoPlace::Full { limit: 4, .. }), "{error}");
     }
 }

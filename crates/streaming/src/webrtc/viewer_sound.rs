@@ -14,9 +14,14 @@ impl Viewer {
     /// Sound comes from the channel, as pictures do.
     pub(super) fn hear_live(&mut self) {
         let (channel, track) = (self.seat.channel, &self.seat.track);
-        let Some(Hearing { sounds, listener }) = &mut self.seat.hearing else {
+        let Some(hearing) = &mut self.seat.hearing else {
             return;
         };
+        let Hearing {
+            sounds,
+            holder,
+            listener,
+        } = hearing;
         if listener
             .as_ref()
             .is_some_and(super::sound::Listener::is_live)
@@ -25,7 +30,7 @@ impl Viewer {
         }
         // First the place of the recorded sound is given back.
         *listener = None;
-        match sounds.listen(channel, track) {
+        match sounds.listen(channel, track, *holder) {
             Ok(live) => *listener = Some(live),
             Err(full) => self.tell_silence(&full.to_string()),
         }
@@ -34,16 +39,21 @@ impl Viewer {
     /// Sound comes from the footage that is played.
     pub(super) fn hear_recorded(&mut self) {
         let channel = self.seat.channel;
-        let Some(Hearing { sounds, listener }) = &mut self.seat.hearing else {
+        let Some(hearing) = &mut self.seat.hearing else {
             return;
         };
+        let Hearing {
+            sounds,
+            holder,
+            listener,
+        } = hearing;
         if let Some(recorded) = listener.as_mut().filter(|listener| !listener.is_live()) {
             recorded.seek();
             return;
         }
         // First the place of the live sound is given back.
         *listener = None;
-        match sounds.follow(channel) {
+        match sounds.follow(channel, *holder) {
             Ok(recorded) => *listener = Some(recorded),
             Err(full) => self.tell_silence(&full.to_string()),
         }

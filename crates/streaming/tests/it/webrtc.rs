@@ -77,7 +77,7 @@ impl Site {
             sound: SoundConfig {
                 program: "/nonexistent/framewell-decoder".into(),
                 worker: WorkerOptions::default(),
-                most: 1,
+                places: Places::new(Occupation::Transcoder, 1, 100),
             },
         };
         let ingest = Ingest::new(
