@@ -1,10 +1,12 @@
 //! Main and sub stream of one camera: two encodings of one view, on one clock.
 
+use crate::browser::{Browser, Page};
 use crate::cameras;
 use crate::client::Api;
 use crate::server::{Server, files_below, wait_for};
 use crate::site::{ChannelKeys, acc, create_channel, create_group, wait_for_records};
 use crate::tools::{assert_consecutive, ffprobe, stamps_of};
+use crate::webrtc;
 use framewell_model::WallTime;
 use framewell_testkit::camera::{Camera, CameraConfig, Source, start_cameras};
 use framewell_testkit::encode::ClipSpec;
@@ -421,6 +423,7 @@ async fn the_sub_stream_is_served_where_it_is_asked_for_and_leaves_the_main_stre
         .expect(200);
     for (protocol, options) in [
         ("rtsp", vec![("-rtsp_transport", "tcp")]),
+        ("rtmp", vec![]),
         ("hls", vec![]),
         ("mp4", vec![]),
     ] {
@@ -429,7 +432,15 @@ async fn the_sub_stream_is_served_where_it_is_asked_for_and_leaves_the_main_stre
         assert_consecutive(&stamps);
         let age_us = cameras::now().micros_since(stamps[0].capture);
         assert!(age_us < 30_000_000, "{protocol}: {age_us} us old");
+        let probed = ffprobe(url, &["-select_streams", "v"]);
+        assert_eq!(probed["streams"][0]["width"], 320, "{protocol}: {probed}");
     }
+    let whep = live["whep"].as_str().expect("a URL");
+    let page = Page::serve(webrtc::page(&format!("whep({whep:?})"), "")).await;
+    let browser = Browser::open(&format!("http://{}/", page.address));
+    let (_, report) = page.wait_for_report(|_| true).await;
+    assert_eq!(report["width"], 320, "{report}");
+    drop(browser);
     let now = site.api().get(&site.path("image?stream=sub")).await;
     now.expect_ok();
     assert_eq!(now.header("framewell-width"), "320");
