@@ -8,7 +8,8 @@ use anyhow::Context;
 use framewell_blob::{BlobStore, ObjectKey};
 use framewell_catalog::{Catalog, CatalogConfig, NewSegment, SegmentFacts};
 use framewell_fmp4::{
-    SegmentIdentity, SegmentIndex, build_fragment, build_segment_init, fingerprint,
+    FragmentEntry, Sample, SegmentIdentity, SegmentIndex, build_fragment, build_segment_init,
+    fingerprint,
 };
 use framewell_footage::{Footage, Spool};
 use framewell_live::{Registry, RingConfig};
@@ -27,6 +28,8 @@ use std::time::Instant;
 use uuid::Uuid;
 
 const SEGMENT_US: i64 = 10_000_000;
+/// A segment in ticks of the sound.
+const SOUND_TICKS: i64 = 480_000;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -107,7 +110,9 @@ async fn channel(catalog: &Catalog, now: WallTime) -> anyhow::Result<ChannelId> 
 /// Ten seconds: the head of a segment, and its index.
 struct Template {
     head: Vec<u8>,
+    /// Without fragments.
     index: SegmentIndex,
+    fragments: Vec<(FragmentEntry, Vec<Sample>)>,
     codecs: String,
 }
 
@@ -140,24 +145,39 @@ async fn template(channel: ChannelId, b_frames: u32) -> anyhow::Result<Template>
         clock: ClockSource::CameraRtcp,
     };
     let (init, clock) = build_segment_init(&clip.parameters, &identity, &gops[0]);
-    let mut index = SegmentIndex {
+    let index = SegmentIndex {
         init_len: u32::try_from(init.len())?,
         parameters: fingerprint(&clip.parameters),
         ..SegmentIndex::default()
     };
+    let mut fragments = Vec::new();
+    let mut offset = u64::from(index.init_len);
     for (number, units) in gops.iter().enumerate() {
         let next = gops.get(number + 1).map(|next| next[0].dts.ticks);
         let sequence = u32::try_from(number + 1)?;
         let fragment = build_fragment(&clock, sequence, &clip.parameters, units, next);
         let mut entry = fragment.entry;
-        entry.offset = index.len_bytes();
-        index.push(entry, &fragment.samples);
+        entry.offset = offset;
+        offset += u64::from(entry.len);
+        fragments.push((entry, fragment.samples));
     }
+    cut_sound(&mut fragments);
     Ok(Template {
         head: init.to_vec(),
         index,
+        fragments,
         codecs: clip.parameters.codecs(),
     })
+}
+
+/// Lets the sound end with the segment, where that of the next one begins.
+fn cut_sound(fragments: &mut [(FragmentEntry, Vec<Sample>)]) {
+    let samples = fragments.iter_mut().flat_map(|(_, samples)| samples);
+    let last = samples.filter(|sample| sample.track == TrackKind::Audio);
+    if let Some(last) = last.last() {
+        let rest = (SOUND_TICKS - last.pts).clamp(0, i64::from(last.duration));
+        last.duration = u32::try_from(rest).unwrap_or(last.duration);
+    }
 }
 
 async fn publish(
@@ -169,7 +189,8 @@ async fn publish(
 ) -> anyhow::Result<()> {
     let mut index = template.index.clone();
     let ticks = number * SEGMENT_US / 100 * 9;
-    for entry in &mut index.fragments {
+    for (entry, samples) in &template.fragments {
+        let (mut entry, mut samples) = (*entry, samples.clone());
         entry.wall = entry.wall.plus_micros(number * SEGMENT_US);
         for time in [
             &mut entry.anchor_pts,
@@ -179,6 +200,15 @@ async fn publish(
         ] {
             *time += ticks;
         }
+        for sample in &mut samples {
+            let ticks = match sample.track {
+                TrackKind::Video => ticks,
+                TrackKind::Audio => number * SOUND_TICKS,
+            };
+            sample.dts += ticks;
+            sample.pts += ticks;
+        }
+        index.push(entry, &samples);
     }
     let range = TimeRange {
         start: start.plus_micros(number * SEGMENT_US),
