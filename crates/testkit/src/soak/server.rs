@@ -43,10 +43,14 @@ pub(super) struct Server {
     begun: WallTime,
 }
 
+/// Bytes of a large disk that stay free.
+const MOST_RESERVE: u64 = 32 << 20;
+
 impl Server {
     pub(super) async fn start(plan: &Plan, data: &Path, disk_mib: u32) -> Result<Self> {
         std::fs::create_dir_all(data)?;
-        let reserve = (u64::from(disk_mib) << 20) / 8;
+        // What a stranger who fills the disk costs of the oldest footage is bounded by it.
+        let reserve = ((u64::from(disk_mib) << 20) / 8).min(MOST_RESERVE);
         let mut settings = vec![
             ("FRAMEWELL_RECORD__SEGMENT_S", "4".to_owned()),
             ("FRAMEWELL_RECORD__MIN_FREE_BYTES", reserve.to_string()),
