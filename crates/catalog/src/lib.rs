@@ -4,6 +4,7 @@
 //! time they need as an argument; there is no clock here.
 
 mod accounts;
+mod bulk;
 mod channel_limits;
 mod channel_rows;
 mod channel_tags;
@@ -89,7 +90,7 @@ pub use images::{DoomedImage, NewImage, StagedImage};
 pub use jobs::{Checkpoint, Job, JobFilter, Lease, MOST_EVENT_TASKS, NewJob, Release};
 pub use revision::Revisions;
 pub use rule_steps::{RuleEvent, RuleState, RuleStep};
-pub use rules::{NewRule, RuleOwner, RuleRow};
+pub use rules::{NewRule, RuleOwner, RuleRow, RuleToken};
 pub use segment_seals::SegmentRow;
 pub use segments::{MAX_SEGMENT_US, NewSegment, SegmentFacts, StagedSegment};
 pub use tokens::{CHANNEL_TOKEN_LIFETIME_S, LONG_TOKEN_LIFETIME_S, TokenRow, TokenTarget};

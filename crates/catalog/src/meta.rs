@@ -5,10 +5,8 @@ use crate::channels::only;
 use crate::meta_candidates::few_candidates;
 use crate::meta_changes::renew;
 use crate::meta_filter::{condition, order};
-use crate::meta_native_rows::put_native;
-use crate::meta_rows::{
-    FieldRow, ROWS_AT_ONCE, check, document, fields, insert_fields, upsert, with_columns,
-};
+use crate::meta_native_rows::{delete_of, put_native};
+use crate::meta_rows::{ROWS_AT_ONCE, check, document, fields, upsert, with_columns};
 use crate::meta_text::put_words;
 use crate::slice::count;
 use crate::sql::{Dialect, Tx};
@@ -151,12 +149,15 @@ pub struct Sort {
 }
 
 impl Catalog {
-    /// Inserts or replaces documents, all or none. Ids are unique in a channel; of two documents with one
-    /// id the last one counts.
+    /// Inserts or replaces documents, all or none; channel and id of those that were not there before. Ids
+    /// are unique in a channel; of two documents with one id the last one counts.
     ///
     /// [`Error::NotFound`] names a channel that does not exist; [`Error::Invalid`] a number that is not finite, or a name or an
     /// id that is empty or longer than 512 bytes.
-    pub async fn put_documents(&self, documents: &[Document]) -> Result<(), Error> {
+    pub async fn put_documents(
+        &self,
+        documents: &[Document],
+    ) -> Result<BTreeSet<(ChannelId, String)>, Error> {
         // By id, so that two callers at once lock rows in the same order.
         let by_id: BTreeMap<(ChannelId, &str), &Document> = documents
             .iter()
@@ -167,17 +168,17 @@ impl Catalog {
         let mut tx = self.begin("storing of documents").await?;
         let channels = documents.iter().map(|document| document.channel).collect();
         require_all(&mut tx, &channels).await?;
-        let mut written = Vec::with_capacity(documents.len());
+        let mut written = Written::default();
         for some in documents.chunks(ROWS_AT_ONCE) {
             put(&mut tx, some, &mut written).await?;
         }
-        if written.is_empty() {
-            return Ok(());
+        if written.numbers.is_empty() {
+            return Ok(written.created);
         }
-        let revision = renew(&mut tx, &written).await?;
+        let revision = renew(&mut tx, &written.numbers).await?;
         tx.commit().await?;
         self.note_documents(revision);
-        Ok(())
+        Ok(written.created)
     }
 
     /// Documents by id among these channels, ascending by id; missing ones are left out.
@@ -353,43 +354,36 @@ async fn require_all(tx: &mut Tx, channels: &BTreeSet<ChannelId>) -> Result<(), 
     }
 }
 
-/// Writes documents; adds the number and channel of each to `written`.
-async fn put(
-    tx: &mut Tx,
-    documents: &[&Document],
-    written: &mut Vec<(i64, ChannelId)>,
-) -> Result<(), Error> {
-    let mut numbers: BTreeMap<(i64, String), i64> = BTreeMap::new();
+/// What was written so far.
+#[derive(Default)]
+struct Written {
+    numbers: Vec<(i64, ChannelId)>,
+    created: BTreeSet<(ChannelId, String)>,
+}
+
+/// Writes documents; adds them to `written`.
+async fn put(tx: &mut Tx, documents: &[&Document], written: &mut Written) -> Result<(), Error> {
+    let mut numbers: BTreeMap<(i64, String), (i64, bool)> = BTreeMap::new();
     let mut replaced = Vec::new();
-    for row in tx.fetch(&upsert(documents, tx.dialect())?).await? {
-        let number = row.get("number")?;
-        numbers.insert((row.get("channel")?, row.get("id")?), number);
-        if !row.get::<bool>("is_new")? {
-            replaced.push(number);
+    for row in upsert(tx, documents).await? {
+        if !row.is_new {
+            replaced.push(row.number);
         }
+        numbers.insert((row.channel, row.id), (row.number, row.is_new));
     }
-    if !replaced.is_empty() {
-        let outdated = Query::delete()
-            .from_table("meta_field")
-            .and_where(tx.dialect().is_one_of(Expr::col("document"), &replaced))
-            .take();
-        tx.execute(&outdated).await?;
-    }
+    delete_of(tx, "meta_field", &replaced).await?;
     let mut numbered: Vec<(i64, &Document)> = Vec::with_capacity(documents.len());
     for document in documents {
         let key = (document.channel.get(), document.id.clone());
         let missing = || Error::corrupt("number", "a stored document did not come back");
-        let number = *numbers.get(&key).ok_or_else(missing)?;
-        written.push((number, document.channel));
+        let ((_, id), (number, is_new)) = numbers.remove_entry(&key).ok_or_else(missing)?;
+        written.numbers.push((number, document.channel));
+        if is_new {
+            written.created.insert((document.channel, id));
+        }
         numbered.push((number, document));
     }
-    let rows: Vec<FieldRow<'_>> = numbered
-        .iter()
-        .flat_map(|(number, document)| fields(*number, document))
-        .collect();
-    for some in rows.chunks(ROWS_AT_ONCE) {
-        tx.execute(&insert_fields(some)).await?;
-    }
+    tx.insert(&fields(&numbered)).await?;
     put_native(tx, &numbered, &replaced).await?;
     put_words(tx, &numbered, &replaced).await
 }

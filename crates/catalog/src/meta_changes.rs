@@ -1,14 +1,14 @@
 //! Documents in the order in which they became visible: what subscribers read.
 
+use crate::bulk::{Kind, Rows, Target};
 use crate::meta::Filter;
 use crate::meta_filter::condition;
 use crate::meta_pages::{DocumentPage, Place, load, with_size};
-use crate::meta_rows::ROWS_AT_ONCE;
 use crate::revision::{Counter, take};
 use crate::sql::Tx;
 use crate::{Catalog, Error, Revisions};
 use framewell_model::ChannelId;
-use sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query};
+use sea_query::{Expr, ExprTrait as _, Order, Query};
 
 impl Catalog {
     /// Documents of these channels that match, oldest revision first, each with its revision: `most`, or as
@@ -85,20 +85,20 @@ impl Catalog {
 pub(crate) async fn renew(tx: &mut Tx, documents: &[(i64, ChannelId)]) -> Result<i64, Error> {
     let count = i64::try_from(documents.len()).unwrap_or(i64::MAX);
     let first = take(tx, Counter::Document, count).await?;
-    let numbered: Vec<(i64, &(i64, ChannelId))> = (first..).zip(documents).collect();
-    for some in numbered.chunks(ROWS_AT_ONCE) {
-        let mut put = Query::insert();
-        put.into_table("meta_change")
-            .columns(["revision", "document", "channel"])
-            .on_conflict(
-                OnConflict::column("document")
-                    .update_column("revision")
-                    .to_owned(),
-            );
-        for (revision, (document, channel)) in some {
-            put.values_panic([(*revision).into(), (*document).into(), channel.get().into()]);
-        }
-        tx.execute(&put).await?;
+    let mut changes = Rows::new(CHANGES);
+    for (revision, (document, channel)) in (first..).zip(documents) {
+        changes.push([revision.into(), (*document).into(), channel.get().into()]);
     }
+    tx.insert(&changes).await?;
     Ok(first + count - 1)
 }
+
+const CHANGES: Target = Target {
+    table: "meta_change",
+    columns: &[
+        ("revision", Kind::Number),
+        ("document", Kind::Number),
+        ("channel", Kind::Number),
+    ],
+    tail: "ON CONFLICT (document) DO UPDATE SET revision = excluded.revision",
+};

@@ -2,12 +2,12 @@
 //! back, a row of `meta_object` for each object as filters read it, and the vector beside them.
 
 use crate::Error;
+use crate::bulk::{Kind, Rows, Target};
 use crate::meta::{Document, Frame, Model, Native, Object, Vector};
-use crate::meta_rows::ROWS_AT_ONCE;
 use crate::slice::check_key;
 use crate::sql::{Row, Tx};
 use framewell_model::WallTime;
-use sea_query::{Expr, InsertStatement, OnConflict, Query};
+use sea_query::{Expr, Query};
 use serde::{Deserialize, Serialize};
 
 /// Columns of `meta_document` with native members.
@@ -108,15 +108,7 @@ pub(crate) async fn put_native(
     replaced: &[i64],
 ) -> Result<(), Error> {
     delete_of(tx, "meta_object", replaced).await?;
-    let objects: Vec<(i64, &Document, usize)> = documents
-        .iter()
-        .flat_map(|(number, document)| {
-            (0..document.native.objects.len()).map(|position| (*number, *document, position))
-        })
-        .collect();
-    for some in objects.chunks(ROWS_AT_ONCE) {
-        tx.execute(&insert_objects(some)).await?;
-    }
+    tx.insert(&objects(documents)).await?;
     put_vectors(tx, documents, replaced).await
 }
 
@@ -136,30 +128,43 @@ pub(crate) async fn delete_of(
     tx.execute(&delete).await.map(drop)
 }
 
-fn insert_objects(rows: &[(i64, &Document, usize)]) -> InsertStatement {
-    let mut insert = Query::insert();
-    insert.into_table("meta_object").columns([
-        "document", "position", "channel", "label", "score", "track", "min_x", "min_y", "max_x",
-        "max_y",
-    ]);
-    for (number, document, position) in rows {
-        let object = &document.native.objects[*position];
-        let region = object.region();
-        insert.values_panic([
-            (*number).into(),
-            // Bounded by the length of a list in memory.
-            i64::try_from(*position).unwrap_or(i64::MAX).into(),
-            document.channel.get().into(),
-            object.label.clone().into(),
-            object.score.into(),
-            object.track.clone().into(),
-            region.map(|region| region.min_x).into(),
-            region.map(|region| region.min_y).into(),
-            region.map(|region| region.max_x).into(),
-            region.map(|region| region.max_y).into(),
-        ]);
+const OBJECTS: Target = Target {
+    table: "meta_object",
+    columns: &[
+        ("document", Kind::Number),
+        ("position", Kind::Number),
+        ("channel", Kind::Number),
+        ("label", Kind::Text),
+        ("score", Kind::Real),
+        ("track", Kind::Text),
+        ("min_x", Kind::Real),
+        ("min_y", Kind::Real),
+        ("max_x", Kind::Real),
+        ("max_y", Kind::Real),
+    ],
+    tail: "",
+};
+
+fn objects<'a>(documents: &[(i64, &'a Document)]) -> Rows<'a> {
+    let mut rows = Rows::new(OBJECTS);
+    for (number, document) in documents {
+        for (position, object) in (0_i64..).zip(&document.native.objects) {
+            let region = object.region();
+            rows.push([
+                (*number).into(),
+                position.into(),
+                document.channel.get().into(),
+                object.label.as_deref().into(),
+                object.score.into(),
+                object.track.as_deref().into(),
+                region.map(|region| region.min_x).into(),
+                region.map(|region| region.min_y).into(),
+                region.map(|region| region.max_x).into(),
+                region.map(|region| region.max_y).into(),
+            ]);
+        }
     }
-    insert
+    rows
 }
 
 async fn put_vectors(
@@ -210,43 +215,42 @@ async fn put_vectors(
 /// Vectors inserted by one statement, at most 64 KiB each.
 const VECTORS_AT_ONCE: usize = 200;
 
+const VECTORS: Target = Target {
+    table: "meta_vector",
+    columns: &[("document", Kind::Number), ("vector", Kind::Bytes)],
+    tail: "ON CONFLICT (document) DO UPDATE SET vector = excluded.vector",
+};
+const SKETCHES: Target = Target {
+    table: "meta_sketch",
+    columns: &[
+        ("document", Kind::Number),
+        ("channel", Kind::Number),
+        ("timestamp_us", Kind::Number),
+        ("dimensions", Kind::Number),
+        ("sketch", Kind::Bytes),
+    ],
+    tail: "ON CONFLICT (document) DO UPDATE SET channel = excluded.channel, timestamp_us = excluded.timestamp_us, \
+           dimensions = excluded.dimensions, sketch = excluded.sketch",
+};
+
 async fn insert_vectors(tx: &mut Tx, documents: &[(i64, &Document)]) -> Result<(), Error> {
-    let on_document = |columns: &[&'static str]| {
-        OnConflict::column("document")
-            .update_columns(columns.iter().copied())
-            .to_owned()
-    };
-    let columns = ["channel", "timestamp_us", "dimensions", "sketch"];
-    let mut vectors = Query::insert();
-    vectors
-        .into_table("meta_vector")
-        .columns(["document", "vector"])
-        .on_conflict(on_document(&["vector"]));
-    let mut sketches = Query::insert();
-    sketches
-        .into_table("meta_sketch")
-        .columns(["document"].into_iter().chain(columns))
-        .on_conflict(on_document(&columns));
-    let mut is_empty = true;
+    let mut vectors = Rows::new(VECTORS);
+    let mut sketches = Rows::new(SKETCHES);
     for (number, document) in documents {
         let Vector::New { values, sketch } = &document.native.vector else {
             continue;
         };
-        is_empty = false;
-        vectors.values_panic([(*number).into(), vector_bytes(values).into()]);
-        sketches.values_panic([
+        vectors.push([(*number).into(), vector_bytes(values).into()]);
+        sketches.push([
             (*number).into(),
             document.channel.get().into(),
             document.timestamp.micros().into(),
             i64::try_from(values.len()).unwrap_or(i64::MAX).into(),
-            sketch.clone().into(),
+            sketch.as_slice().into(),
         ]);
     }
-    if is_empty {
-        return Ok(());
-    }
-    tx.execute(&vectors).await?;
-    tx.execute(&sketches).await.map(drop)
+    tx.insert(&vectors).await?;
+    tx.insert(&sketches).await.map(drop)
 }
 
 fn vector_bytes(values: &[f32]) -> Vec<u8> {

@@ -2,18 +2,20 @@
 //! value. Filters read the latter, documents come back from the column `body` of the former.
 
 use crate::Error;
+use crate::bulk::{Cell, Kind, Rows, Target};
+use crate::channels::only;
 use crate::meta::Document;
 use crate::meta_filter::text_key;
 use crate::meta_native_rows::{NATIVE_COLUMNS, check_native, native, native_text};
 use crate::slice::check_key;
-use crate::sql::{Dialect, Row};
+use crate::sql::{Dialect, Row, Tx};
 use crate::text::word_list;
 use framewell_model::{ChannelId, WallTime};
-use sea_query::{Expr, InsertStatement, OnConflict, Query, SelectStatement};
+use sea_query::{Expr, Query, SelectStatement};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Rows inserted by one statement: at most thirteen values each stay below the limits of both databases.
+/// Documents written or named by one statement.
 pub(crate) const ROWS_AT_ONCE: usize = 1_000;
 
 /// The typed maps of a document.
@@ -46,63 +48,112 @@ pub(crate) fn check(document: &Document) -> Result<(), Error> {
     }
 }
 
-/// Inserts documents, or replaces those that are there; returns `number`, `channel` and `id` of each, and
-/// `is_new`: if true, nothing else is stored about it yet.
-pub(crate) fn upsert(documents: &[&Document], dialect: Dialect) -> Result<InsertStatement, Error> {
-    let replaced = ["timestamp_us", "raw_data", "raw_words", "body"];
-    let conflict = OnConflict::columns(["channel", "id"])
-        .update_columns(replaced.into_iter().chain(NATIVE_COLUMNS))
-        .to_owned();
-    let returned = ["number", "channel", "id"].map(Expr::col);
-    let is_new = Expr::cust(match dialect {
-        // SQLite does not tell; looking for what is not there costs it little.
-        Dialect::Sqlite => "0 AS is_new",
-        // A row version that replaced another one carries the lock that was taken for it.
-        Dialect::Postgres => "(xmax = 0) AS is_new",
-    });
-    let mut insert = Query::insert();
-    insert
-        .into_table("meta_document")
-        .columns(
-            [
-                "id",
-                "id_words",
-                "channel",
-                "timestamp_us",
-                "raw_data",
-                "raw_words",
-                "body",
-            ]
-            .into_iter()
-            .chain(NATIVE_COLUMNS),
+/// The text is [`Target::tail`] for either database, which tells new documents by other means.
+macro_rules! replacing {
+    ($returned:literal) => {
+        concat!(
+            "ON CONFLICT (channel, id) DO UPDATE SET timestamp_us = excluded.timestamp_us, ",
+            "raw_data = excluded.raw_data, raw_words = excluded.raw_words, body = excluded.body, ",
+            "frame = excluded.frame, frame_us = excluded.frame_us, model_name = excluded.model_name, ",
+            "model_version = excluded.model_version, native = excluded.native, vector_len = excluded.vector_len ",
+            "RETURNING number, channel, id, ",
+            $returned
         )
-        .on_conflict(conflict)
-        .returning(Query::returning().exprs(returned.into_iter().chain([is_new])));
+    };
+}
+
+const DOCUMENTS: Target = Target {
+    table: "meta_document",
+    columns: &[
+        ("id", Kind::Text),
+        ("id_words", Kind::Text),
+        ("channel", Kind::Number),
+        ("timestamp_us", Kind::Number),
+        ("raw_data", Kind::Text),
+        ("raw_words", Kind::Text),
+        ("body", Kind::Text),
+        ("frame", Kind::Text),
+        ("frame_us", Kind::Number),
+        ("model_name", Kind::Text),
+        ("model_version", Kind::Text),
+        ("native", Kind::Text),
+        ("vector_len", Kind::Number),
+    ],
+    // A row version that replaced another one carries the lock that was taken for it.
+    tail: replacing!("(xmax = 0) AS is_new"),
+};
+
+/// What an upsert did with a document.
+pub(crate) struct Upserted {
+    pub(crate) number: i64,
+    pub(crate) channel: i64,
+    pub(crate) id: String,
+    /// Nothing else is stored about it yet.
+    pub(crate) is_new: bool,
+}
+
+/// Inserts documents, or replaces those that are there.
+pub(crate) async fn upsert(tx: &mut Tx, documents: &[&Document]) -> Result<Vec<Upserted>, Error> {
+    // SQLite does not tell which ones are new, but its numbers grow and nobody else writes meanwhile.
+    let newest = match tx.dialect() {
+        Dialect::Sqlite => Some(newest_number(tx).await?),
+        Dialect::Postgres => None,
+    };
+    let mut rows = Rows::new(match tx.dialect() {
+        Dialect::Sqlite => Target {
+            tail: replacing!("0 AS is_new"),
+            ..DOCUMENTS
+        },
+        Dialect::Postgres => DOCUMENTS,
+    });
     for document in documents {
-        let native = &document.native;
-        let frame = native.frame;
-        let model = native.model.as_ref();
-        let dimensions = native.vector.dimensions().map(i64::try_from);
-        insert.values_panic([
-            document.id.as_str().into(),
-            word_list(&document.id).into(),
-            document.channel.get().into(),
-            document.timestamp.micros().into(),
-            document.raw_data.clone().into(),
-            document.raw_data.as_deref().map(word_list).into(),
-            body(document)?.into(),
-            frame.map(|frame| frame.id.to_string()).into(),
-            frame
-                .and_then(|frame| frame.captured)
-                .map(WallTime::micros)
-                .into(),
-            model.map(|model| model.name.clone()).into(),
-            model.and_then(|model| model.version.clone()).into(),
-            native_text(native)?.into(),
-            dimensions.and_then(Result::ok).into(),
-        ]);
+        push(&mut rows, document)?;
     }
-    Ok(insert)
+    let upserted = |row: &Row| {
+        let number = row.get("number")?;
+        Ok(Upserted {
+            number,
+            channel: row.get("channel")?,
+            id: row.get("id")?,
+            is_new: match newest {
+                Some(newest) => number > newest,
+                None => row.get("is_new")?,
+            },
+        })
+    };
+    tx.insert(&rows).await?.iter().map(upserted).collect()
+}
+
+async fn newest_number(tx: &mut Tx) -> Result<i64, Error> {
+    let select = Query::select()
+        .expr_as(Expr::cust("COALESCE(MAX(number), 0)"), "newest")
+        .from("meta_document")
+        .take();
+    only(&tx.fetch(&select).await?)?.get("newest")
+}
+
+fn push<'a>(rows: &mut Rows<'a>, document: &'a Document) -> Result<(), Error> {
+    let native = &document.native;
+    let frame = native.frame;
+    let model = native.model.as_ref();
+    let dimensions = native.vector.dimensions().map(i64::try_from);
+    let captured = frame.and_then(|frame| frame.captured);
+    rows.push([
+        document.id.as_str().into(),
+        word_list(&document.id).into(),
+        document.channel.get().into(),
+        document.timestamp.micros().into(),
+        document.raw_data.as_deref().into(),
+        document.raw_data.as_deref().map(word_list).into(),
+        body(document)?.into(),
+        frame.map(|frame| frame.id.to_string()).into(),
+        captured.map(WallTime::micros).into(),
+        model.map(|model| model.name.as_str()).into(),
+        model.and_then(|model| model.version.as_deref()).into(),
+        native_text(native)?.into(),
+        dimensions.and_then(Result::ok).into(),
+    ]);
+    Ok(())
 }
 
 fn body(document: &Document) -> Result<String, Error> {
@@ -118,68 +169,50 @@ fn body(document: &Document) -> Result<String, Error> {
     serde_json::to_string(&body).map_err(|error| Error::Invalid(error.to_string()))
 }
 
-/// One value of a document, with the row number of the document.
-pub(crate) struct FieldRow<'a> {
-    document: i64,
-    channel: ChannelId,
-    name: &'a str,
-    value: FieldValue<'a>,
-}
+const FIELDS: Target = Target {
+    table: "meta_field",
+    columns: &[
+        ("document", Kind::Number),
+        ("channel", Kind::Number),
+        ("name", Kind::Text),
+        ("kind", Kind::Text),
+        ("long_value", Kind::Number),
+        ("float_value", Kind::Real),
+        ("text_value", Kind::Text),
+        ("text_key", Kind::Text),
+        ("words", Kind::Text),
+    ],
+    tail: "",
+};
 
-enum FieldValue<'a> {
-    Long(i64),
-    Float(f64),
-    Text(&'a str),
-}
-
-/// All values of a document.
-pub(crate) fn fields(number: i64, document: &Document) -> impl Iterator<Item = FieldRow<'_>> {
-    let row = move |name, value| FieldRow {
-        document: number,
-        channel: document.channel,
-        name,
-        value,
-    };
-    let long = document.long.iter();
-    let float = document.float.iter();
-    let string = document.string.iter();
-    long.map(move |(name, value)| row(name, FieldValue::Long(*value)))
-        .chain(float.map(move |(name, value)| row(name, FieldValue::Float(*value))))
-        .chain(string.map(move |(name, value)| row(name, FieldValue::Text(value))))
-}
-
-pub(crate) fn insert_fields(rows: &[FieldRow<'_>]) -> InsertStatement {
-    let mut insert = Query::insert();
-    insert.into_table("meta_field").columns([
-        "document",
-        "channel",
-        "name",
-        "kind",
-        "long_value",
-        "float_value",
-        "text_value",
-        "text_key",
-        "words",
-    ]);
-    for row in rows {
-        let (kind, long, float, text) = match row.value {
-            FieldValue::Long(value) => ("long", Some(value), None, None),
-            FieldValue::Float(value) => ("float", None, Some(value), None),
-            FieldValue::Text(value) => ("string", None, None, Some(value)),
+/// A row for each typed value of documents, which come with their numbers.
+pub(crate) fn fields<'a>(documents: &[(i64, &'a Document)]) -> Rows<'a> {
+    let mut rows = Rows::new(FIELDS);
+    for (number, document) in documents {
+        let mut push = |name: &'a str, kind: &'static str, long, float, text: Option<&'a str>| {
+            rows.push([
+                (*number).into(),
+                document.channel.get().into(),
+                name.into(),
+                kind.into(),
+                Cell::Number(long),
+                Cell::Real(float),
+                text.into(),
+                text.map(text_key).into(),
+                text.map(word_list).into(),
+            ]);
         };
-        insert.values_panic([
-            row.document.into(),
-            row.channel.get().into(),
-            row.name.into(),
-            kind.into(),
-            long.into(),
-            float.into(),
-            text.map(str::to_owned).into(),
-            text.map(text_key).into(),
-            text.map(word_list).into(),
-        ]);
+        for (name, value) in &document.long {
+            push(name, "long", Some(*value), None, None);
+        }
+        for (name, value) in &document.float {
+            push(name, "float", None, Some(*value), None);
+        }
+        for (name, value) in &document.string {
+            push(name, "string", None, None, Some(value));
+        }
     }
-    insert
+    rows
 }
 
 /// Adds the columns that [`document`] reads.

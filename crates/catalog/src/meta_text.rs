@@ -4,12 +4,12 @@
 //! the same: FTS5 with a tokenizer that splits at spaces only, `tsvector` made of an array of words.
 
 use crate::Error;
+use crate::bulk::{Kind, Rows, Target};
 use crate::meta::Document;
 use crate::meta_native_rows::delete_of;
-use crate::meta_rows::ROWS_AT_ONCE;
 use crate::sql::{Dialect, Tx};
 use crate::text::words;
-use sea_query::{Expr, ExprTrait as _, InsertStatement, OnConflict, Query, SelectStatement};
+use sea_query::{Expr, ExprTrait as _, Query, SelectStatement};
 use std::collections::BTreeSet;
 
 /// Characters of a word that are looked at; a longer one is its beginning.
@@ -244,39 +244,26 @@ pub(crate) async fn put_words(
         Dialect::Sqlite => {}
         Dialect::Postgres => delete_of(tx, "meta_text", replaced).await?,
     }
-    for some in rows.chunks(ROWS_AT_ONCE) {
-        tx.execute(&insert_words(some, tx.dialect())).await?;
+    let mut inserted = Rows::new(match tx.dialect() {
+        Dialect::Sqlite => SQLITE_TEXT,
+        Dialect::Postgres => POSTGRES_TEXT,
+    });
+    for (number, words) in rows {
+        inserted.push([number.into(), words.into()]);
     }
-    Ok(())
+    tx.insert(&inserted).await.map(drop)
 }
 
-fn insert_words(rows: &[(i64, String)], dialect: Dialect) -> InsertStatement {
-    let mut insert = Query::insert();
-    insert.into_table("meta_text");
-    for (number, words) in rows {
-        match dialect {
-            Dialect::Sqlite => {
-                insert.columns(["rowid", "words"]);
-                insert.values_panic([(*number).into(), words.as_str().into()]);
-            }
-            Dialect::Postgres => {
-                let vector = Expr::cust_with_exprs(
-                    "array_to_tsvector(string_to_array($1, ' '))",
-                    [Expr::val(words.as_str())],
-                );
-                insert.columns(["document", "words"]);
-                insert.values_panic([(*number).into(), vector]);
-            }
-        }
-    }
-    if dialect == Dialect::Postgres {
-        let replace = OnConflict::column("document")
-            .update_column("words")
-            .to_owned();
-        insert.on_conflict(replace);
-    }
-    insert
-}
+const SQLITE_TEXT: Target = Target {
+    table: "meta_text",
+    columns: &[("rowid", Kind::Number), ("words", Kind::Words)],
+    tail: "",
+};
+const POSTGRES_TEXT: Target = Target {
+    table: "meta_text",
+    columns: &[("document", Kind::Number), ("words", Kind::Words)],
+    tail: "ON CONFLICT (document) DO UPDATE SET words = excluded.words",
+};
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@ use crate::revision::Counter;
 use crate::slice::count;
 use crate::sql::{Row, Tx};
 use crate::{Catalog, Error, Page};
-use framewell_model::{AccountId, ChannelId, GroupId, RuleId, WallTime};
+use framewell_model::{Access, AccountId, ChannelId, GroupId, RuleId, TokenSerial, WallTime};
 use sea_query::{Expr, ExprTrait as _, LockType, Order, Query, SelectStatement};
 
 /// Most rules of an account: each of them looks at every document of its channels.
@@ -30,6 +30,8 @@ pub struct NewRule {
     pub account: AccountId,
     /// Whose token makes it.
     pub owner: RuleOwner,
+    /// That token, if it is a channel's or group's: the rule ends with it.
+    pub token: Option<TokenSerial>,
     /// JSON.
     pub definition: String,
 }
@@ -51,9 +53,42 @@ pub struct RuleRow {
     pub version: i64,
     /// Documents up to this revision are not looked at: they were there before.
     pub from_revision: i64,
+    /// The channel or group token that it ends with.
+    pub token: Option<RuleToken>,
+    /// Why it was switched off for good, until somebody changes it.
+    pub disabled: Option<String>,
 }
 
-const COLUMNS: [&str; 8] = [
+/// What is known of the token that a rule ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuleToken {
+    /// Serial number.
+    pub serial: TokenSerial,
+    /// Whether it is revoked, or gone.
+    pub is_revoked: bool,
+    /// When it ends, or its group does.
+    pub end: WallTime,
+    /// What it gives today; a group may be given less.
+    pub access: Access,
+}
+
+impl RuleRow {
+    /// Why it looks at nothing, whatever it says; `None` if it does.
+    #[must_use]
+    pub fn ended(&self, now: WallTime) -> Option<&str> {
+        if let Some(why) = &self.disabled {
+            return Some(why);
+        }
+        match &self.token {
+            Some(token) if token.is_revoked => Some("token revoked"),
+            Some(token) if token.end <= now => Some("token expired"),
+            Some(token) if token.access != Access::All => Some("token may no longer make events"),
+            _ => None,
+        }
+    }
+}
+
+const COLUMNS: [&str; 10] = [
     "id",
     "account",
     "channel",
@@ -62,6 +97,8 @@ const COLUMNS: [&str; 8] = [
     "created_us",
     "version",
     "from_revision",
+    "token",
+    "disabled",
 ];
 
 impl Catalog {
@@ -95,29 +132,22 @@ impl Catalog {
                 now.micros().into(),
                 1.into(),
                 from.into(),
+                new.token.map(TokenSerial::get).into(),
+                None::<String>.into(),
             ])
             .returning_col("id")
             .take();
         let id = only(&tx.fetch(&insert).await?)?.id("id", RuleId::new)?;
         tx.commit().await?;
         self.note_rule_change();
-        Ok(RuleRow {
-            id,
-            account: new.account,
-            owner: new.owner,
-            definition: new.definition.clone(),
-            created: now,
-            version: 1,
-            from_revision: from,
-        })
+        self.load_rule(id).await
     }
 
     /// A rule of any account.
     pub async fn load_rule(&self, id: RuleId) -> Result<RuleRow, Error> {
-        let select = Query::select()
-            .columns(COLUMNS)
-            .from("rule")
-            .and_where(Expr::col("id").eq(id.get()))
+        let all = Query::select().from("rule").take();
+        let select = with_token(all)
+            .and_where(Expr::col(("rule", "id")).eq(id.get()))
             .take();
         let rows = self.read("load of a rule", &select).await?;
         rule(rows.first().ok_or_else(|| not_found(id))?)
@@ -134,26 +164,25 @@ impl Catalog {
     ) -> Result<Page<RuleRow>, Error> {
         const OPERATION: &str = "list of rules";
         let mut matching = of_account(account)
-            .and_where(Expr::col("id").gt(after))
+            .and_where(Expr::col(("rule", "id")).gt(after))
             .take();
         match owner {
             None => {}
             Some(RuleOwner::Account) => {
                 matching
-                    .and_where(Expr::col("channel").is_null())
-                    .and_where(Expr::col("channel_group").is_null());
+                    .and_where(Expr::col(("rule", "channel")).is_null())
+                    .and_where(Expr::col(("rule", "channel_group")).is_null());
             }
             Some(RuleOwner::Channel(channel)) => {
-                matching.and_where(Expr::col("channel").eq(channel.get()));
+                matching.and_where(Expr::col(("rule", "channel")).eq(channel.get()));
             }
             Some(RuleOwner::Group(group)) => {
-                matching.and_where(Expr::col("channel_group").eq(group.get()));
+                matching.and_where(Expr::col(("rule", "channel_group")).eq(group.get()));
             }
         }
         let total = only(&self.read(OPERATION, &count(&matching)).await?)?.get("total")?;
-        let page = matching
-            .columns(COLUMNS)
-            .order_by("id", Order::Asc)
+        let page = with_token(matching)
+            .order_by(("rule", "id"), Order::Asc)
             .limit(limit)
             .take();
         let rows = self.read(OPERATION, &page).await?;
@@ -163,22 +192,27 @@ impl Catalog {
 
     /// Every rule of every account, ascending by id.
     pub async fn all_rules(&self) -> Result<Vec<RuleRow>, Error> {
-        let select = Query::select()
-            .columns(COLUMNS)
-            .from("rule")
-            .order_by("id", Order::Asc)
-            .take();
+        let all = Query::select().from("rule").take();
+        let select = with_token(all).order_by(("rule", "id"), Order::Asc).take();
         let rows = self.read("list of all rules", &select).await?;
         rows.iter().map(rule).collect()
     }
 
-    /// Changes a rule, which forgets what it has seen and looks at what is written from now on.
-    pub async fn update_rule(&self, id: RuleId, definition: &str) -> Result<RuleRow, Error> {
+    /// Changes a rule, which forgets what it has seen, looks at what is written from now on, and ends with
+    /// this token instead of the one before.
+    pub async fn update_rule(
+        &self,
+        id: RuleId,
+        token: Option<TokenSerial>,
+        definition: &str,
+    ) -> Result<RuleRow, Error> {
         let mut tx = self.begin("change of a rule").await?;
         let from = newest_document(&mut tx).await?;
         let update = Query::update()
             .table("rule")
             .value("definition", definition)
+            .value("token", token.map(TokenSerial::get))
+            .value("disabled", None::<String>)
             .value("version", Expr::col("version").add(1))
             .value("from_revision", from)
             .and_where(Expr::col("id").eq(id.get()))
@@ -194,6 +228,17 @@ impl Catalog {
         tx.commit().await?;
         self.note_rule_change();
         self.load_rule(id).await
+    }
+
+    /// Writes down why a rule looks at nothing any more, unless somebody has changed it since.
+    pub async fn disable_rule(&self, seen: &RuleRow, why: &str) -> Result<(), Error> {
+        let update = Query::update()
+            .table("rule")
+            .value("disabled", why)
+            .and_where(Expr::col("id").eq(seen.id.get()))
+            .and_where(Expr::col("version").eq(seen.version))
+            .take();
+        self.execute("end of a rule", &update).await.map(drop)
     }
 
     /// Deletes a rule. The events that it raised stay.
@@ -213,7 +258,24 @@ impl Catalog {
 fn of_account(account: AccountId) -> SelectStatement {
     Query::select()
         .from("rule")
-        .and_where(Expr::col("account").eq(account.get()))
+        .and_where(Expr::col(("rule", "account")).eq(account.get()))
+        .take()
+}
+
+/// Adds the columns that [`rule`] reads, of rules and of what their tokens are today.
+fn with_token(mut rules: SelectStatement) -> SelectStatement {
+    let rule = |column| Expr::col(("rule", column));
+    let token = ["serial", "revoked_us", "access", "lifetime_s"];
+    rules
+        .columns(COLUMNS.map(|column| ("rule", column)))
+        .columns(token.map(|column| ("token", column)))
+        .expr_as(Expr::col(("token", "created_us")), "issued_us")
+        .columns(["expire_us", "channels_access"].map(|column| ("channel_group", column)))
+        .left_join("token", rule("token").equals(("token", "serial")))
+        .left_join(
+            "channel_group",
+            rule("channel_group").equals(("channel_group", "id")),
+        )
         .take()
 }
 
@@ -245,7 +307,33 @@ fn rule(row: &Row) -> Result<RuleRow, Error> {
         created: WallTime::from_micros(row.get("created_us")?),
         version: row.get("version")?,
         from_revision: row.get("from_revision")?,
+        token: rule_token(row)?,
+        disabled: row.get("disabled")?,
     })
+}
+
+fn rule_token(row: &Row) -> Result<Option<RuleToken>, Error> {
+    const MICROS_PER_S: i64 = 1_000_000;
+    let Some(serial) = row.get::<Option<i64>>("token")?.and_then(TokenSerial::new) else {
+        return Ok(None);
+    };
+    let is_there = row.get::<Option<i64>>("serial")?.is_some();
+    let is_revoked = !is_there || row.get::<Option<i64>>("revoked_us")?.is_some();
+    let issued_us: Option<i64> = row.get("issued_us")?;
+    let lifetime_s: Option<i64> = row.get("lifetime_s")?;
+    let lifetime_us = lifetime_s.unwrap_or(0).saturating_mul(MICROS_PER_S);
+    let token_end = issued_us.unwrap_or(0).saturating_add(lifetime_us);
+    let group_end = row.get::<Option<i64>>("expire_us")?.unwrap_or(i64::MAX);
+    let of_channel: Option<String> = row.get("access")?;
+    let of_group: Option<String> = row.get("channels_access")?;
+    let word = of_channel.or(of_group);
+    let access = word.as_deref().and_then(Access::from_word);
+    Ok(Some(RuleToken {
+        serial,
+        is_revoked,
+        end: WallTime::from_micros(Ord::min(token_end, group_end)),
+        access: access.unwrap_or(Access::Watch),
+    }))
 }
 
 fn not_found(id: RuleId) -> Error {

@@ -2,6 +2,7 @@
 //! asks which database it is, apart from the few functions of [`Dialect`].
 
 use crate::Error;
+use crate::bulk::Rows;
 use sea_query::{Expr, PostgresQueryBuilder, SelectStatement, SqliteQueryBuilder, Value};
 use sea_query_sqlx::{SqlxBinder, SqlxValues};
 use sqlx::Connection as _;
@@ -270,6 +271,34 @@ impl Tx {
             }
             .map_err(Error::database(operation))
         }
+    }
+
+    /// Inserts rows; what the statements return.
+    pub(crate) async fn insert(&mut self, rows: &Rows<'_>) -> Result<Vec<Row>, Error> {
+        rows.refuse_nul()?;
+        let mut returned = Vec::new();
+        for part in rows.parts(self.dialect()) {
+            match &mut self.connection {
+                TxConnection::Sqlite(tx) => {
+                    let (sql, values, is_kept_prepared) = part.sqlite()?;
+                    let rows = query_with(AssertSqlSafe(sql), values)
+                        .persistent(is_kept_prepared)
+                        .fetch_all(&mut **tx)
+                        .await
+                        .map_err(Error::database(self.operation))?;
+                    returned.extend(rows.into_iter().map(Row::Sqlite));
+                }
+                TxConnection::Postgres(tx) => {
+                    let (sql, values) = part.postgres()?;
+                    let rows = query_with(AssertSqlSafe(sql), values)
+                        .fetch_all(&mut **tx)
+                        .await
+                        .map_err(Error::database(self.operation))?;
+                    returned.extend(rows.into_iter().map(Row::Postgres));
+                }
+            }
+        }
+        Ok(returned)
     }
 
     pub(crate) async fn commit(self) -> Result<(), Error> {

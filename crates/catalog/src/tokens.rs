@@ -123,6 +123,8 @@ impl Catalog {
         if self.execute("revocation of a token", &revoke).await? == 0 {
             self.load_token(serial).await?;
         }
+        // Those that the token made end with it.
+        self.note_rule_change();
         Ok(())
     }
 
@@ -141,7 +143,9 @@ impl Catalog {
             .and_where(wanted.is_standing(account, tx.dialect()))
             .take();
         tx.execute(&revoke).await?;
-        tx.commit().await
+        tx.commit().await?;
+        self.note_rule_change();
+        Ok(())
     }
 
     async fn ensure(

@@ -134,17 +134,17 @@ impl Insight {
         elements: Vec<Parsed<InputDocument>>,
     ) -> Result<Vec<Outcome>, Error> {
         check_batch(elements.len())?;
-        let ids = elements
-            .iter()
-            .filter_map(|element| element.as_ref().ok()?.id.clone());
-        let stored = self.load(channel, ids).await?;
         let mut changed = BTreeMap::new();
-        let outcomes = elements
+        let outcomes: Vec<Outcome> = elements
             .into_iter()
-            .map(|element| place(channel, element, &stored, &mut changed))
+            .map(|element| place(channel, element, &mut changed))
             .collect();
-        self.put(changed).await?;
-        Ok(outcomes)
+        let created = self.put(changed).await?;
+        let told = |outcome| match outcome {
+            Outcome::Created(id) if !created.contains(&id) => Outcome::Done(id),
+            outcome => outcome,
+        };
+        Ok(outcomes.into_iter().map(told).collect())
     }
 
     /// Merges partial documents (by id) into stored ones, map by map. Two patches of one document
@@ -260,12 +260,14 @@ impl Insight {
         Ok(documents.into_iter().map(|d| (d.id.clone(), d)).collect())
     }
 
-    async fn put(&self, changed: BTreeMap<String, Document>) -> Result<(), Error> {
+    /// Stores documents of one channel; ids of those that were not there.
+    async fn put(&self, changed: BTreeMap<String, Document>) -> Result<BTreeSet<String>, Error> {
         if changed.is_empty() {
-            return Ok(());
+            return Ok(BTreeSet::new());
         }
         let documents: Vec<Document> = changed.into_values().collect();
-        Ok(self.catalog.put_documents(&documents).await?)
+        let created = self.catalog.put_documents(&documents).await?;
+        Ok(created.into_iter().map(|(_, id)| id).collect())
     }
 }
 
@@ -278,11 +280,10 @@ fn check_batch(len: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Puts one posted element among the changed documents.
+/// Puts one posted element among the changed documents; created, as far as these know.
 fn place(
     channel: ChannelId,
     element: Parsed<InputDocument>,
-    stored: &BTreeMap<String, Document>,
     changed: &mut BTreeMap<String, Document>,
 ) -> Outcome {
     let input = match element {
@@ -297,9 +298,8 @@ fn place(
     if let Err(why) = document::check_limits(&document) {
         return Outcome::Refused(why);
     }
-    let is_known = stored.contains_key(&id) || changed.contains_key(&id);
-    changed.insert(id.clone(), document);
-    if is_known {
+    let earlier = changed.insert(id.clone(), document);
+    if earlier.is_some() {
         Outcome::Done(id)
     } else {
         Outcome::Created(id)

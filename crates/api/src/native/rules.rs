@@ -10,8 +10,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use framewell_catalog::RuleOwner;
-use framewell_insight::rules::{Definition, Rule};
-use framewell_model::{ChannelId, Principal, RuleId};
+use framewell_insight::rules::{Definition, Maker, Rule};
+use framewell_model::{ChannelId, Principal, RuleId, TokenSerial, WallTime};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -28,6 +28,11 @@ pub(crate) struct RuleView {
     id: i64,
     /// When it was made.
     created: String,
+    /// Why it looks at nothing although it is enabled: the token that made it has ended. Absent if it
+    /// looks. Putting a rule in its place makes it look again, with the token that puts it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "token revoked")]
+    disabled: Option<String>,
     #[serde(flatten)]
     #[schema(inline)]
     rule: RuleBody,
@@ -84,13 +89,14 @@ pub(crate) struct RulePage {
     meta: PageMeta,
 }
 
-fn show(rule: &Rule) -> RuleView {
+fn show(rule: &Rule, now: WallTime) -> RuleView {
     let definition = &rule.definition;
     let channels = definition.channels.as_ref();
     let objects = definition.objects.as_ref();
     RuleView {
         id: rule.id.get(),
         created: rule.created.to_rfc3339(),
+        disabled: rule.disabled(now).map(str::to_owned),
         rule: RuleBody {
             name: definition.name.clone(),
             enabled: definition.enabled,
@@ -115,6 +121,11 @@ fn owner(caller: &Caller) -> RuleOwner {
         Principal::Channel(channel) => RuleOwner::Channel(channel),
         Principal::Group(group) => RuleOwner::Group(group),
     }
+}
+
+/// The token that a rule ends with. The license key stands for the account, whose rules outlive a new key.
+fn token(caller: &Caller) -> Option<TokenSerial> {
+    caller.grant.serial.filter(|_| !caller.is_account())
 }
 
 async fn load(state: &AppState, caller: &Caller, id: &str) -> Result<Rule, ApiError> {
@@ -168,10 +179,11 @@ pub(crate) async fn list_rules(
         .insight
         .list_rules(caller.grant.account, of, after, limit)
         .await?;
+    let now = state.clock.now();
     let is_cut = page.total > i64::try_from(page.items.len()).unwrap_or(i64::MAX);
     let last = page.items.last().map(|rule| rule.id.to_string());
     Ok(Json(RulePage {
-        rules: page.items.iter().map(show).collect(),
+        rules: page.items.iter().map(|rule| show(rule, now)).collect(),
         meta: PageMeta {
             next: last.filter(|_| is_cut),
         },
@@ -201,12 +213,14 @@ pub(crate) async fn create_rule(
     JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<RuleView>), ApiError> {
     let definition = read(&state, &caller, body).await?;
-    let (account, now) = (caller.grant.account, state.clock.now());
-    let rule = state
-        .insight
-        .create_rule(account, owner(&caller), definition, now)
-        .await?;
-    Ok((StatusCode::CREATED, Json(show(&rule))))
+    let now = state.clock.now();
+    let maker = Maker {
+        account: caller.grant.account,
+        owner: owner(&caller),
+        token: token(&caller),
+    };
+    let rule = state.insight.create_rule(maker, definition, now).await?;
+    Ok((StatusCode::CREATED, Json(show(&rule, now))))
 }
 
 /// Show a rule
@@ -226,12 +240,13 @@ pub(crate) async fn show_rule(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<RuleView>, ApiError> {
-    Ok(Json(show(&load(&state, &caller, &id).await?)))
+    let rule = load(&state, &caller, &id).await?;
+    Ok(Json(show(&rule, state.clock.now())))
 }
 
 /// Put another rule in the place of this one
 ///
-/// It forgets what it has seen.
+/// It forgets what it has seen, and ends with the token that puts it.
 #[utoipa::path(
     put,
     path = "/v1/rules/{id}",
@@ -253,8 +268,12 @@ pub(crate) async fn update_rule(
 ) -> Result<Json<RuleView>, ApiError> {
     let rule = load(&state, &caller, &id).await?;
     let definition = read(&state, &caller, body).await?;
-    let rule = state.insight.update_rule(rule.id, definition).await?;
-    Ok(Json(show(&rule)))
+    let token = token(&caller);
+    let rule = state
+        .insight
+        .update_rule(rule.id, token, definition)
+        .await?;
+    Ok(Json(show(&rule, state.clock.now())))
 }
 
 /// Delete a rule

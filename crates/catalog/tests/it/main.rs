@@ -12,6 +12,7 @@ mod jobs;
 mod meta;
 mod meta_limits;
 mod meta_native;
+mod meta_orphans;
 mod meta_plain;
 mod meta_property;
 mod meta_search;

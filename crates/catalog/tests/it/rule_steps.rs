@@ -17,6 +17,7 @@ async fn a_step_does_not_wait_for_rules_that_are_none_of_its() {
     let new = NewRule {
         account,
         owner: RuleOwner::Account,
+        token: None,
         definition: "{}".into(),
     };
     let own = catalog.create_rule(&new, at(1)).await.unwrap();

@@ -200,8 +200,15 @@ impl RuleFollower {
         Ok(watches)
     }
 
-    /// `None` for a rule that is switched off.
+    /// `None` for a rule that is switched off, or whose token has ended.
     async fn active(&self, row: RuleRow) -> Result<Option<Active>, Error> {
+        if let Some(why) = row.ended(self.clock.now()) {
+            if row.disabled.is_none() {
+                tracing::info!(rule.id = %row.id, "a rule ends: {why}");
+                self.insight.catalog.disable_rule(&row, why).await?;
+            }
+            return Ok(None);
+        }
         let rule = super::Rule::of(&row)?;
         if !rule.definition.enabled {
             return Ok(None);

@@ -1,7 +1,7 @@
 //! What one rule does must not keep the others from going on.
 
 use super::*;
-use crate::rules::Definition;
+use crate::rules::{Definition, Maker};
 use framewell_catalog::{Catalog, CatalogConfig, EventFilter, Order, Slice};
 use framewell_model::{Event, NewChannel, RecMode, Secret};
 use framewell_testkit::clock::MovableClock;
@@ -50,8 +50,12 @@ impl Rig {
         let rule = json!({"event": event, "objects": {"per_track": true}, "tolerance_s": 0});
         let definition = Definition::read(&rule).unwrap();
         let insight = &self.follower.insight;
-        let (owner, now) = (RuleOwner::Account, WallTime::from_secs(0));
-        let made = insight.create_rule(self.account, owner, definition, now);
+        let maker = Maker {
+            account: self.account,
+            owner: RuleOwner::Account,
+            token: None,
+        };
+        let made = insight.create_rule(maker, definition, WallTime::from_secs(0));
         made.await.unwrap();
     }
 

@@ -17,7 +17,7 @@ pub use region::{Anchor, Polygon};
 use crate::{Error, Insight};
 use definition::Understood;
 use framewell_catalog::{NewRule, Page, RuleOwner, RuleRow};
-use framewell_model::{AccountId, RuleId, WallTime};
+use framewell_model::{AccountId, RuleId, TokenSerial, WallTime};
 use serde_json::Value;
 
 /// A rule as its owner sees it.
@@ -33,9 +33,27 @@ pub struct Rule {
     pub definition: Definition,
     /// When it was made.
     pub created: WallTime,
+    row: RuleRow,
+}
+
+/// Who makes or changes a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Maker {
+    /// Owner of everything that the rule looks at.
+    pub account: AccountId,
+    /// Whose token it is.
+    pub owner: RuleOwner,
+    /// That token, if it is a channel's or group's: the rule ends with it.
+    pub token: Option<TokenSerial>,
 }
 
 impl Rule {
+    /// Why it looks at nothing, whatever it says: the token that made it has ended. `None` if it does.
+    #[must_use]
+    pub fn disabled(&self, now: WallTime) -> Option<&str> {
+        self.row.ended(now)
+    }
+
     fn of(row: &RuleRow) -> Result<Self, Error> {
         let corrupt = |_| Error::Invalid(format!("rule {} is of another version", row.id));
         Ok(Self {
@@ -44,6 +62,7 @@ impl Rule {
             owner: row.owner,
             definition: serde_json::from_str(&row.definition).map_err(corrupt)?,
             created: row.created,
+            row: row.clone(),
         })
     }
 }
@@ -52,14 +71,14 @@ impl Insight {
     /// Stores a rule; it looks at what is written from now on. [`Error::Invalid`] says what is wrong.
     pub async fn create_rule(
         &self,
-        account: AccountId,
-        owner: RuleOwner,
+        maker: Maker,
         definition: Definition,
         now: WallTime,
     ) -> Result<Rule, Error> {
         let new = NewRule {
-            account,
-            owner,
+            account: maker.account,
+            owner: maker.owner,
+            token: maker.token,
             definition: self.checked(&definition)?,
         };
         Rule::of(&self.catalog.create_rule(&new, now).await?)
@@ -89,10 +108,16 @@ impl Insight {
         })
     }
 
-    /// Puts another definition in place of a rule's; it forgets what it has seen.
-    pub async fn update_rule(&self, id: RuleId, definition: Definition) -> Result<Rule, Error> {
+    /// Puts another definition in place of a rule's; it forgets what it has seen, and ends with this token
+    /// from now on.
+    pub async fn update_rule(
+        &self,
+        id: RuleId,
+        token: Option<TokenSerial>,
+        definition: Definition,
+    ) -> Result<Rule, Error> {
         let definition = self.checked(&definition)?;
-        Rule::of(&self.catalog.update_rule(id, &definition).await?)
+        Rule::of(&self.catalog.update_rule(id, token, &definition).await?)
     }
 
     /// Deletes a rule; the events that it raised stay.

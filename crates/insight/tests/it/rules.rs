@@ -1,12 +1,14 @@
 //! Rules look at what is written, raise each event once, and survive being killed.
 
 use framewell_catalog::meta::Document;
-use framewell_catalog::{Catalog, CatalogConfig, EventFilter, Order, RuleOwner, Slice};
+use framewell_catalog::{
+    Catalog, CatalogConfig, EventFilter, Order, RuleOwner, Slice, TokenTarget,
+};
 use framewell_insight::Insight;
-use framewell_insight::rules::{Definition, RuleFollower};
+use framewell_insight::rules::{Definition, Maker, RuleFollower};
 use framewell_model::{
-    AccountId, ChannelId, Event, EventProcessing, EventSource, NewChannel, RecMode, Secret,
-    WallClock, WallTime,
+    Access, AccountId, ChannelId, Event, EventProcessing, EventSource, GroupPatch, NewChannel,
+    NewGroup, RecMode, RuleId, Secret, TokenSerial, WallClock, WallTime,
 };
 use framewell_testkit::clock::MovableClock;
 use serde_json::{Value, json};
@@ -68,11 +70,28 @@ impl Rig {
     }
 
     async fn rule(&self, owner: RuleOwner, rule: Value) {
+        self.rule_with(owner, None, rule).await;
+    }
+
+    /// A rule that ends with this token.
+    async fn rule_with(&self, owner: RuleOwner, token: Option<TokenSerial>, rule: Value) -> RuleId {
         let definition = Definition::read(&rule).unwrap();
-        self.insight
-            .create_rule(self.account, owner, definition, at(0))
-            .await
-            .unwrap();
+        let maker = self.maker(owner, token);
+        let made = self.insight.create_rule(maker, definition, at(0)).await;
+        made.unwrap().id
+    }
+
+    fn maker(&self, owner: RuleOwner, token: Option<TokenSerial>) -> Maker {
+        Maker {
+            account: self.account,
+            owner,
+            token,
+        }
+    }
+
+    async fn disabled(&self, rule: RuleId) -> Option<String> {
+        let rule = self.insight.load_rule(rule).await.unwrap();
+        rule.disabled(self.clock.now()).map(str::to_owned)
     }
 
     /// A document with so many persons.
@@ -285,12 +304,12 @@ async fn a_rule_that_is_too_long_is_refused() {
     let owner = RuleOwner::Account;
     let make = |tags| {
         rig.insight
-            .create_rule(rig.account, owner, rule(tags), at(0))
+            .create_rule(rig.maker(owner, None), rule(tags), at(0))
     };
     let refused = make(17).await.unwrap_err().to_string();
     assert!(refused.contains("16384 bytes"), "{refused}");
     let made = make(15).await.unwrap();
-    let changed = rig.insight.update_rule(made.id, rule(17)).await;
+    let changed = rig.insight.update_rule(made.id, None, rule(17)).await;
     assert!(changed.is_err());
 }
 
@@ -306,7 +325,10 @@ async fn a_changed_rule_forgets_and_a_deleted_one_is_silent() {
     rig.until_looked().await;
     let rules = rig.catalog.all_rules().await.unwrap();
     let changed = Definition::read(&two_persons(1.5)).unwrap();
-    rig.insight.update_rule(rules[0].id, changed).await.unwrap();
+    rig.insight
+        .update_rule(rules[0].id, None, changed)
+        .await
+        .unwrap();
     for n in 15..30 {
         rig.clock.set(at(n));
         rig.write(rig.channel, n, 2).await;
@@ -347,4 +369,120 @@ async fn a_deletion_between_two_pages_of_rules_skips_none() {
     rig.insight.delete_rule(first.items[0].id).await.unwrap();
     let second = page(first.items[1].id.get()).await;
     assert_eq!((second.items[0].id.get(), second.total), (3, 1));
+}
+
+/// Names of the rules that raised the events of the channel.
+fn raised_by(events: &[Event]) -> Vec<&str> {
+    events.iter().map(|e| e.tags["rule"].as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_rule_ends_with_the_token_that_made_it() {
+    let mut rig = Rig::new().await;
+    let owner = RuleOwner::Channel(rig.channel);
+    let target = TokenTarget::Channel(rig.channel, Access::All);
+    let token = rig.catalog.ensure_token(rig.account, target, at(0));
+    let token = token.await.unwrap().serial;
+    let of_token = rig.rule_with(owner, Some(token), two_persons(0.0)).await;
+    let of_account = rig
+        .rule_with(RuleOwner::Account, None, two_persons(0.0))
+        .await;
+    rig.start();
+    rig.write(rig.channel, 0, 3).await;
+    rig.until_looked().await;
+    rig.clock.set(at(100));
+    rig.until_events(2).await;
+    assert_eq!(rig.disabled(of_token).await, None);
+
+    rig.catalog.revoke_token(token, at(100)).await.unwrap();
+    assert_eq!(rig.disabled(of_token).await.unwrap(), "token revoked");
+    assert_eq!(rig.disabled(of_account).await, None);
+    // Written down, so that it stays so.
+    let started = Instant::now();
+    while rig
+        .catalog
+        .load_rule(of_token)
+        .await
+        .unwrap()
+        .disabled
+        .is_none()
+    {
+        assert!(started.elapsed() < Duration::from_secs(20), "not written");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    rig.write(rig.channel, 100, 0).await;
+    rig.write(rig.channel, 200, 3).await;
+    rig.until_looked().await;
+    rig.clock.set(at(300));
+    let events = rig.until_events(3).await;
+    rig.until_looked().await;
+    assert_eq!(
+        rig.events(&[rig.channel]).await.len(),
+        3,
+        "of 4 if it went on"
+    );
+    assert_eq!(raised_by(&events[2..]), [of_account.to_string()]);
+
+    // Whoever puts it anew with a token that stands makes it look again, at what comes from now on.
+    let again = rig.catalog.ensure_token(rig.account, target, at(300));
+    let again = again.await.unwrap().serial;
+    assert_ne!(again, token);
+    let definition = Definition::read(&two_persons(0.0)).unwrap();
+    let put = rig.insight.update_rule(of_token, Some(again), definition);
+    put.await.unwrap();
+    assert_eq!(rig.disabled(of_token).await, None);
+    rig.write(rig.channel, 300, 0).await;
+    rig.write(rig.channel, 400, 3).await;
+    rig.until_looked().await;
+    rig.clock.set(at(500));
+    let events = rig.until_events(5).await;
+    let mut last = raised_by(&events[3..]);
+    last.sort_unstable();
+    assert_eq!(last, [of_token.to_string(), of_account.to_string()]);
+    rig.kill().await;
+}
+
+#[tokio::test]
+async fn a_rule_of_a_group_ends_with_the_group_or_its_rights() {
+    let rig = Rig::new().await;
+    let group = |name: &str| NewGroup {
+        name: name.into(),
+        channels: vec![rig.channel],
+        channels_access: Access::All,
+        include_all_channels: false,
+        expire: Some(at(1_000)),
+        max_channels_amount: None,
+        ai_targeted: false,
+        meta: BTreeMap::new(),
+    };
+    let mut rules = Vec::new();
+    let mut groups = Vec::new();
+    for name in ["ends", "watches"] {
+        let new = group(name);
+        let group = rig.catalog.create_group(rig.account, &new, at(0));
+        let group = group.await.unwrap().id;
+        let target = TokenTarget::Group(group);
+        let token = rig.catalog.ensure_token(rig.account, target, at(0));
+        let token = token.await.unwrap().serial;
+        let rule = two_persons(0.0);
+        rules.push(
+            rig.rule_with(RuleOwner::Group(group), Some(token), rule)
+                .await,
+        );
+        groups.push(group);
+    }
+    assert_eq!(rig.disabled(rules[0]).await, None);
+    assert_eq!(rig.disabled(rules[1]).await, None);
+    let patch = GroupPatch {
+        channels_access: Some(Access::Watch),
+        ..GroupPatch::default()
+    };
+    let patched = rig.catalog.update_group(rig.account, groups[1], &patch);
+    patched.await.unwrap();
+    assert_eq!(
+        rig.disabled(rules[1]).await.unwrap(),
+        "token may no longer make events"
+    );
+    rig.clock.set(at(1_000));
+    assert_eq!(rig.disabled(rules[0]).await.unwrap(), "token expired");
 }
