@@ -140,6 +140,28 @@ impl Catalog {
         let open = open.first().map(gap).transpose()?;
         Ok((newest.map(WallTime::from_micros), open))
     }
+
+    /// How far it is known of a channel what is missing: the newest end of a gap that is over, start of the open
+    /// one, and end of deleted footage. `None` if nothing ever was missing.
+    pub async fn told_until(&self, channel: ChannelId) -> Result<Option<WallTime>, Error> {
+        const OPERATION: &str = "search for the end of what is missing";
+        let mut until = None;
+        for (table, column) in [
+            ("gap", "end_us"),
+            ("gap", "start_us"),
+            ("deletion", "end_us"),
+        ] {
+            let newest = Query::select()
+                .expr_as(Expr::col(column).max(), "newest_us")
+                .from(table)
+                .and_where(Expr::col("channel").eq(channel.get()))
+                .take();
+            let newest: Option<i64> =
+                only(&self.read(OPERATION, &newest).await?)?.get("newest_us")?;
+            until = Ord::max(until, newest);
+        }
+        Ok(until.map(WallTime::from_micros))
+    }
 }
 
 /// Inserts a gap that is over, or makes it one with those of its reason that it touches.

@@ -118,7 +118,8 @@ impl Recorder {
         Ok(Recovered::Unknown)
     }
 
-    /// The time since the last footage of each channel is a gap, if none is open already.
+    /// The time since the last footage of each channel, or since what is known to be missing of it, is a gap, if
+    /// none is open already.
     async fn recover_gaps(
         &self,
         left: &BTreeMap<ChannelId, Left>,
@@ -130,7 +131,7 @@ impl Recorder {
             let (id, mode) = (channel.id, mode_of(&channel));
             let left = left.get(&id).unwrap_or(&nothing);
             let (published, open) = catalog.recording_tail(id).await?;
-            let tail = published.max(left.end());
+            let tail = known_until(catalog, id, published.max(left.end())).await?;
             let link = match left.newest() {
                 Some((end, link)) if Some(end) >= published => link,
                 _ => catalog.newest_link(id).await?,
@@ -207,6 +208,29 @@ impl Left {
         all.sort_by_key(|range| (range.start, range.end));
         all
     }
+}
+
+/// Up to when it is known what became of a channel's footage: to where it ends, and on through the gaps that
+/// follow on it. Where all of it had to go, what is written down about that says how far it reached.
+async fn known_until(
+    catalog: &Catalog,
+    channel: ChannelId,
+    footage: Option<WallTime>,
+) -> Result<Option<WallTime>, framewell_catalog::Error> {
+    let told = catalog.told_until(channel).await?;
+    let (Some(mut until), Some(told)) = (footage, told) else {
+        return Ok(footage.or(told));
+    };
+    let Some(behind) = TimeRange::new(until, told) else {
+        return Ok(Some(until));
+    };
+    for gap in catalog.gaps_in(channel, behind).await? {
+        let follows = gap.start.micros_since(until) <= CONTINUITY_US;
+        if let Some(end) = gap.end.filter(|_| follows) {
+            until = until.max(end);
+        }
+    }
+    Ok(Some(until))
 }
 
 /// The crash came after footage was back and before the gap row knew it: the gap ends where the

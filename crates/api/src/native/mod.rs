@@ -241,8 +241,9 @@ mod tests {
         let check = |route: &str, query: &str| check_stream(route, Some(query)).is_ok();
         assert!(check("/v1/channels/{id}/image", "stream=sub"));
         assert!(!check("/v1/channels/{id}/whip", "stream=sub"));
-        assert!(!check("/v1/export.zip", "channels=7&stream=sub"));
-        assert!(check("/v1/export.zip", "stream=main&channels=7"));
+        assert!(check("/v1/export.zip", "channels=7&stream=sub"));
+        assert!(!check("/v1/events/stream", "channels=7&stream=sub"));
+        assert!(check("/v1/events/stream", "stream=main&channels=7"));
         assert!(
             check("/api/v4/live/", "stream=sub"),
             "old clients send anything"

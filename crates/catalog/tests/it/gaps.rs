@@ -102,6 +102,19 @@ conformance! {
         assert_eq!(tail, (Some(at(20)), Some(open)));
     }
 
+    async fn what_is_missing_is_known_up_to_the_newest_row(catalog: &Catalog) {
+        let channel = channel(catalog).await.id;
+        let until = async || catalog.told_until(channel).await.unwrap();
+        assert_eq!(until().await, None);
+        insert(catalog, channel, 10, Some(20), GapReason::CameraOffline).await;
+        insert(catalog, channel, 0, Some(5), GapReason::CameraOffline).await;
+        assert_eq!(until().await, Some(at(20)));
+        insert(catalog, channel, 30, None, GapReason::ServerDown).await;
+        assert_eq!(until().await, Some(at(30)));
+        catalog.note_discarded(channel, range(35, 40), 10, at(0)).await.unwrap();
+        assert_eq!(until().await, Some(at(40)));
+    }
+
     async fn footage_that_came_later_is_cut_out_of_the_gaps(catalog: &Catalog) {
         let channel = channel(catalog).await.id;
         insert(catalog, channel, 0, Some(10), GapReason::CameraOffline).await;

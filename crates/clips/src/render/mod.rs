@@ -1,9 +1,9 @@
 //! Rendered clips: decoded, drawn on, and encoded anew in the decoder processes.
 //!
-//! A clip is cut into jobs that stand for themselves ([`cut`]): a piece of a group of pictures, which begins
+//! A clip is cut into jobs that stand for themselves (`cut`): a piece of a group of pictures, which begins
 //! with a key frame of its own in the result. A few of them are under way at once, at most half as many
 //! as there are workers, as batch jobs behind every single picture. What comes back goes into a file in
-//! the working folder, in order ([`file`]), which then becomes the object: an MP4 file has its index in front.
+//! the working folder, in order (`file`), which then becomes the object: an MP4 file has its index in front.
 
 mod cut;
 mod file;

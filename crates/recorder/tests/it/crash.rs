@@ -2,14 +2,17 @@
 
 use crate::rig::{Camera, Rig, small_clip, until};
 use framewell_blob::ObjectKey;
-use framewell_catalog::NewSegment;
+use framewell_catalog::{Excess, NewSegment};
 use framewell_fmp4::parse_link;
 use framewell_live::EndReason;
-use framewell_model::{ClockSource, GapReason, RunId, SegmentId, TimeRange, WallTime};
+use framewell_model::{
+    ClockSource, DeletionReason, GapReason, RunId, SegmentId, TimeRange, WallTime,
+};
 use framewell_testkit::encode::EncodedClip;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Records a loop and a half and kills the recorder; the open segment is a spool file.
@@ -49,18 +52,10 @@ async fn assert_recovered(rig: &Rig, camera: &Camera, pictures: usize) {
 #[tokio::test]
 async fn complete_fragments_of_an_open_file_are_published_and_the_hole_gets_a_row() {
     let (mut rig, camera) = crashed_rig().await;
-    rig.node
-        .recorder
-        .recover(|channel| channel.rec_mode)
-        .await
-        .unwrap();
+    rig.recover().await;
     assert_recovered(&rig, &camera, 50).await;
     // Once more changes nothing.
-    rig.node
-        .recorder
-        .recover(|channel| channel.rec_mode)
-        .await
-        .unwrap();
+    rig.recover().await;
     assert_recovered(&rig, &camera, 50).await;
 
     let tail = rig.pieces().await.last().unwrap().range.end;
@@ -104,12 +99,7 @@ async fn a_file_torn_at_any_byte_keeps_its_complete_fragments() {
         let file = folder.join(spooled[0].file_name().unwrap());
         std::fs::write(&file, &whole).unwrap();
         cut(&file, length);
-        fresh
-            .node
-            .recorder
-            .recover(|channel| channel.rec_mode)
-            .await
-            .unwrap();
+        fresh.recover().await;
         let pieces = fresh.pieces().await;
         let kept = ends.iter().filter(|end| **end <= length).count();
         let found = pieces.first().map_or(0, |p| p.index.fragments.len());
@@ -158,11 +148,7 @@ async fn kill_at(moment: usize, clip: &EncodedClip) {
     let announced = rig.samples().await.len();
     rig.crash().await;
     tokio::task::spawn_blocking(|| ()).await.unwrap();
-    rig.node
-        .recorder
-        .recover(|channel| channel.rec_mode)
-        .await
-        .unwrap();
+    rig.recover().await;
     let recovered = rig.samples().await.len();
     assert!(
         recovered >= announced,
@@ -196,12 +182,7 @@ async fn a_file_of_a_channel_that_no_database_knows_is_kept() {
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::copy(&file, folder.join(file.file_name().unwrap())).unwrap();
     for _ in 0..2 {
-        fresh
-            .node
-            .recorder
-            .recover(|channel| channel.rec_mode)
-            .await
-            .unwrap();
+        fresh.recover().await;
         let kept = fresh.files("spool");
         assert_eq!(kept.len(), 1, "{kept:?}");
         assert!(kept[0].ends_with(Path::new("unknown/1").join(file.file_name().unwrap())));
@@ -220,11 +201,7 @@ async fn a_file_of_a_deleted_channel_or_without_footage_is_removed() {
     std::fs::write(folder.join(empty), b"").unwrap();
     let garbage = format!("{}.mp4", Uuid::now_v7());
     std::fs::write(folder.join(garbage), [0xa5; 5_000]).unwrap();
-    rig.node
-        .recorder
-        .recover(|channel| channel.rec_mode)
-        .await
-        .unwrap();
+    rig.recover().await;
     assert!(rig.files("spool").is_empty());
     rig.node.recorder.sweep().await.unwrap();
     assert!(rig.files("objects").is_empty());
@@ -257,11 +234,7 @@ async fn a_staged_row_is_finished_if_its_object_is_there_and_dropped_if_not() {
         id: SegmentId::from_uuid(Uuid::from_u128(1)),
     };
     rig.blobs.put_file(&key, &file).await.unwrap();
-    rig.node
-        .recorder
-        .recover(|channel| channel.rec_mode)
-        .await
-        .unwrap();
+    rig.recover().await;
     assert!(rig.catalog.load_segment(stored).await.is_ok());
     assert!(rig.catalog.load_segment(lost).await.is_err());
     let staged = rig.catalog.list_staged_segments(10).await.unwrap();
@@ -274,11 +247,7 @@ async fn what_the_store_does_not_take_at_the_start_is_published_while_running() 
     let (objects, away) = (rig.dir.path().join("objects"), rig.dir.path().join("away"));
     std::fs::rename(&objects, &away).unwrap();
     std::fs::write(&objects, b"in the way").unwrap();
-    rig.node
-        .recorder
-        .recover(|channel| channel.rec_mode)
-        .await
-        .unwrap();
+    rig.recover().await;
     let waiting = rig.files("spool");
     assert_eq!(waiting.len(), 1);
     // What waits is not missing: the hole begins behind it.
@@ -291,11 +260,7 @@ async fn what_the_store_does_not_take_at_the_start_is_published_while_running() 
     down(&rig.gaps().await);
     // Nor does another start make it so.
     rig.crash().await;
-    rig.node
-        .recorder
-        .recover(|channel| channel.rec_mode)
-        .await
-        .unwrap();
+    rig.recover().await;
     down(&rig.gaps().await);
     rig.record().await;
     let clip = small_clip().encode().unwrap();
@@ -326,11 +291,7 @@ async fn a_hole_whose_row_the_crash_took_has_no_made_up_reason() {
     let (mut rig, camera) = crashed_rig().await;
     let clip = small_clip().encode().unwrap();
     let tail = camera.video()[50].wall;
-    rig.node
-        .recorder
-        .recover(|channel| channel.rec_mode)
-        .await
-        .unwrap();
+    rig.recover().await;
     let back = tail.plus_micros(20_000_000);
     rig.record().await;
     let mut again = Camera::connect(&rig, &clip, back);
@@ -343,11 +304,7 @@ async fn a_hole_whose_row_the_crash_took_has_no_made_up_reason() {
     };
     rig.catalog.cut_gaps(rig.channel, all, 0).await.unwrap();
     rig.crash().await;
-    rig.node
-        .recorder
-        .recover(|channel| channel.rec_mode)
-        .await
-        .unwrap();
+    rig.recover().await;
     let gaps = rig.gaps().await;
     assert_eq!((gaps[0].1, gaps[0].2), (Some(back), GapReason::Unknown));
     assert_eq!(gaps.len(), 2, "{gaps:?}");
@@ -364,11 +321,7 @@ async fn a_gap_that_was_over_before_the_crash_ends_where_footage_began() {
         reason: GapReason::CameraOffline,
     };
     rig.catalog.insert_gap(open).await.unwrap();
-    rig.node
-        .recorder
-        .recover(|channel| channel.rec_mode)
-        .await
-        .unwrap();
+    rig.recover().await;
     let tail = rig.pieces().await.last().unwrap().range.end;
     assert_eq!(
         rig.gaps().await,
@@ -398,10 +351,71 @@ async fn a_graceful_stop_publishes_everything_and_says_that_the_server_is_down()
     assert_eq!(rig.gaps().await, [down]);
     assert!(rig.files("spool").is_empty());
     rig.crash().await;
-    rig.node
-        .recorder
-        .recover(|channel| channel.rec_mode)
+    rig.recover().await;
+    assert_eq!(rig.gaps().await, [down]);
+}
+
+/// All that is published goes for a full disk.
+async fn discard_everything(rig: &Rig) {
+    let everything = Excess {
+        channel: None,
+        bytes: i64::MAX,
+        limit: 1_000,
+        reason: DeletionReason::Pressure,
+    };
+    rig.catalog
+        .doom_oldest_segments(everything, small_clip().start)
         .await
         .unwrap();
-    assert_eq!(rig.gaps().await, [down]);
+    assert!(rig.pieces().await.is_empty());
+}
+
+#[tokio::test]
+async fn footage_that_a_crash_took_after_all_before_had_to_go_lies_in_a_gap() {
+    let (mut rig, _) = crashed_rig().await;
+    rig.recover().await;
+    let first = small_clip().start;
+    let back = rig.pieces().await.last().unwrap().range.end + Duration::from_secs(20);
+    // Footage is back for a moment, of which nothing becomes a file.
+    rig.catalog.close_gap(rig.channel, back).await.unwrap();
+    discard_everything(&rig).await;
+    rig.recover().await;
+    let down = (back, None, GapReason::ServerDown);
+    let gaps = rig.gaps().await;
+    assert_eq!(gaps.last(), Some(&down), "{gaps:?}");
+    assert_eq!(gaps[0].0, first, "{gaps:?}");
+    let reached = gaps.iter().try_fold(first, |reached, (start, end, _)| {
+        (start.micros_since(reached) <= 1_000).then_some(end.unwrap_or(*start))
+    });
+    assert_eq!(reached, Some(back), "no hole between the rows: {gaps:?}");
+
+    // And the one that was open ends with the next footage.
+    rig.crash().await;
+    rig.recover().await;
+    rig.record().await;
+    let clip = small_clip().encode().unwrap();
+    let again = back + Duration::from_secs(10);
+    Camera::connect(&rig, &clip, again).play();
+    let closed = (back, Some(again), GapReason::ServerDown);
+    rig.until_gaps("a closed gap", |gaps| gaps.last() == Some(&closed))
+        .await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn footage_that_goes_on_behind_a_gap_that_was_over_is_missed_from_its_end_on() {
+    let (mut rig, _) = crashed_rig().await;
+    rig.recover().await;
+    let tail = rig.pieces().await.last().unwrap().range.end;
+    let back = tail + Duration::from_secs(20);
+    rig.catalog.close_gap(rig.channel, back).await.unwrap();
+    rig.recover().await;
+    assert_eq!(
+        rig.gaps().await,
+        [
+            (tail, Some(back), GapReason::ServerDown),
+            (back, None, GapReason::ServerDown)
+        ]
+    );
+    rig.stop().await;
 }

@@ -200,6 +200,12 @@ impl Rig {
         );
     }
 
+    /// Finishes what a crash interrupted.
+    pub(crate) async fn recover(&self) {
+        let recovered = self.node.recorder.recover(|channel| channel.rec_mode);
+        recovered.await.unwrap();
+    }
+
     /// Compares what a camera sent with what is stored.
     pub(crate) async fn account(&self, sent: &[&AccessUnit]) -> Account {
         let sent: Vec<WallTime> = sent.iter().map(|unit| unit.wall).collect();
